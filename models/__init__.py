@@ -1,0 +1,1 @@
+"""Everything that is stored: rows, documents, the job queue, artifacts."""

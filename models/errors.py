@@ -1,0 +1,65 @@
+"""What can go wrong with what is stored, each with a stable code; the docstring is the default message."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """Something stored could not be read or written."""
+
+    code: ClassVar[str] = "store_failed"
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(self.message)
+
+
+class NotFound(StoreError):
+    """There is no such thing, or it belongs to somebody else."""
+
+    code = "not_found"
+
+
+class SourceMissing(StoreError):
+    """The source video is not in the store."""
+
+    code = "source_missing"
+
+
+class KeyTooLong(StoreError):
+    """The source key is longer than 400 characters."""
+
+    code = "source_key_too_long"
+
+
+class StoreUnavailable(StoreError):
+    """The artifact store or the database did not answer."""
+
+    code = "store_unavailable"
+    transient = True
+
+
+class LeaseLost(StoreError):
+    """Another worker holds this job now; nothing was changed."""
+
+    code = "lease_lost"
+
+
+class JobCanceled(StoreError):
+    """The job was canceled; nothing was changed."""
+
+    code = "canceled"
+
+
+class ArtifactsMissing(StoreError):
+    """Critical artifacts missing: findings or report."""
+
+    code = "artifacts_missing"
+
+
+class InvalidTransition(StoreError):
+    """The job is not in a state that allows this."""
+
+    code = "invalid_state"

@@ -1,0 +1,52 @@
+"""What a caller may ask of an analysis: the same words in HTTP, in the job row and as flags of `analyze`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Mode = Literal["batting", "bowling", "wicketkeeping", "fielding"]
+View = Literal["side", "front", "behind", "other"]
+Handedness = Literal["left", "right"]
+Audience = Literal["player", "analyst"]
+
+
+class SubjectPoint(BaseModel):
+    """A point on the athlete: source pixels at a time of the clip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    x: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    y: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    time_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class AnalysisOptions(BaseModel):
+    """What the caller knows and the picture cannot say. Stored as `options` in the job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height_m: Annotated[float, Field(gt=0.5, lt=2.6)] | None = None
+    slowmo_factor: Annotated[float, Field(ge=1, le=64)] = 1.0
+    """Real frames a second = frames a second of the file × this."""
+    subject: tuple[SubjectPoint, ...] = ()
+    handedness: Handedness | None = None
+    rules: str | None = None
+    """Name of a rule set; None is the built-in one."""
+    audience: Audience = "player"
+
+
+class AnalysisRequest(BaseModel):
+    """One analysis of one clip. `analysis_mode` never defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    analysis_mode: Mode
+    camera_view: View | None = None
+    sample_fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    include_frames: bool = False
+    deep_enabled: bool = True
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")] | None = None
+    """Catalogue name; None is the operator's default. Never a path or URL."""
+    options: AnalysisOptions = AnalysisOptions()

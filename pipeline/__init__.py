@@ -1,0 +1,1 @@
+"""Poses in, a stored job out: the task graph, the worker, biomechanics, coaching, rendering."""
