@@ -1,0 +1,63 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLE := .samples/demo.mp4
+
+INSTALLED := $(VENV)/.installed
+LOCK_VENV := build/lock-venv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv samples system-deps check-python check-system lint test demo lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Frontfoot needs Python 3.11 or newer, and '$(PYTHON)' is not; choose one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+
+check-system: check-python
+	@$(PYTHON) tools/system_packages.py
+
+# The stamp is written last, so an installation that was interrupted is begun again.
+$(INSTALLED): pyproject.toml constraints.txt | check-python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[worker,dev]'
+	@touch $@
+
+venv: $(INSTALLED) ## make .venv with the pinned dependencies (again only when they change)
+
+samples: venv ## fetch the sample clip, checked, into .samples (once)
+	@$(BIN)/python tools/fetch_sample.py $(SAMPLE)
+
+system-deps: ## install the Debian packages of system-packages.txt (root, or sudo)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; set -x; \
+	  $$sudo apt-get -qq -o DPkg::Lock::Timeout=300 update && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends \
+	    $$(awk '!/^#/ && NF {print $$1}' system-packages.txt) >/dev/null
+
+lint: venv ## ruff, mypy and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check-system venv samples lint ## set up, then every check: lint and all tests
+	$(BIN)/python -m pytest
+
+demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
+	@$(BIN)/python -m frontfoot.demo
+
+lock: check-python ## write constraints.txt anew: the newest of everything that pyproject.toml admits
+	rm -rf $(LOCK_VENV)
+	$(PYTHON) -m venv $(LOCK_VENV)
+	$(LOCK_VENV)/bin/python -m pip install --quiet -e '.[worker,dev]'
+	$(LOCK_VENV)/bin/python -m pip check
+	{ echo '# Every package of `.[worker,dev]`, pinned. Written by `make lock`; not edited by hand.'; \
+	  $(LOCK_VENV)/bin/python -m pip freeze --exclude-editable; } > constraints.txt
+	rm -rf $(LOCK_VENV)
+
+clean: ## remove what was built or installed here (the sample clip stays)
+	rm -rf $(VENV) build dist out .demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
