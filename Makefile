@@ -5,10 +5,11 @@ SAMPLE := .samples/demo.mp4
 
 INSTALLED := $(VENV)/.installed
 LOCK_VENV := build/lock-venv
+KEPT_PINS := -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv samples system-deps check-python check-system lint test demo lock clean
+.PHONY: help venv samples system-deps check-python check-system lint test demo lock upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +24,8 @@ check-system: check-python
 # The stamp is written last, so an installation that was interrupted is begun again.
 $(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[worker,dev]'
+	@echo 'Installing the pinned packages into $(VENV): some minutes the first time.'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[worker,dev]'
 	@touch $@
 
 venv: $(INSTALLED) ## make .venv with the pinned dependencies (again only when they change)
@@ -49,14 +51,17 @@ test: check-system venv samples lint ## set up, then every check: lint and all t
 demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
 	@$(BIN)/python -m frontfoot.demo
 
-lock: check-python ## write constraints.txt anew: the newest of everything that pyproject.toml admits
+lock: check-python ## write constraints.txt anew for a changed pyproject.toml; pins that are there stay
 	rm -rf $(LOCK_VENV)
 	$(PYTHON) -m venv $(LOCK_VENV)
-	$(LOCK_VENV)/bin/python -m pip install --quiet -e '.[worker,dev]'
+	$(LOCK_VENV)/bin/python -m pip install -qq $(KEPT_PINS) -e '.[worker,dev]'
 	$(LOCK_VENV)/bin/python -m pip check
-	{ echo '# Every package of `.[worker,dev]`, pinned. Written by `make lock`; not edited by hand.'; \
-	  $(LOCK_VENV)/bin/python -m pip freeze --exclude-editable; } > constraints.txt
+	pins=$$($(LOCK_VENV)/bin/python -m pip freeze --exclude-editable) && \
+	  printf '%s\n' '# Every package of `.[worker,dev]`, pinned. Written by `make lock`; not edited by hand.' "$$pins" > constraints.txt
 	rm -rf $(LOCK_VENV)
+
+upgrade: ## the same, with the newest of everything that pyproject.toml admits
+	@$(MAKE) lock KEPT_PINS=
 
 clean: ## remove what was built or installed here (the sample clip stays)
 	rm -rf $(VENV) build dist out .demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
