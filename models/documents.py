@@ -137,6 +137,8 @@ class Findings(Document):
     overall_level: Level
     coverage: Coverage
     basis: Basis
+    compared: tuple[str, ...] = ()
+    """Ids of the metrics that some rule could be held against, whatever came out of it."""
     rules: str = "frontfoot"
     """Name and version of the rule set."""
 

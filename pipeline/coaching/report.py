@@ -1,0 +1,265 @@
+"""Measurements and findings as a text that a coach reads. No sentence states a fact without a metric behind it."""
+
+from __future__ import annotations
+
+from models.documents import Finding, Findings, Report, ReportSection, SubjectDocument
+from pipeline.coaching.compare import own_spread
+from pipeline.coaching.quantities import digits, measured, spread
+from pipeline.coaching.words import Words, load_words
+from pipeline.measurements import Measurements
+
+MOST_PRIORITIES = 3
+
+CLOSE_CALL = 0.6
+"""Below this confidence in the choice of the athlete, the report says that it was close."""
+
+OPENING = "**Overall Assessment**: "
+"""The contract's first words, whatever the audience."""
+
+
+def generate_report_text(measurements: Measurements, findings: Findings, subject: SubjectDocument) -> Report:
+    """Write the report for the audience that the options name; the same input gives the same bytes.
+
+    Sections that would be empty are left out: strengths, priorities, watches, what was not measured. Section texts are
+    Markdown without their headings; `text` is all of them, the assessment first and without a heading.
+    """
+    words = load_words(measurements.options.audience)
+    sections = [
+        _assessment(measurements, findings, words),
+        _strengths(findings, words),
+        _priorities(measurements, findings, words),
+        _watches(findings, words),
+        _measured(measurements, words),
+        _not_measured(measurements, words),
+        _recording(measurements, findings, subject, words),
+        _method(measurements, findings, words),
+    ]
+    written = tuple(section for section in sections if section.text)
+    first, *others = written
+    text = OPENING + first.text[0].lower() + first.text[1:]
+    return Report(
+        text="\n\n".join([text, *(f"## {section.title}\n\n{section.text}" for section in others)]) + "\n",
+        sections=written,
+    )
+
+
+def _assessment(measurements: Measurements, findings: Findings, words: Words) -> ReportSection:
+    """The first paragraph: what could be judged, and what matters most in it."""
+    said = words.assessment
+    if findings.basis == "insufficient":
+        used = _with_value(measurements)
+        parts = _insufficient(measurements, used, words)
+    else:
+        used = findings.compared
+        repetitions = words.counted(measurements.mode, len(measurements.repetitions))
+        parts = [said.judged.format(repetitions=repetitions, labels=_labels(used, measurements, words))]
+        faults = _faults(findings)
+        if faults:
+            parts.append(said.main.format(title=faults[0].title))
+        else:
+            parts.append(said.watch if findings.watches else said.within)
+        if findings.basis == "partial":
+            coverage = findings.coverage
+            parts.append(said.partial.format(measured=coverage.measured, applicable=coverage.applicable))
+    text = " ".join(parts)
+    return _section("assessment", text[0].upper() + text[1:], used, words)
+
+
+def _insufficient(measurements: Measurements, with_value: tuple[str, ...], words: Words) -> list[str]:
+    """Why nothing was judged, what was seen all the same, and where to read on."""
+    said, mode = words.assessment, measurements.mode
+    if measurements.repetitions:
+        why = said.not_comparable.format(repetitions=words.counted(mode, len(measurements.repetitions)))
+    else:
+        why = said.no_repetition.format(one=words.mode[mode].one)
+    parts = [said.insufficient.format(activity=words.mode[mode].activity), why]
+    if with_value:
+        parts.append(said.described.format(labels=_labels(with_value, measurements, words)))
+    else:
+        parts.append(said.nothing)
+    if any(metric.advice for metric in measurements.metrics.values()):
+        parts.append(said.film_again)
+    return parts
+
+
+def _strengths(findings: Findings, words: Words) -> ReportSection:
+    """What is clearly on the good side."""
+    strengths = [finding for finding in findings.findings if finding.type == "strength"]
+    lines = [f"- **{finding.title}.** {finding.text}" for finding in strengths]
+    return _section("strengths", "\n".join(lines), _metrics_of(strengths), words)
+
+
+def _priorities(measurements: Measurements, findings: Findings, words: Words) -> ReportSection:
+    """Up to three findings in full, the rest by title."""
+    faults = _faults(findings)
+    blocks = []
+    for place, finding in enumerate(faults[:MOST_PRIORITIES], start=1):
+        blocks.append("\n".join([f"### {place}. {finding.title}", "", *_priority(finding, measurements, words)]))
+    if len(faults) > MOST_PRIORITIES:
+        titles = words.listed(tuple(finding.title for finding in faults[MOST_PRIORITIES:]))
+        blocks.append(words.finding.also.format(titles=titles))
+    return _section("priorities", "\n\n".join(blocks), _metrics_of(faults), words)
+
+
+def _priority(finding: Finding, measurements: Measurements, words: Words) -> list[str]:
+    """What was seen and why it matters, how we know, what to do. Raises `ValueError` for a claim without a metric."""
+    if finding.metric is None or finding.claim is None:
+        raise ValueError(f"finding {finding.id} has no metric or no claim behind it")
+    said = words.finding
+    metric = measurements.metrics[finding.metric]
+    known = said.known.format(
+        over=_over(finding.metric, measurements, words),
+        reference=finding.reference,
+        kind=words.kind[finding.reference_kind],
+        claim=words.claim[finding.claim],
+    )
+    lines = [finding.text, "", f"- {known}"]
+    if metric.status == "degraded" and metric.reason:
+        lines.append(f"- {said.less_certain.format(reason=_sentence(metric.reason))}")
+    if finding.cue:
+        lines.append(f"- {said.cue.format(cue=finding.cue)}")
+    if finding.drill:
+        lines.append(f"- {said.drill.format(drill=finding.drill)}")
+    return lines
+
+
+def _watches(findings: Findings, words: Words) -> ReportSection:
+    """Near a reference, within the error."""
+    lines = [f"- {watch.text}" for watch in findings.watches]
+    return _section("watches", "\n".join(lines), tuple(watch.metric for watch in findings.watches), words)
+
+
+def _measured(measurements: Measurements, words: Words) -> ReportSection:
+    """Every number with its error: the measurable first, the degraded under their reasons."""
+    used = _with_value(measurements)
+    if not used:
+        return _section("measured", words.measured.nothing, (), words)
+    groups: dict[str, list[str]] = {}
+    for name in used:
+        metric = measurements.metrics[name]
+        reason = (metric.reason or "") if metric.status == "degraded" else ""
+        groups.setdefault(reason, []).append(_measured_line(name, measurements, words))
+    # The measurable come first whatever the order of the metrics.
+    blocks = ["\n".join(groups.pop("", []))]
+    for reason, lines in groups.items():
+        intro = words.measured.less_certain.format(reason=reason.rstrip("."))
+        blocks.append("\n".join([intro, "", *lines]))
+    return _section("measured", "\n\n".join(block for block in blocks if block), used, words)
+
+
+def _measured_line(name: str, measurements: Measurements, words: Words) -> str:
+    """`- Stride length: 88 ± 6 % of height (6 deliveries, varied by 4.1 % of height). Only described: …`."""
+    metric = measurements.metrics[name]
+    notes = [_over(name, measurements, words)] if metric.n > 0 else []
+    own = own_spread(metric)
+    if own is not None:
+        notes.append(words.measured.spread.format(spread=spread(own, metric.unit, words)))
+    line = f"- {_label(name, measurements)}: {measured(metric, words)}"
+    if notes:
+        line += f" ({', '.join(notes)})"
+    context = words.context.get(name)
+    return f"{line}. {context}" if context else line
+
+
+def _not_measured(measurements: Measurements, words: Words) -> ReportSection:
+    """What is missing, one line an advice: the recording that adds most comes first, what no recording adds last."""
+    missing = tuple(name for name, metric in measurements.metrics.items() if metric.value is None)
+    by_advice: dict[str, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
+    for name in missing:
+        metric = measurements.metrics[name]
+        group, key = (by_advice, metric.advice) if metric.advice else (by_reason, metric.reason or "")
+        group.setdefault(key, []).append(name)
+    said = words.not_measured
+    lines = [
+        f"- {_sentence(advice)} {said.adds.format(labels=_labels(tuple(names), measurements, words))}"
+        for advice, names in sorted(by_advice.items(), key=lambda group: -len(group[1]))
+    ]
+    for reason, names in by_reason.items():
+        line = said.never.format(labels=_labels(tuple(names), measurements, words), reason=_sentence(reason))
+        lines.append(f"- {line.strip()}")
+    return _section("not_measured", "\n".join(lines), missing, words)
+
+
+def _recording(measurements: Measurements, findings: Findings, subject: SubjectDocument, words: Words) -> ReportSection:
+    """Whom the report judges, from where and how fast it was filmed, and what was wrong with it."""
+    said = words.recording
+    share = digits(100 * measurements.visible_share, 0) + " %"
+    time = digits(subject.time_s, 1)
+    lines = [
+        said.chosen.format(share=share, time=time)
+        if subject.people == 1
+        else said.several.format(share=share, people=subject.people, time=time)
+    ]
+    if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
+        lines.append(said.close_call)
+    view = measurements.view
+    if view.value is None:
+        lines.append(said.view_unknown)
+    else:
+        known = said.view_caller if view.source == "caller" else said.view_estimate
+        lines.append(known.format(view=words.view[view.value]))
+    lines.append(said.rate.format(fps=digits(measurements.real_fps, 0)))
+    if measurements.stage == "quick":
+        lines.append(said.quick)
+    lines.extend(
+        f"**{finding.title}.** {_sentence(finding.text)} {_sentence(finding.cue or '')}".strip()
+        for finding in findings.findings
+        if finding.type == "recording"
+    )
+    return _section("recording", "\n".join(f"- {line}" for line in lines), (), words)
+
+
+def _method(measurements: Measurements, findings: Findings, words: Words) -> ReportSection:
+    """What the numbers mean, whose they are compared with, and what is never claimed."""
+    said = words.method
+    limit = words.mode[measurements.mode].limit
+    judged = [said.certainty, said.references] if findings.compared else []
+    lines = [said.error, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
+    return _section("method", "\n".join(f"- {line}" for line in lines), (), words)
+
+
+def _section(name: str, text: str, metrics: tuple[str, ...], words: Words) -> ReportSection:
+    """A section under its heading, each metric named once."""
+    return ReportSection(id=name, title=getattr(words.section, name), text=text, metrics=tuple(dict.fromkeys(metrics)))
+
+
+def _faults(findings: Findings) -> list[Finding]:
+    """What there is to work on, the worst first as the findings have it."""
+    return [finding for finding in findings.findings if finding.type not in ("strength", "recording")]
+
+
+def _metrics_of(findings: list[Finding]) -> tuple[str, ...]:
+    """The metrics behind findings."""
+    return tuple(finding.metric for finding in findings if finding.metric is not None)
+
+
+def _with_value(measurements: Measurements) -> tuple[str, ...]:
+    """Ids of the metrics that have a number or a class."""
+    return tuple(name for name, metric in measurements.metrics.items() if metric.value is not None)
+
+
+def _label(name: str, measurements: Measurements) -> str:
+    """A metric as a coach would say it."""
+    return measurements.metrics[name].label or name.replace("_", " ")
+
+
+def _labels(names: tuple[str, ...], measurements: Measurements, words: Words) -> str:
+    """`front knee at contact, stride length and run-up speed`."""
+    return words.listed(tuple(_label(name, measurements) for name in names))
+
+
+def _over(name: str, measurements: Measurements, words: Words) -> str:
+    """`6 deliveries` where the metric was measured in each, otherwise its own count of samples."""
+    count = measurements.metrics[name].n
+    if any(name in repetition.metrics for repetition in measurements.repetitions):
+        return words.counted(measurements.mode, count)
+    return words.measured.samples.format(n=count)
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

@@ -1,0 +1,147 @@
+"""The report's own sentences, as data: one file an audience in `words/`. What a rule says lives with the rule."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from models.documents import Claim, ReferenceKind, Unit
+from models.requests import Audience, Mode, View
+from pipeline.coaching.datafiles import Entry, Text, load, placeholders
+
+Plain = Annotated[Text, placeholders()]
+
+FOLDER = Path(__file__).with_name("words")
+
+
+class SectionTitles(Entry):
+    """Headings, in the order of the report."""
+
+    assessment: Plain
+    strengths: Plain
+    priorities: Plain
+    watches: Plain
+    measured: Plain
+    not_measured: Plain
+    recording: Plain
+    method: Plain
+
+
+class ModeWords(Entry):
+    """How one mode is spoken of."""
+
+    activity: Plain
+    one: Plain
+    """One repetition: a delivery."""
+    many: Plain
+    limit: Plain | None = None
+    """What one camera must never be asked about in this mode."""
+
+
+class AssessmentWords(Entry):
+    """The first paragraph. It follows a colon, so each first sentence begins in lower case."""
+
+    insufficient: Annotated[Text, placeholders("activity")]
+    no_repetition: Annotated[Text, placeholders("one")]
+    not_comparable: Annotated[Text, placeholders("repetitions")]
+    described: Annotated[Text, placeholders("labels")]
+    nothing: Plain
+    film_again: Plain
+    judged: Annotated[Text, placeholders("repetitions", "labels")]
+    main: Annotated[Text, placeholders("title")]
+    watch: Plain
+    within: Plain
+    partial: Annotated[Text, placeholders("measured", "applicable")]
+
+
+class FindingWords(Entry):
+    """What every finding, watch and strength shares."""
+
+    share: Annotated[Text, placeholders("k", "repetitions")]
+    known: Annotated[Text, placeholders("claim", "over", "reference", "kind")]
+    watch: Annotated[Text, placeholders("text", "reference", "kind")]
+    less_certain: Annotated[Text, placeholders("reason")]
+    """A degraded metric is behind it."""
+    cue: Annotated[Text, placeholders("cue")]
+    drill: Annotated[Text, placeholders("drill")]
+    also: Annotated[Text, placeholders("titles")]
+
+
+class MeasuredWords(Entry):
+    """The list of numbers."""
+
+    nothing: Plain
+    samples: Annotated[Text, placeholders("n")]
+    spread: Annotated[Text, placeholders("spread")]
+    less_certain: Annotated[Text, placeholders("reason")]
+    """Above the degraded ones that share a reason."""
+
+
+class NotMeasuredWords(Entry):
+    """What the clip could not show."""
+
+    adds: Annotated[Text, placeholders("labels")]
+    """After the advice: what it would let us measure."""
+    never: Annotated[Text, placeholders("labels", "reason")]
+    """Where no recording of one camera would help."""
+
+
+class RecordingWords(Entry):
+    """Whom and what the clip shows."""
+
+    several: Annotated[Text, placeholders("share", "people", "time")]
+    chosen: Annotated[Text, placeholders("share", "time")]
+    close_call: Plain
+    view_caller: Annotated[Text, placeholders("view")]
+    view_estimate: Annotated[Text, placeholders("view")]
+    view_unknown: Plain
+    rate: Annotated[Text, placeholders("fps")]
+    quick: Plain
+
+
+class MethodWords(Entry):
+    """How it was done, and what it cannot do."""
+
+    error: Plain
+    certainty: Plain
+    references: Plain
+    camera: Plain
+    rules: Annotated[Text, placeholders("rules")]
+
+
+class Words(Entry):
+    """Everything that the report says to one audience."""
+
+    conjunction: str
+    """Between the last two of a list, spaces included."""
+    section: SectionTitles
+    unit: dict[Unit, str]
+    view: dict[View, Plain]
+    mode: dict[Mode, ModeWords]
+    claim: dict[Claim, Plain]
+    kind: dict[ReferenceKind, Plain]
+    assessment: AssessmentWords
+    finding: FindingWords
+    measured: MeasuredWords
+    not_measured: NotMeasuredWords
+    recording: RecordingWords
+    method: MethodWords
+    issue: dict[str, Plain]
+    """Titles of recording findings."""
+    context: dict[str, Plain]
+    """By metric: what is known about a number that is described and not judged."""
+
+    def listed(self, parts: tuple[str, ...]) -> str:
+        """`a, b and c`."""
+        return ", ".join(parts[:-1]) + self.conjunction + parts[-1] if len(parts) > 1 else "".join(parts)
+
+    def counted(self, mode: Mode, count: int) -> str:
+        """`1 delivery`, `6 deliveries`."""
+        return f"{count} {self.mode[mode].one if count == 1 else self.mode[mode].many}"
+
+
+@cache
+def load_words(audience: Audience) -> Words:
+    """The words for `audience`, read once a process. Raises `DataFileError`."""
+    return load(FOLDER / f"{audience}.toml", Words)
