@@ -49,6 +49,7 @@ test: check-system venv samples lint ## set up, then every check: lint and all t
 	$(BIN)/python -m pytest
 
 demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
+	@$(PYTHON) tools/system_packages.py worker
 	@$(BIN)/python -m frontfoot.demo
 
 lock: check-python ## write constraints.txt anew for a changed pyproject.toml; pins that are there stay
@@ -56,7 +57,7 @@ lock: check-python ## write constraints.txt anew for a changed pyproject.toml; p
 	$(PYTHON) -m venv $(LOCK_VENV)
 	$(LOCK_VENV)/bin/python -m pip install -qq $(KEPT_PINS) -e '.[worker,dev]'
 	$(LOCK_VENV)/bin/python -m pip check
-	pins=$$($(LOCK_VENV)/bin/python -m pip freeze --exclude-editable) && \
+	pins=$$($(LOCK_VENV)/bin/python -m pip freeze --all --exclude pip --exclude-editable) && \
 	  printf '%s\n' '# Every package of `.[worker,dev]`, pinned. Written by `make lock`; not edited by hand.' "$$pins" > constraints.txt
 	rm -rf $(LOCK_VENV)
 

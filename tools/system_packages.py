@@ -58,9 +58,13 @@ def read_packages(path: Path = LIST) -> tuple[SystemPackage, ...]:
     return tuple(packages)
 
 
-def main() -> int:
-    """Exit status 1, and the command that mends it on standard error, when something is missing."""
-    missing = [package for package in read_packages() if not package.is_present()]
+def main(needed_by: list[str]) -> int:
+    """Exit status 1, and the command that mends it on standard error, when something is missing.
+
+    `needed_by` narrows the check, for example to `worker`; empty means the whole list.
+    """
+    wanted = [package for package in read_packages() if not needed_by or package.needed_by in needed_by]
+    missing = [package for package in wanted if not package.is_present()]
     for package in missing:
         print(f"missing system package: {package.name} (looked for {package.evidence})", file=sys.stderr)
     if missing:
@@ -69,4 +73,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -162,7 +162,9 @@ def test_the_image_is_the_workers_of_this_version(config: dict[str, Any]) -> Non
 
 def test_frontfoots_settings_are_spelled_right(config: dict[str, Any]) -> None:
     given = [word for line in config["docker"]["head_run_options"] for word in line.split() if "FRONTFOOT_" in word]
-    values = {name.removeprefix("FRONTFOOT_").lower(): value for name, _, value in (word.partition("=") for word in given)}
+    values = {
+        name.removeprefix("FRONTFOOT_").lower(): value for name, _, value in (word.partition("=") for word in given)
+    }
     assert values == {"ray_address": "auto", "actor_gpus": "1"}
     assert Settings.model_validate(values).actor_gpus == 1
     assert set(values) <= set(Settings.model_fields)
