@@ -1,0 +1,5 @@
+"""`python -m frontfoot`."""
+
+from frontfoot.cli import main
+
+main()

@@ -1,0 +1,255 @@
+"""The command line. Each command imports what it needs when it runs, so that `frontfoot api` never loads torch.
+
+Exit codes: 0 done · 1 an error of ours · 2 wrong usage · 3 this clip cannot be analysed · 4 the job failed or was
+canceled · 5 the server cannot be reached or refuses · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.requests import AnalysisOptions, AnalysisRequest, Audience, Handedness, Mode, SubjectPoint, View
+
+app = typer.Typer(
+    name="frontfoot",
+    help=(
+        "Cricket video in, an honest coaching report out.\n\n"
+        "Try it on one clip: `frontfoot analyze clip.mp4 --mode bowling --view side`. "
+        "Run it as a service on this machine: `frontfoot up`."
+    ),
+    epilog=(
+        "Exit codes: 0 done, 1 an error of ours, 2 wrong usage, 3 this clip cannot be analysed, "
+        "4 the job failed or was canceled, 5 the server cannot be reached or refuses, 130 interrupted."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+EXIT_BAD_CLIP = 3
+EXIT_JOB_FAILED = 4
+EXIT_SERVER = 5
+
+
+def _subject(text: str) -> SubjectPoint:
+    """`X,Y@T` → a point on the athlete."""
+    try:
+        point, time_s = text.split("@")
+        x, y = point.split(",")
+        return SubjectPoint(x=float(x), y=float(y), time_s=float(time_s))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not X,Y@T: pixels and seconds, such as 1250,700@3.5") from None
+
+
+ClipArgument = Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False, readable=True)]
+ModeOption = Annotated[Mode, typer.Option("--mode", help="What the athlete does. Never guessed.")]
+ViewOption = Annotated[
+    View | None,
+    typer.Option("--view", help="Where the camera is: side = square of the pitch, front/behind = along it."),
+]
+HeightOption = Annotated[float | None, typer.Option("--height", help="The athlete's height in metres: allows m/s.")]
+SlowmoOption = Annotated[
+    float, typer.Option("--slowmo", help="Real frames a second = frames a second of the file × this.")
+]
+SubjectOption = Annotated[
+    list[SubjectPoint],
+    typer.Option("--subject", parser=_subject, metavar="X,Y@T", help="A point on the athlete: pixels, s; repeatable."),
+]
+HandednessOption = Annotated[Handedness | None, typer.Option(help="The bowling, batting or throwing hand.")]
+AudienceOption = Annotated[Audience, typer.Option(help="Whose words the report uses.")]
+SampleFpsOption = Annotated[
+    float | None, typer.Option("--sample-fps", help="Infer at most so many frames a second; lowers what is measurable.")
+]
+FramesOption = Annotated[bool, typer.Option("--include-frames", help="List every frame's keypoints in the results.")]
+QuickOption = Annotated[bool, typer.Option("--quick-only", help="The quick pass alone: 10 frames/s, no event metrics.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Catalogue name, or a weights file with --sha256.")]
+ShaOption = Annotated[str | None, typer.Option("--sha256", help="Checksum that a weights file must have.")]
+BackendOption = Annotated[str | None, typer.Option("--backend", help="auto, torch or openvino.")]
+PrecisionOption = Annotated[str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+
+
+def _request(
+    mode: Mode,
+    view: View | None,
+    height: float | None,
+    slowmo: float,
+    subject: list[SubjectPoint],
+    handedness: Handedness | None,
+    audience: Audience,
+    sample_fps: float | None,
+    include_frames: bool,
+    quick_only: bool,
+) -> AnalysisRequest:
+    from pydantic import ValidationError
+
+    try:
+        return AnalysisRequest(
+            analysis_mode=mode,
+            camera_view=view,
+            sample_fps=sample_fps,
+            include_frames=include_frames,
+            deep_enabled=not quick_only,
+            options=AnalysisOptions(
+                height_m=height,
+                slowmo_factor=slowmo,
+                subject=tuple(subject),
+                handedness=handedness,
+                audience=audience,
+            ),
+        )
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
+        raise typer.BadParameter(faults) from None
+
+
+@app.command()
+def analyze(
+    clip: ClipArgument,
+    mode: ModeOption,
+    view: ViewOption = None,
+    height: HeightOption = None,
+    slowmo: SlowmoOption = 1.0,
+    subject: SubjectOption = [],  # noqa: B006 - Typer reads the default and hands over a list of its own
+    handedness: HandednessOption = None,
+    audience: AudienceOption = "player",
+    sample_fps: SampleFpsOption = None,
+    include_frames: FramesOption = False,
+    quick_only: QuickOption = False,
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing.")] = Path("out"),
+    model: ModelOption = None,
+    sha256: ShaOption = None,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Analyse one clip here and now: no server, no Ray.
+
+    Writes results.json, report.md, report.html, overlay.mp4 and poses.parquet, and prints the report.
+    """
+    from frontfoot import local
+
+    request = _request(
+        mode, view, height, slowmo, subject, handedness, audience, sample_fps, include_frames, quick_only
+    )
+    choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
+    with local.reported_errors(as_json=as_json, exit_code=EXIT_BAD_CLIP):
+        local.analyze(clip, request, out, choice, as_json=as_json)
+
+
+@app.command()
+def poses(
+    clip: ClipArgument,
+    out: Annotated[Path, typer.Option(help="File to write, .npz.")],
+    every_frame: Annotated[bool, typer.Option("--every-frame", help="Infer every frame, interpolate none.")] = False,
+    sample_fps: SampleFpsOption = None,
+    subject: SubjectOption = [],  # noqa: B006 - as above
+    model: ModelOption = None,
+    sha256: ShaOption = None,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Extract the athlete's poses alone and say how fast it went.
+
+    The file holds keypoints (T, 17, 2) in source pixels, confidence (T, 17), timestamps_s (T,), frame_indices (T,),
+    box (T, 4) as x1 y1 x2 y2, frame_size (width, height) and keypoint_names (17,); NaN where nothing was seen.
+    """
+    from frontfoot import local
+
+    if every_frame and sample_fps is not None:
+        raise typer.BadParameter("--every-frame and --sample-fps exclude each other")
+    choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
+    with local.reported_errors(as_json=as_json, exit_code=EXIT_BAD_CLIP):
+        local.poses(clip, out, tuple(subject), choice, every_frame=every_frame, sample_fps=sample_fps, as_json=as_json)
+
+
+@app.command()
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (FRONTFOOT_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one (FRONTFOOT_PORT).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder for everything that is kept (FRONTFOOT_DATA_DIR).")] = None,
+) -> None:
+    """Run everything on this machine: SQLite, a folder, local Ray, API and worker in one command.
+
+    Prints its URL and one line `Token: …`. Stop it with Ctrl-C.
+    """
+    from frontfoot import services
+
+    services.up(host=host, port=port, data=data)
+
+
+@app.command()
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (FRONTFOOT_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one (FRONTFOOT_PORT).")] = None,
+) -> None:
+    """Run the HTTP service alone. Needs FRONTFOOT_TOKENS; loads no model and no Ray."""
+    from frontfoot import services
+
+    services.api(host=host, port=port)
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker: claims jobs from the database and runs them on Ray. SIGTERM drains, a second one hands back."""
+    from frontfoot import services
+
+    services.worker()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; the same as `alembic upgrade head`."""
+    from frontfoot import services
+
+    services.migrate()
+
+
+@app.command()
+def submit(
+    clip: ClipArgument,
+    mode: ModeOption,
+    view: ViewOption = None,
+    height: HeightOption = None,
+    slowmo: SlowmoOption = 1.0,
+    subject: SubjectOption = [],  # noqa: B006 - as above
+    handedness: HandednessOption = None,
+    audience: AudienceOption = "player",
+    sample_fps: SampleFpsOption = None,
+    include_frames: FramesOption = False,
+    quick_only: QuickOption = False,
+    title: Annotated[str | None, typer.Option(help="Title of the session; the file's name by default.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job is done, and show its progress.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload a clip to a running Frontfoot (FRONTFOOT_URL, FRONTFOOT_TOKEN) and ask for an analysis.
+
+    With --json it prints the job as the API returns it.
+    """
+    from frontfoot import remote
+
+    request = _request(
+        mode, view, height, slowmo, subject, handedness, audience, sample_fps, include_frames, quick_only
+    )
+    with remote.reported_errors(as_json=as_json, exit_code=EXIT_SERVER):
+        job = remote.submit(clip, request, title=title or clip.stem, wait=wait, as_json=as_json)
+    if wait and job["status"] != "done":
+        raise typer.Exit(EXIT_JOB_FAILED)
+
+
+@app.command()
+def settings() -> None:
+    """Print the settings in force, secrets masked."""
+    from frontfoot.settings import Settings
+
+    typer.echo(json.dumps(Settings().masked(), indent=2))
+
+
+def main() -> None:
+    """Entry point of the `frontfoot` command."""
+    app()

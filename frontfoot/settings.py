@@ -1,0 +1,129 @@
+"""Every setting of Frontfoot. The only module that reads the environment; everything below is handed what it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.database import normalise_url
+
+TOKEN_PATTERN = r"^[A-Za-z0-9_.-]{16,}$"  # noqa: S105 - the shape of a token, not one
+
+
+def _owners(value: object) -> object:
+    """`token=coach:jane,token2=org:lions`, or a JSON object, as a mapping."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        return json.loads(value)
+    pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
+    if not all("=" in pair for pair in pairs):
+        raise ValueError("tokens are given as `token=coach:ID` or `token=org:ID`, separated by commas")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+class Settings(BaseSettings):
+    """What is in force. `FRONTFOOT_*` in the environment; `DATABASE_URL` and the AWS variables are respected too."""
+
+    model_config = SettingsConfigDict(env_prefix="FRONTFOOT_", extra="ignore", frozen=True, populate_by_name=True)
+
+    # Where things are kept.
+    data_dir: Path = Path("~/.local/share/frontfoot")
+    """Embedded default: SQLite file, artifacts."""
+    cache_dir: Path = Path("~/.cache/frontfoot")
+    """Converted weights and compiled models; safe to delete."""
+    database_url: Annotated[str, Field(validation_alias=AliasChoices("FRONTFOOT_DATABASE_URL", "DATABASE_URL"))] = ""
+    """Empty means SQLite in `data_dir`."""
+    store: Literal["folder", "s3"] = "folder"
+    s3_bucket: str = ""
+    s3_endpoint_url: Annotated[
+        str | None, Field(validation_alias=AliasChoices("FRONTFOOT_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
+    ] = None
+    s3_allowed_buckets: tuple[str, ...] = ()
+    """Buckets that jobs may read besides `s3_bucket`."""
+
+    # The API and its clients.
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    tokens: Annotated[dict[str, str], NoDecode, BeforeValidator(_owners)] = {}
+    """Token → owner, as `token=coach:jane,token2=org:lions`."""
+    max_upload_bytes: Annotated[int, Field(gt=0)] = 4 * 1024**3
+    url: str = "http://127.0.0.1:8000"
+    """The client's server."""
+    token: SecretStr = SecretStr("")
+    """The client's token."""
+
+    # Inference.
+    model: str = "yolo11n-pose"
+    model_sha256: str | None = None
+    """Needed when `model` is a path."""
+    backend: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    inference_threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of the model; 0 means all cores."""
+    max_clip_s: Annotated[float, Field(gt=0)] = 3600.0
+    max_clip_pixels: Annotated[int, Field(gt=0)] = 6144 * 3456
+    """Largest picture, width × height; 8K is refused."""
+
+    # The worker and its cluster.
+    ray_address: str = "local"
+    """`local` starts Ray on this machine; otherwise the address of a cluster, `auto` for the one on this node."""
+    actors: Annotated[int, Field(ge=0)] = 0
+    """Pose actors; 0 means one a GPU, or one where there is none."""
+    actor_gpus: Annotated[float, Field(ge=0)] = 0
+    """GPUs (or a share) an actor asks Ray for; 0 runs on CPUs."""
+    clips_per_actor: Annotated[int, Field(ge=1, le=64)] = 8
+    """Clips an actor decodes at once, so that frames of different clips share batches."""
+    lease_s: Annotated[float, Field(ge=3)] = 60.0
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    poll_s: Annotated[float, Field(gt=0)] = 1.0
+    grace_s: Annotated[float, Field(ge=0)] = 30.0
+    """How long SIGTERM waits for running jobs before it hands them back."""
+    max_overlay_s: Annotated[float, Field(gt=0)] = 120.0
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("data_dir", "cache_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("tokens")
+    @classmethod
+    def _check_owners(cls, value: dict[str, str]) -> dict[str, str]:
+        for owner in value.values():
+            kind, _, name = owner.partition(":")
+            if kind not in {"coach", "org"} or not name:
+                raise ValueError("an owner is `coach:ID` or `org:ID`")
+        return value
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Fill in the database's default and normalise its URL."""
+        url = self.database_url or f"sqlite:///{self.data_dir / 'frontfoot.sqlite3'}"
+        object.__setattr__(self, "database_url", normalise_url(url))
+
+    @property
+    def cpu_threads(self) -> int:
+        """Threads a model may use, never 0."""
+        return self.inference_threads or len(os.sched_getaffinity(0))
+
+    def masked(self) -> dict[str, Any]:
+        """What is in force, without secrets: for `frontfoot settings` and the first log line."""
+        from sqlalchemy.engine import make_url
+
+        shown = self.model_dump(mode="json")
+        shown["database_url"] = make_url(self.database_url).render_as_string(hide_password=True)
+        shown["tokens"] = {f"********{index}": owner for index, owner in enumerate(self.tokens.values(), start=1)}
+        shown["token"] = "********" if self.token.get_secret_value() else ""
+        return shown
+
+
+def new_token() -> str:
+    """A fresh bearer token for the embedded default."""
+    return secrets.token_urlsafe(24)

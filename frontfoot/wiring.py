@@ -1,0 +1,71 @@
+"""Settings → the options that each room is handed. Heavy rooms are imported only by the functions that need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontfoot.settings import Settings
+from models.storage import S3Options, StorageOptions
+
+if TYPE_CHECKING:
+    from inference.extract import ExtractorOptions
+    from pipeline.cluster import ClusterOptions
+    from pipeline.stages import Limits
+
+
+def storage_options(settings: Settings) -> StorageOptions:
+    """Database and artifact store."""
+    s3 = None
+    if settings.store == "s3":
+        s3 = S3Options(
+            bucket=settings.s3_bucket,
+            endpoint_url=settings.s3_endpoint_url,
+            allowed_buckets=settings.s3_allowed_buckets,
+        )
+    return StorageOptions(
+        database_url=settings.database_url,
+        folder=settings.data_dir / "artifacts",
+        s3=s3,
+        lease_s=settings.lease_s,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def extractor_options(settings: Settings) -> ExtractorOptions:
+    """The pose model and how it runs."""
+    from inference.extract import ExtractorOptions
+
+    return ExtractorOptions(
+        model=settings.model,
+        sha256=settings.model_sha256,
+        backend=settings.backend,
+        precision=settings.precision,
+        threads=settings.cpu_threads,
+        cache_dir=settings.cache_dir,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """What the operator allows a clip to be."""
+    from inference.video import VideoLimits
+    from pipeline.rendering import RenderLimits
+    from pipeline.stages import Limits
+
+    return Limits(
+        video=VideoLimits(max_duration_s=settings.max_clip_s, max_pixels=settings.max_clip_pixels),
+        render=RenderLimits(max_overlay_s=settings.max_overlay_s),
+        max_source_bytes=settings.max_upload_bytes,
+    )
+
+
+def cluster_options(settings: Settings) -> ClusterOptions:
+    """Ray and the pose actors."""
+    from pipeline.cluster import ClusterOptions
+
+    return ClusterOptions(
+        address=settings.ray_address,
+        actors=settings.actors,
+        actor_gpus=settings.actor_gpus,
+        clips_per_actor=settings.clips_per_actor,
+        extractor=extractor_options(settings),
+    )

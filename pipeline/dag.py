@@ -1,0 +1,106 @@
+"""The graph of one stage: poses → metrics → findings → report → results → drawing → persist.
+
+Ray's own task graph, made by handing the reference that one `.remote()` returns to the next: nothing waits here, and
+the driver sees only the references. (`DAGNode.execute()` is deprecated in Ray 2.60; compiled graphs take no tasks.)
+Nodes are per clip, never per frame. Retries belong to the database alone, so Ray's are off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from inference.sources import ClipSource
+from models.queue import ClaimedJob
+from models.requests import AnalysisRequest
+from pipeline import persist, stages
+from pipeline.cluster import CONTROL
+from pipeline.stages import Limits, Stage
+
+_task = ray.remote(num_cpus=0.5, max_retries=0)
+_plan = _task(stages.extract_request)
+_measure = _task(stages.measure_poses)
+_judge = _task(stages.judge)
+_word = _task(stages.word)
+_compose = _task(stages.compose)
+_draw = ray.remote(num_cpus=1, max_retries=0)(stages.draw)
+_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.001}, max_retries=0)(persist.persist_recording_logs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageGraph:
+    """References to what a submitted stage will come to."""
+
+    extraction: Any
+    """→ `Extraction`."""
+    results: Any
+    """→ `Results`."""
+    persisted: Any
+    """→ `persist.Persisted`: the sink; when it is there, the stage is stored."""
+    nodes: tuple[Any, ...]
+    """Every node: all of them must be canceled, for canceling the sink leaves those above it running."""
+
+
+def submit_stage(
+    stage: Stage,
+    *,
+    actor: Any,
+    job: ClaimedJob,
+    source: ClipSource,
+    request: AnalysisRequest,
+    limits: Limits,
+    storage: persist.StorageOptions,
+    quick_extraction: Any = None,
+) -> StageGraph:
+    """Submit the graph of one stage and return at once. The last stage of a job also draws its files."""
+    last = stage == "deep" or not request.deep_enabled
+    wanted = _plan.remote(stage, request, limits, quick_extraction)
+    extraction = actor.extract.remote(_key(job), source, wanted)
+    measurements = _measure.remote(extraction, request, stage)
+    findings = _judge.remote(measurements)
+    report = _word.remote(extraction, measurements, findings)
+    results = _compose.remote(extraction, measurements, findings, report, include_frames=request.include_frames)
+    files = _draw.remote(source, extraction, measurements, results, limits) if last else None
+    persisted = _persist.remote(storage, job, stage, results, files)
+    nodes = [wanted, extraction, measurements, findings, report, results, files, persisted]
+    return StageGraph(
+        extraction=extraction,
+        results=results,
+        persisted=persisted,
+        nodes=tuple(node for node in nodes if node is not None),
+    )
+
+
+def cancel(graph: StageGraph, actor: Any, job: ClaimedJob) -> None:
+    """Stop whatever of the stage is still running."""
+    actor.cancel.remote(_key(job))
+    for node in graph.nodes[2:]:
+        ray.cancel(node, force=False)
+
+
+def finished(graph: StageGraph, *, timeout_s: float) -> bool:
+    """Wait up to `timeout_s` for the stage to end, well or badly."""
+    done, _ = ray.wait([graph.persisted], timeout=timeout_s)
+    return bool(done)
+
+
+def outcome(graph: StageGraph) -> persist.Persisted:
+    """What a finished stage came to. Raises what its first failing node raised, in Ray's wrapping."""
+    persisted: persist.Persisted = ray.get(graph.persisted)
+    return persisted
+
+
+def progress(actor: Any, job: ClaimedJob) -> float:
+    """Share of the clip's extraction done, 0..1. An actor that does not answer has nothing to say: 0."""
+    try:
+        share: float = ray.get(actor.progress.remote(_key(job)), timeout=2.0)
+    except ray.exceptions.RayError:
+        return 0.0
+    return share
+
+
+def _key(job: ClaimedJob) -> str:
+    """Names an attempt's extraction in its actor."""
+    return f"{job.id}/{job.attempt}"

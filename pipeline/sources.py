@@ -1,0 +1,20 @@
+"""A stored object → a `ClipSource` that an actor anywhere can open without credentials."""
+
+from __future__ import annotations
+
+from inference.sources import ClipSource, LinkedClip, LocalClip
+from models.artifacts import ArtifactStore
+from models.errors import SourceMissing
+from pipeline.stages import Limits
+
+LINK_LIFETIME_S = 6 * 3600
+
+
+def clip_source(store: ArtifactStore, bucket: str, key: str, limits: Limits) -> ClipSource:
+    """A path where the store is a folder, a presigned link where it is S3. Raises SourceMissing."""
+    if not store.exists(bucket, key):
+        raise SourceMissing
+    path = store.local_path(bucket, key)
+    if path is not None:
+        return LocalClip(path=path)
+    return LinkedClip(url=store.presigned_url(bucket, key, LINK_LIFETIME_S), size_limit=limits.max_source_bytes)

@@ -1,0 +1,129 @@
+"""The stages of an analysis as plain functions: `run` calls them in turn, `dag` makes Ray tasks of them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from inference.extract import Extraction, ExtractRequest
+from inference.poses_io import write_parquet
+from inference.sources import ClipSource
+from inference.tracking import SubjectHint
+from inference.video import VideoLimits
+from models.documents import Findings, Report, Results, ViewDocument
+from models.requests import AnalysisRequest
+from pipeline.biomechanics.measure import measure
+from pipeline.coaching.findings import generate_findings
+from pipeline.coaching.report import generate_report_text
+from pipeline.measurements import MeasureContext, Measurements
+from pipeline.rendering import RenderLimits, render
+from pipeline.results import assemble, subject_document
+
+Stage = Literal["quick", "deep"]
+
+QUICK_WINDOW_S = 30.0
+QUICK_FPS = 10.0
+DEEP_FPS = 240.0
+"""Real frames a second; a camera that records more is sampled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What the operator allows."""
+
+    video: VideoLimits = VideoLimits()
+    render: RenderLimits = RenderLimits()
+    max_source_bytes: int = 4 * 1024**3
+    """Largest file that an actor fetches."""
+
+
+def extract_request(
+    stage: Stage, request: AnalysisRequest, limits: Limits, quick: Extraction | None = None
+) -> ExtractRequest:
+    """What to extract in this stage. DEEP follows whom QUICK chose, unless the caller pointed at somebody."""
+    real_fps = QUICK_FPS if stage == "quick" else DEEP_FPS
+    sample_fps = real_fps / request.options.slowmo_factor
+    if request.sample_fps is not None:
+        sample_fps = min(sample_fps, request.sample_fps)
+    window_s = QUICK_WINDOW_S if stage == "quick" else None
+    points = tuple(SubjectHint(x=p.x, y=p.y, time_s=p.time_s) for p in request.options.subject)
+    within = tuple(point for point in points if window_s is None or point.time_s <= window_s)
+    return ExtractRequest(
+        sample_fps=sample_fps,
+        window_s=window_s,
+        subject=within or (subject_hints(quick) if quick else ()),
+        subject_source_is_caller=bool(within),
+        limits=limits.video,
+    )
+
+
+def subject_hints(quick: Extraction) -> tuple[SubjectHint, ...]:
+    """Where QUICK saw its athlete: the box centre about once a second."""
+    seen = np.flatnonzero(quick.poses.seen)
+    times = quick.poses.timestamps_s[seen]
+    first_of_second = seen[np.unique(np.floor(times), return_index=True)[1]]
+    x1, y1, x2, y2 = quick.poses.boxes[first_of_second].T.astype(float)
+    return tuple(
+        SubjectHint(x=x, y=y, time_s=time)
+        for x, y, time in zip(
+            ((x1 + x2) / 2).tolist(),
+            ((y1 + y2) / 2).tolist(),
+            quick.poses.timestamps_s[first_of_second].tolist(),
+            strict=True,
+        )
+    )
+
+
+def measure_poses(extraction: Extraction, request: AnalysisRequest, stage: Stage) -> Measurements:
+    """Poses → metrics, repetitions, signals."""
+    if request.camera_view is None:
+        view = ViewDocument(value=None, source="unknown", confidence=0.0)
+    else:
+        view = ViewDocument(value=request.camera_view, source="caller", confidence=1.0)
+    context = MeasureContext(
+        mode=request.analysis_mode,
+        stage=stage,
+        view=view,
+        options=request.options,
+        gaps=extraction.receipt.gaps,
+    )
+    return measure(extraction.poses, context)
+
+
+def judge(measurements: Measurements) -> Findings:
+    """Metrics → findings."""
+    return generate_findings(measurements)
+
+
+def word(extraction: Extraction, measurements: Measurements, findings: Findings) -> Report:
+    """Findings → the report's words."""
+    return generate_report_text(measurements, findings, subject_document(extraction))
+
+
+def compose(
+    extraction: Extraction, measurements: Measurements, findings: Findings, report: Report, *, include_frames: bool
+) -> Results:
+    """Everything → the one document that is stored."""
+    return assemble(
+        stage=measurements.stage,
+        extraction=extraction,
+        measurements=measurements,
+        findings=findings,
+        report=report,
+        include_frames=include_frames,
+    )
+
+
+def draw(
+    source: ClipSource, extraction: Extraction, measurements: Measurements, results: Results, limits: Limits
+) -> dict[str, bytes]:
+    """Results → the files a coach opens, by name. Reads the clip once more; nothing of it is kept but what is drawn."""
+    with source.open() as clip, tempfile.TemporaryDirectory(prefix="frontfoot-") as folder:
+        out = Path(folder)
+        render(clip, extraction.poses, results, measurements.signals, out, limits.render)
+        write_parquet(out / "poses.parquet", extraction.poses)
+        return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
