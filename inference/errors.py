@@ -105,10 +105,29 @@ class SourceUnavailable(InferenceError):
     transient = True
 
 
+class SourceMissing(InferenceError):
+    """The source video is not where it should be."""
+
+    code = "source_missing"
+
+
+class SubjectNotFound(InferenceError):
+    """Nobody was found at the point that names the athlete."""
+
+    code = "subject_not_found"
+
+
 class ExtractionCanceled(InferenceError):
     """The extraction was canceled by its caller."""
 
     code = "canceled"
+
+
+class InferenceStopped(InferenceError):
+    """Inference was shut down while the clip was in it; the clip itself is not at fault."""
+
+    code = "inference_stopped"
+    transient = True
 
 
 class FrameAccountingError(InferenceError):
