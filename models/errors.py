@@ -63,3 +63,33 @@ class InvalidTransition(StoreError):
     """The job is not in a state that allows this."""
 
     code = "invalid_state"
+
+
+class SchemaBehind(StoreUnavailable):
+    """The database's schema is older than this code; run `alembic upgrade head`."""
+
+    code = "schema_behind"
+
+
+class InvalidCursor(StoreError):
+    """The cursor does not come from an earlier page."""
+
+    code = "invalid_cursor"
+
+
+class InvalidKey(StoreError):
+    """This cannot be the key of a stored object."""
+
+    code = "invalid_key"
+
+
+class UploadTooLarge(StoreError):
+    """The upload is larger than allowed; nothing was kept."""
+
+    code = "upload_too_large"
+
+
+class RangeNotSatisfiable(StoreError):
+    """The range starts behind the end of the object."""
+
+    code = "range_not_satisfiable"

@@ -1,0 +1,81 @@
+"""How a job's row changes from one state to the next. No SQL here: the queue reads, locks and commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from models.errors import InvalidTransition, JobCanceled
+from models.jobs import STAGES, JobStatus, Lease
+from models.tables import VideoAnalysisJob
+
+STAGE_PROGRESS: dict[str, tuple[int, int]] = {"QUICK": (0, 50), "QUICK_DONE": (50, 50), "DEEP": (50, 99)}
+"""The span of `progress_pct` in each stage; 100 is for jobs that are done."""
+MAX_MESSAGE = 2000
+"""Characters of an error's message that are kept."""
+
+
+def check_goes_on(row: VideoAnalysisJob, expected: JobStatus) -> None:
+    """Raises JobCanceled where the owner wants it to stop, and InvalidTransition."""
+    if row.cancel_requested_at is not None:
+        raise JobCanceled
+    if row.status != expected:
+        raise InvalidTransition(f"The job is {row.status}, not {expected}.")
+
+
+def move(row: VideoAnalysisJob, status: JobStatus, now: datetime) -> None:
+    """To another state; progress rises to where its stage begins."""
+    row.status, row.stage, row.updated_at = status, STAGES[status], now
+    row.progress_pct = max(row.progress_pct, STAGE_PROGRESS.get(row.stage, (0, 0))[0])
+
+
+def end(row: VideoAnalysisJob, status: JobStatus, now: datetime) -> None:
+    """To a terminal state, and the lease with it."""
+    move(row, status, now)
+    row.completed_at = now
+    row.lease_token = row.lease_expires_at = None
+
+
+def requeue(row: VideoAnalysisJob, now: datetime, *, available_at: datetime) -> None:
+    """Back to the queue, and the lease with it; a quick result stays."""
+    move(row, "queued", now)
+    row.progress_pct = 0
+    row.available_at = available_at
+    row.lease_token = row.lease_expires_at = None
+
+
+def record_attempt(row: VideoAnalysisJob, code: str, message: str, now: datetime) -> str:
+    """Remember how an attempt ended that left no result. Returns the message as it is kept."""
+    kept = message.replace("\0", "")[:MAX_MESSAGE]
+    ended = {
+        "attempt": row.attempt,
+        "worker_id": row.worker_id,
+        "error_code": code,
+        "error_message": kept,
+        "ended_at": now.isoformat(),
+    }
+    row.history = [*(row.history or ()), ended]
+    return kept
+
+
+def write_quick(row: VideoAnalysisJob, lease: Lease, document: Mapping[str, Any], s3_key: str, now: datetime) -> None:
+    """The quick result, and `quick_done`."""
+    move(row, "quick_done", now)
+    row.quick_results = dict(document)
+    row.quick_findings, row.quick_report = dict(document["findings"]), dict(document["report"])
+    row.quick_results_s3_key = s3_key
+    row.quick_started_at, row.quick_completed_at = lease.claimed_at, now
+    if not row.deep_enabled:
+        row.results = {"quick": dict(document), "deep": None}
+
+
+def write_deep(
+    row: VideoAnalysisJob, quick: Mapping[str, Any] | None, document: Mapping[str, Any], s3_key: str, now: datetime
+) -> None:
+    """The deep result, and the legacy pair."""
+    row.deep_results = dict(document)
+    row.deep_findings, row.deep_report = dict(document["findings"]), dict(document["report"])
+    row.deep_results_s3_key = s3_key
+    row.deep_completed_at = now
+    row.results = {"quick": quick, "deep": dict(document)}

@@ -1,0 +1,87 @@
+"""What all tests share: real databases, real stores, the sample clip. Each server starts on first use, once a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import PostgresServer, S3Server, postgres_server, s3_server
+
+ROOT = Path(__file__).parents[1]
+SAMPLE_CLIP = ROOT / ".samples" / "demo.mp4"
+
+
+@pytest.fixture(scope="session")
+def sample_clip() -> Path:
+    """A woman walks, a man jumps off a roof: 1768 × 994, 30 fps, 230 frames."""
+    if not SAMPLE_CLIP.is_file():
+        pytest.fail(f"{SAMPLE_CLIP} is missing: run `make samples`", pytrace=False)
+    return SAMPLE_CLIP
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file at the newest revision, to be copied."""
+    from migrations import upgrade
+
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresServer) -> str:
+    """Name of a PostgreSQL database at the newest revision, to be copied."""
+    from migrations import upgrade
+
+    name = postgres.create_database()
+    upgrade(postgres.url(name))
+    return name
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A SQLite database of this test's own, built by the migrations."""
+    path = tmp_path / "frontfoot.sqlite3"
+    shutil.copyfile(migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, migrated_postgres: str) -> Iterator[str]:
+    """A PostgreSQL database of this test's own, built by the migrations."""
+    name = postgres.create_database(migrated_postgres)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A database of this test's own, built by the migrations; the test runs once on each kind."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database in which no migration ever ran; the test runs once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = server.create_database()
+    yield server.url(name)
+    server.drop_database(name)
