@@ -56,10 +56,10 @@ def compare(rule: Rule, metric: Metric) -> Comparison | None:
 
     Raises `DataFileError` where the two are in different units: the rule is wrong, and no number may hide it.
     """
-    if metric.unit != rule.unit:
-        raise DataFileError(f"rule {rule.id} is in {rule.unit}, metric {rule.metric} in {metric.unit}")
     if metric.status == "not_measurable":
         return None
+    if metric.unit != rule.unit:
+        raise DataFileError(f"rule {rule.id} is in {rule.unit}, metric {rule.metric} in {metric.unit}")
     measured = _external(rule, metric) if rule.comparison == "external" else _within_clip(rule, metric)
     if measured is None:
         return None

@@ -12,7 +12,7 @@ from pipeline.coaching.words import Words, load_words
 from pipeline.measurements import Measurements, RecordingIssue
 
 SUFFICIENT_COVERAGE = 0.5
-"""For `sufficient`: the share of the mode's metrics that must be measured and of the view's rules that must be compared."""
+"""For `sufficient`: the share of the mode's metrics to be measured, and of the view's rules to be compared."""
 
 SEEN_TOO_LITTLE = "INSUFFICIENT_POSE_VISIBILITY"
 """The recording issue that keeps the basis below `sufficient` whatever was measured."""
@@ -40,14 +40,16 @@ class _Judged:
 def generate_findings(measurements: Measurements, rules: RuleSet | None = None) -> Findings:
     """Hold every metric against the rules of its mode and view; the built-in rules where `rules` is None.
 
-    Without a repetition nothing is compared: what was seen then is no delivery, shot, take or pick-up. The order is
-    recording first (it limits the rest), then technique and consistency with the worst first, then strengths; ties
-    keep the rules' order. Raises `DataFileError` where a rule's unit is not its metric's.
+    Where the deep pass found no repetition nothing is compared: what was seen is no delivery, shot, take or pick-up.
+    (The quick pass looks for none; it measures posture alone.) Recording findings come first, for they limit the rest;
+    then technique and consistency, the worst first; then strengths. Ties keep the rules' order. Raises `DataFileError`
+    where a rule's unit is not its metric's.
     """
     rules = load_rules() if rules is None else rules
     words = load_words(measurements.options.audience)
     applicable = rules.applicable(measurements.mode, measurements.view.value)
-    judged = _judge(measurements, applicable) if measurements.repetitions else []
+    seen = measurements.stage == "quick" or len(measurements.repetitions) > 0
+    judged = _judge(measurements, applicable) if seen else []
     faults = sorted((item for item in judged if item.comparison.verdict == "finding"), key=lambda item: item.rank)
     strengths = [item for item in judged if item.comparison.verdict == "strength"]
     watches = [item for item in judged if item.comparison.verdict == "watch"]

@@ -51,8 +51,12 @@ def _assessment(measurements: Measurements, findings: Findings, words: Words) ->
         parts = _insufficient(measurements, used, words)
     else:
         used = findings.compared
-        repetitions = words.counted(measurements.mode, len(measurements.repetitions))
-        parts = [said.judged.format(repetitions=repetitions, labels=_labels(used, measurements, words))]
+        labels = _labels(used, measurements, words)
+        if measurements.repetitions:
+            repetitions = words.counted(measurements.mode, len(measurements.repetitions))
+            parts = [said.judged.format(repetitions=repetitions, labels=labels)]
+        else:
+            parts = [said.judged_quick.format(labels=labels)]
         faults = _faults(findings)
         if faults:
             parts.append(said.main.format(title=faults[0].title))
@@ -62,7 +66,7 @@ def _assessment(measurements: Measurements, findings: Findings, words: Words) ->
             coverage = findings.coverage
             parts.append(said.partial.format(measured=coverage.measured, applicable=coverage.applicable))
     text = " ".join(parts)
-    return _section("assessment", text[0].upper() + text[1:], used, words)
+    return _section("assessment", _capital(text), used, words)
 
 
 def _insufficient(measurements: Measurements, with_value: tuple[str, ...], words: Words) -> list[str]:
@@ -70,6 +74,8 @@ def _insufficient(measurements: Measurements, with_value: tuple[str, ...], words
     said, mode = words.assessment, measurements.mode
     if measurements.repetitions:
         why = said.not_comparable.format(repetitions=words.counted(mode, len(measurements.repetitions)))
+    elif measurements.stage == "quick":
+        why = said.quick
     else:
         why = said.no_repetition.format(one=words.mode[mode].one)
     parts = [said.insufficient.format(activity=words.mode[mode].activity), why]
@@ -154,7 +160,7 @@ def _measured_line(name: str, measurements: Measurements, words: Words) -> str:
     own = own_spread(metric)
     if own is not None:
         notes.append(words.measured.spread.format(spread=spread(own, metric.unit, words)))
-    line = f"- {_label(name, measurements)}: {measured(metric, words)}"
+    line = f"- {_capital(_label(name, measurements))}: {measured(metric, words)}"
     if notes:
         line += f" ({', '.join(notes)})"
     context = words.context.get(name)
@@ -170,15 +176,24 @@ def _not_measured(measurements: Measurements, words: Words) -> ReportSection:
         metric = measurements.metrics[name]
         group, key = (by_advice, metric.advice) if metric.advice else (by_reason, metric.reason or "")
         group.setdefault(key, []).append(name)
-    said = words.not_measured
-    lines = [
-        f"- {_sentence(advice)} {said.adds.format(labels=_labels(tuple(names), measurements, words))}"
-        for advice, names in sorted(by_advice.items(), key=lambda group: -len(group[1]))
-    ]
+    lines = []
+    for advice, names in sorted(by_advice.items(), key=lambda group: -len(group[1])):
+        reasons = {measurements.metrics[name].reason or "" for name in names}
+        why = _sentence(reasons.pop()) if len(reasons) == 1 else ""
+        adds = words.not_measured.adds.format(labels=_some_labels(names, measurements, words))
+        lines.append("- " + " ".join(part for part in (why, _sentence(advice), adds) if part))
     for reason, names in by_reason.items():
-        line = said.never.format(labels=_labels(tuple(names), measurements, words), reason=_sentence(reason))
-        lines.append(f"- {line.strip()}")
+        labels = _some_labels(names, measurements, words)
+        lines.append(f"- {words.not_measured.never.format(labels=labels, reason=_sentence(reason))}".rstrip())
     return _section("not_measured", "\n".join(lines), missing, words)
+
+
+def _some_labels(names: list[str], measurements: Measurements, words: Words) -> str:
+    """The labels, as many as the audience wants to read."""
+    said = words.not_measured
+    if len(names) <= said.most + 1:
+        return _labels(tuple(names), measurements, words)
+    return _labels(tuple(names[: said.most]), measurements, words, said.more.format(n=len(names) - said.most))
 
 
 def _recording(measurements: Measurements, findings: Findings, subject: SubjectDocument, words: Words) -> ReportSection:
@@ -215,7 +230,8 @@ def _method(measurements: Measurements, findings: Findings, words: Words) -> Rep
     said = words.method
     limit = words.mode[measurements.mode].limit
     judged = [said.certainty, said.references] if findings.compared else []
-    lines = [said.error, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
+    numbers = [said.error] if _with_value(measurements) else []
+    lines = [*numbers, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
     return _section("method", "\n".join(f"- {line}" for line in lines), (), words)
 
 
@@ -244,15 +260,17 @@ def _label(name: str, measurements: Measurements) -> str:
     return measurements.metrics[name].label or name.replace("_", " ")
 
 
-def _labels(names: tuple[str, ...], measurements: Measurements, words: Words) -> str:
-    """`front knee at contact, stride length and run-up speed`."""
-    return words.listed(tuple(_label(name, measurements) for name in names))
+def _labels(names: tuple[str, ...], measurements: Measurements, words: Words, *more: str) -> str:
+    """`front knee at contact, stride length and run-up speed`: in a sentence, so without their capitals."""
+    labels = (_label(name, measurements) for name in names)
+    return words.listed((*(label[0].lower() + label[1:] for label in labels), *more))
 
 
 def _over(name: str, measurements: Measurements, words: Words) -> str:
-    """`6 deliveries` where the metric was measured in each, otherwise its own count of samples."""
+    """`6 deliveries` where the metric has one reading in each of them, otherwise its own count of samples."""
     count = measurements.metrics[name].n
-    if any(name in repetition.metrics for repetition in measurements.repetitions):
+    readings = [repetition.metrics.get(name) for repetition in measurements.repetitions]
+    if sum(metric is not None and metric.value is not None for metric in readings) == count:
         return words.counted(measurements.mode, count)
     return words.measured.samples.format(n=count)
 
@@ -262,4 +280,9 @@ def _sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+    return _capital(text) + ("" if text[-1] in ".!?" else ".")
+
+
+def _capital(text: str) -> str:
+    """The first letter in upper case, the others as they are."""
+    return text[:1].upper() + text[1:]

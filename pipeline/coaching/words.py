@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import Field
+
 from models.documents import Claim, ReferenceKind, Unit
 from models.requests import Audience, Mode, View
 from pipeline.coaching.datafiles import Entry, Text, load, placeholders
@@ -44,11 +46,14 @@ class AssessmentWords(Entry):
 
     insufficient: Annotated[Text, placeholders("activity")]
     no_repetition: Annotated[Text, placeholders("one")]
+    quick: Plain
+    """Instead of `no_repetition`, where nobody has looked for one yet."""
     not_comparable: Annotated[Text, placeholders("repetitions")]
     described: Annotated[Text, placeholders("labels")]
     nothing: Plain
     film_again: Plain
     judged: Annotated[Text, placeholders("repetitions", "labels")]
+    judged_quick: Annotated[Text, placeholders("labels")]
     main: Annotated[Text, placeholders("title")]
     watch: Plain
     within: Plain
@@ -81,6 +86,9 @@ class MeasuredWords(Entry):
 class NotMeasuredWords(Entry):
     """What the clip could not show."""
 
+    most: Annotated[int, Field(ge=1)]
+    """Names in a line before `more`."""
+    more: Annotated[Text, placeholders("n")]
     adds: Annotated[Text, placeholders("labels")]
     """After the advice: what it would let us measure."""
     never: Annotated[Text, placeholders("labels", "reason")]

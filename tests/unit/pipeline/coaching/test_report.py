@@ -1,0 +1,240 @@
+"""What a coach reads: honest, complete, the same every time."""
+
+from __future__ import annotations
+
+import locale
+import re
+
+import pytest
+
+from models.documents import ViewDocument
+from models.requests import AnalysisOptions
+from pipeline.coaching.findings import generate_findings
+from pipeline.coaching.report import generate_report_text
+from pipeline.measurements import RecordingIssue
+
+BEHIND = "30 real frames a second; 48 are needed for full trust"
+CAMERAS = "Several synchronised cameras are needed."
+MODES = ["batting", "bowling", "wicketkeeping", "fielding"]
+
+
+@pytest.fixture
+def written(subject):
+    """Findings and report of measurements."""
+
+    def write(measurements, **about_subject):
+        findings = generate_findings(measurements)
+        return generate_report_text(measurements, findings, subject.model_copy(update=about_subject))
+
+    return write
+
+
+@pytest.fixture
+def six_deliveries(make_metric, make_measurements):
+    """A full report: something of every kind."""
+
+    def build(**fields):
+        metrics = {
+            "head_sideways_contact": make_metric(
+                17.0, expected_error=2.0, label="head sideways at contact", spread=1.6
+            ),
+            "foot_line_offset": make_metric(9.5, label="front-foot line", status="degraded", reason=BEHIND),
+            "trunk_lateral_flexion_release": make_metric(
+                41.0, unit="deg", expected_error=5.0, label="lateral lean at release"
+            ),
+            "hip_shoulder_separation": make_metric(
+                None, unit="deg", status="not_measurable", reason="needs depth", advice=CAMERAS, n=0, spread=None
+            ),
+            "elbow_extension": make_metric(
+                None, unit="deg", status="not_measurable", reason="one camera cannot show it", n=0, spread=None
+            ),
+        }
+        issue = RecordingIssue(id="CAMERA_MOVES", text="the camera moves", advice="Use a tripod")
+        return make_measurements(metrics, recording=(issue,), **fields)
+
+    return build
+
+
+def section(report, name):
+    """The section `name`."""
+    return next(section for section in report.sections if section.id == name)
+
+
+def test_a_full_report_has_all_its_parts_in_order(written, six_deliveries):
+    report = written(six_deliveries())
+    assert [part.id for part in report.sections] == [
+        "assessment",
+        "strengths",
+        "priorities",
+        "watches",
+        "measured",
+        "not_measured",
+        "recording",
+        "method",
+    ]
+    assert report.text.startswith(
+        "**Overall Assessment**: judged from 6 deliveries: head sideways at contact and front-foot line. "
+        "First thing to work on: Head falls away as you bowl. "
+    )
+    for part in report.sections[1:]:
+        assert f"## {part.title}\n\n{part.text}" in report.text
+
+
+def test_a_priority_says_seen_why_how_known_cue_and_drill(written, six_deliveries):
+    text = section(written(six_deliveries()), "priorities").text
+    assert text.splitlines() == [
+        "### 1. Head falls away as you bowl",
+        "",
+        "Just after your front foot landed, your head was 17 ± 2 % of your height to one side of the middle of your "
+        "feet. That was past the mark in 6 of 6 deliveries. Coaches like the head over the feet here, so that the body "
+        "goes towards the batter and not off to the side.",
+        "",
+        "- How we know: seen in 6 deliveries. The mark: head no more than 12 % of your height to the side of the feet; "
+        "from 8 % of your height on worth a look (coaching convention, no study behind it). Past it: clear.",
+        "- Think: Eyes level, nose at the target.",
+        "- Do: From a standing start, bowl 6 balls at one stump with a friend behind you watching only your head. Walk "
+        "in when 5 of 6 stay tall.",
+    ]
+
+
+def test_numbers_come_with_errors_and_the_degraded_with_their_reason(written, six_deliveries):
+    lines = section(written(six_deliveries()), "measured").text.splitlines()
+    assert lines[0].startswith("- Lateral lean at release: 41 ± 5° (6 deliveries, varied by 1.3°). Only described.")
+    assert (
+        lines[1] == "- Head sideways at contact: 17 ± 2 % of your height (6 deliveries, varied by 0.6 % of your height)"
+    )
+    assert lines[3] == f"Less certain ({BEHIND}):"
+    assert lines[5].startswith("- Front-foot line: 10 ± 1 % of your height")
+
+
+def test_one_line_an_advice_and_the_hopeless_last(written, six_deliveries):
+    lines = section(written(six_deliveries()), "not_measured").text.splitlines()
+    assert lines[0] == (
+        "- Not seen. Film it square-on. That would add: front knee angle contact, front knee min, front knee angle "
+        "release, front knee class, front hip flexion contact and 8 more."
+    )
+    assert lines[1] == f"- Needs depth. {CAMERAS} That would add: hip shoulder separation."
+    assert lines[2] == "- No single camera shows: elbow extension. One camera cannot show it."
+
+
+def test_every_section_names_its_metrics(written, six_deliveries, metric_ids):
+    report = written(six_deliveries())
+    assert section(report, "priorities").metrics == ("head_sideways_contact",)
+    assert section(report, "watches").metrics == ("foot_line_offset",)
+    named = section(report, "measured").metrics + section(report, "not_measured").metrics
+    assert sorted(named) == sorted(metric_ids["bowling"])
+
+
+def test_at_most_three_priorities_the_rest_by_title(written, make_metric, make_measurements):
+    metrics = {
+        "head_forward_plant": make_metric(-20.0),
+        "head_steadiness": make_metric(9.0),
+        "base_width": make_metric(70.0),
+    }
+    side = ViewDocument(value="side", source="caller", confidence=1.0)
+    report = written(make_measurements(metrics, mode="batting", view=side))
+    text = section(report, "priorities").text
+    assert re.findall(r"^### (\d)", text, re.MULTILINE) == ["1", "2", "3"]
+    assert "After that" not in text
+    behind = {
+        "crouch_tilt": make_metric(30.0, unit="deg"),
+        "head_steadiness": make_metric(9.0),
+        "hand_height_ready": make_metric(20.0, spread=30.0),
+        "crouch_depth": make_metric(20.0, spread=30.0),
+    }
+    assert len(section(written(make_measurements(behind, mode="wicketkeeping")), "priorities").metrics) == 3
+
+
+def test_a_clip_that_shows_nothing_says_so_and_how_to_film(written, make_measurements):
+    report = written(make_measurements({}, repetitions=()))
+    assert report.text.startswith(
+        "**Overall Assessment**: this clip does not let us judge your bowling. We could not find a delivery in it."
+    )
+    assert [part.id for part in report.sections] == ["assessment", "measured", "not_measured", "recording", "method"]
+    assert "Film it square-on." in section(report, "not_measured").text
+
+
+def test_what_is_only_described_is_named_in_the_assessment(written, make_metric, make_measurements):
+    metrics = {"run_up_speed": make_metric(2.1, unit="m_per_s", expected_error=0.2, label="run-up speed", n=3)}
+    text = written(make_measurements(metrics, repetitions=())).text
+    assert "What it does show: run-up speed." in text
+    assert "- Run-up speed: 2.1 ± 0.2 m/s (3 counted)" in text
+
+
+@pytest.mark.parametrize("audience", ["player", "analyst"])
+@pytest.mark.parametrize("mode", MODES)
+def test_insufficient_never_praises(written, make_measurements, mode, audience):
+    text = written(make_measurements({}, mode=mode, options=AnalysisOptions(audience=audience))).text
+    assert text.startswith("**Overall Assessment**: this clip does not let us judge ")
+    assert not re.search(r"\b(clean|good|great|well done|fine)\b", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("audience", ["player", "analyst"])
+@pytest.mark.parametrize("stage", ["quick", "deep"])
+def test_nothing_unfilled_and_no_verdict_on_an_action(written, six_deliveries, audience, stage):
+    text = written(six_deliveries(options=AnalysisOptions(audience=audience), stage=stage)).text
+    assert not re.search(r"None|nan|\binf\b|[{}]|  |\.\.|illegal|legal|throwing|chuck", text, re.IGNORECASE)
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_measurements):
+    text = written(make_measurements({"foot_line_offset": make_metric(1.0)})).text
+    assert "Nothing we could compare went past its mark. That says nothing about what the clip does not show." in text
+    assert "1 of 18 measurements" in text
+    near = written(make_measurements({"foot_line_offset": make_metric(10.0)})).text
+    assert "close enough to look at yourself" in near
+
+
+def test_the_recording_names_whom_it_judged(written, six_deliveries):
+    alone = section(written(six_deliveries()), "recording").text
+    assert "the only person we found (boxed at 1.5 s)" in alone
+    assert "- **Camera moves.** The camera moves. Use a tripod." in alone
+    assert "close call" not in alone
+    two = section(written(six_deliveries(), people=2, confidence=0.4), "recording").text
+    assert "There were 2 people in the video" in two
+    assert "close call" in two
+    chosen = section(written(six_deliveries(), people=2, confidence=0.4, source="caller"), "recording").text
+    assert "close call" not in chosen
+
+
+def test_the_recording_says_from_where(written, six_deliveries):
+    views = {
+        "as you told us": ViewDocument(value="behind", source="caller", confidence=1.0),
+        "our guess": ViewDocument(value="behind", source="estimate", confidence=0.7),
+        "We do not know from which side": ViewDocument(value=None, source="unknown", confidence=0.0),
+    }
+    for words, view in views.items():
+        assert words in section(written(six_deliveries(view=view)), "recording").text
+
+
+def test_byte_for_byte_the_same_in_every_locale(written, six_deliveries):
+    first = written(six_deliveries()).model_dump_json()
+    known = locale.setlocale(locale.LC_NUMERIC)
+    available = [name for name in ("de_DE.UTF-8", "C.UTF-8") if _has(name)]
+    try:
+        for name in available:
+            locale.setlocale(locale.LC_NUMERIC, name)
+            assert written(six_deliveries()).model_dump_json() == first
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, known)
+    assert available
+
+
+def _has(name):
+    """Whether this machine knows the locale."""
+    known = locale.setlocale(locale.LC_NUMERIC)
+    try:
+        locale.setlocale(locale.LC_NUMERIC, name)
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_NUMERIC, known)
+    return True
+
+
+def test_the_quick_look_does_not_miss_what_it_did_not_look_for(written, make_metric, make_measurements):
+    nothing = written(make_measurements({}, stage="quick", repetitions=())).text
+    assert "does not let us judge your bowling. So far this is only the quick look" in nothing
+    assert "could not find" not in nothing
+    metrics = {"crouch_tilt": make_metric(30.0, unit="deg", label="Crouch tilt")}
+    posture = make_measurements(metrics, mode="wicketkeeping", stage="quick", repetitions=())
+    assert written(posture).text.startswith("**Overall Assessment**: judged from a quick look: crouch tilt.")

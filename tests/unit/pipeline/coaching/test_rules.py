@@ -1,0 +1,129 @@
+"""Rules as data: the built-in ones are sound, and a bad file says where."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.coaching.datafiles import DataFileError
+from pipeline.coaching.rules import load_rules
+
+WORDS = 'title = "t"\nseen = "s {measured}"\nwhy = "w"\nwatch = "a"\ncue = "c"\ndrill = "d"\n'
+RULE = f"""version = 1
+mode = "bowling"
+
+[[rule]]
+id = "first"
+version = 1
+metric = "head_sideways_contact"
+unit = "pct_height"
+comparison = "external"
+direction = "above"
+finding = 12
+step = 4
+reference = "at most {{finding}}"
+reference_kind = "convention"
+
+[rule.player]
+{WORDS}
+[rule.analyst]
+{WORDS}"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A valid rule set of one rule."""
+    (tmp_path / "ruleset.toml").write_text('name = "club"\nversion = 3\n')
+    (tmp_path / "bowling.toml").write_text(RULE)
+    return tmp_path
+
+
+def test_built_in_rules_are_about_metrics_of_their_mode(metric_ids):
+    rules = load_rules()
+    assert rules.label == "frontfoot@1"
+    assert set(rules.rules) == set(metric_ids)
+    for mode, of_mode in rules.rules.items():
+        assert of_mode
+        assert {rule.metric for rule in of_mode} <= set(metric_ids[mode])
+
+
+def test_built_in_rules_hold_in_every_useful_view_and_call_a_convention_one():
+    for mode, of_mode in load_rules().rules.items():
+        for view in ("side", "behind"):
+            assert load_rules().applicable(mode, view), f"{mode} from {view}: no rule holds"
+        assert all(rule.reference_kind == "convention" for rule in of_mode)
+
+
+def test_rules_of_a_folder(folder):
+    rules = load_rules(folder)
+    assert rules.label == "club@3"
+    assert [rule.id for rule in rules.applicable("bowling", None)] == ["first"]
+    assert rules.applicable("batting", "side") == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "what"),
+    [
+        ("step = 4", "step = 0", 12, "greater than 0"),
+        ("step = 4", "step = nan", 12, "finite number"),
+        ('direction = "above"', 'direction = "sideways"', 10, "'above' or 'below'"),
+        ("version = 1\nmode", 'version = "x"\nmode', 1, "valid integer"),
+        ("finding = 12", "finding = 12\nfindings = 3", 12, "Extra inputs"),
+        ('why = "w"\nwatch = "a"\ncue = "c"\ndrill = "d"\n\n[rule.analyst]', "[rule.analyst]", 16, "Field required"),
+        ('title = "t"', 'title = "{measured}"', 17, "cannot be filled in"),
+        ('seen = "s {measured}"', 'seen = "s {measured:.1f}"', 18, "cannot be filled in"),
+        ('seen = "s {measured}"', 'seen = "s {measured"', 18, "expected '}'"),
+        ("finding = 12", "finding = 12\nwatch = 14", 4, "good side"),
+        ('reference = "at most {finding}"', 'reference = "from {watch} on"', 4, "the rule has none"),
+        ('"external"', '"within_clip"\nwatch = -1', 4, "above 0"),
+        (
+            'drill = "d"\n\n[rule.analyst]',
+            'drill = "d"\nstrength = { title = "a", text = "b" }\n\n[rule.analyst]',
+            4,
+            "both",
+        ),
+        ("mode = ", "mode : ", 2, "Expected '='"),
+    ],
+)
+def test_a_fault_names_its_file_and_line(folder, before, after, line, what):
+    path = folder / "bowling.toml"
+    assert before in RULE
+    path.write_text(RULE.replace(before, after, 1))
+    with pytest.raises(DataFileError) as caught:
+        load_rules(folder)
+    message = str(caught.value)
+    assert str(path) in message
+    assert f":{line}:" in message or f"line {line}," in message
+    assert what in message
+
+
+def test_the_second_rule_is_found_behind_a_long_string(folder):
+    second = RULE.split("\n\n", 1)[1].replace('id = "first"', 'id = "Second"')
+    text = RULE.replace('why = "w"', 'why = """\n[[rule]]\nfinding = 1\n"""', 1) + "\n" + second
+    (folder / "bowling.toml").write_text(text)
+    line = next(number for number, row in enumerate(text.splitlines(), start=1) if row == 'id = "Second"')
+    with pytest.raises(DataFileError, match=rf"bowling\.toml:{line}: rule\.1\.id"):
+        load_rules(folder)
+
+
+def test_all_faults_are_reported_at_once(folder):
+    (folder / "bowling.toml").write_text(RULE.replace("step = 4", "step = 0").replace("finding = 12", "finding = inf"))
+    with pytest.raises(DataFileError) as caught:
+        load_rules(folder)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_ids_are_unique_over_all_files(folder):
+    (folder / "more.toml").write_text(RULE)
+    with pytest.raises(DataFileError, match=r"more\.toml: rule first is already in .*bowling\.toml"):
+        load_rules(folder)
+
+
+def test_what_is_not_a_rule_set(tmp_path, folder):
+    with pytest.raises(DataFileError, match=r"ruleset\.toml: No such file"):
+        load_rules(tmp_path / "nowhere")
+    (folder / "bowling.toml").unlink()
+    with pytest.raises(DataFileError, match="no rule file"):
+        load_rules(folder)
+    (folder / "bowling.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataFileError, match="not UTF-8"):
+        load_rules(folder)
