@@ -1,0 +1,94 @@
+"""Geometry of the body in the picture: pure formulas on point paths.
+
+Points are (..., 2) arrays in pixels with **y upwards**. NaN in, NaN out. Proportions of the body are those of Drillis and
+Contini (1966), as fractions of stature.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+EYE_TO_ANKLE = 0.897
+"""Eye height 0.936 minus ankle height 0.039."""
+ANKLE_HEIGHT = 0.039
+TRUNK_LENGTH = 0.288
+"""Shoulder height 0.818 minus hip height 0.530."""
+THIGH_LENGTH = 0.245
+SHANK_LENGTH = 0.246
+UPPER_ARM_LENGTH = 0.186
+FOREARM_LENGTH = 0.146
+
+
+def compute_joint_angle(proximal: Array, joint: Array, distal: Array) -> Array:
+    """Angle at `joint` between its two neighbours, degrees, 0..180; 180 is straight.
+
+    Formula: atan2(|a × b|, a · b) of the two limbs seen from the joint. Two coinciding points give NaN: no direction.
+    Shapes: (..., 2) each → (...).
+    """
+    a, b = proximal - joint, distal - joint
+    cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    dot = np.sum(a * b, axis=-1)
+    angle = np.degrees(np.arctan2(np.abs(cross), dot))
+    degenerate = (np.hypot(a[..., 0], a[..., 1]) == 0) | (np.hypot(b[..., 0], b[..., 1]) == 0)
+    return np.where(degenerate, np.nan, angle)
+
+
+def compute_tilt(upper: Array, lower: Array) -> Array:
+    """Lean of the line lower → upper against the vertical, degrees, -180..180; positive to the picture's right.
+
+    Formula: atan2(Δx, Δy). Coinciding points give NaN. Shapes: (..., 2) each → (...).
+    """
+    delta = upper - lower
+    tilt = np.degrees(np.arctan2(delta[..., 0], delta[..., 1]))
+    return np.where(np.hypot(delta[..., 0], delta[..., 1]) == 0, np.nan, tilt)
+
+
+def compute_eye_to_ankle(keypoints: dict[str, Array]) -> Array:
+    """Length of the body along its chain, pixels: eyes, shoulders, hips, then the longer leg to its ankle.
+
+    In the picture's plane it does not change with posture, unlike the straight line from eye to ankle, with which it
+    agrees when standing. `keypoints` holds (T, 2) paths by COCO name; (T,) comes back, NaN where a link is missing.
+    """
+    eyes = _mean_of_seen(keypoints["left_eye"], keypoints["right_eye"])
+    shoulders = (keypoints["left_shoulder"] + keypoints["right_shoulder"]) / 2
+    hips = (keypoints["left_hip"] + keypoints["right_hip"]) / 2
+    legs = [
+        _length(keypoints[f"{side}_hip"], keypoints[f"{side}_knee"])
+        + _length(keypoints[f"{side}_knee"], keypoints[f"{side}_ankle"])
+        for side in ("left", "right")
+    ]
+    return _length(eyes, shoulders) + _length(shoulders, hips) + np.fmax(legs[0], legs[1])
+
+
+def _length(a: Array, b: Array) -> Array:
+    return np.hypot(*np.moveaxis(a - b, -1, 0))
+
+
+def _mean_of_seen(a: Array, b: Array) -> Array:
+    mean = (a + b) / 2
+    return np.where(np.isnan(mean), np.where(np.isnan(a), b, a), mean)
+
+
+def compute_size(chain: Array, times: Array, half_window: float) -> Array:
+    """Stature in pixels over time: the upper quartile of chain / 0.897 within ± `half_window` seconds.
+
+    The upper quartile, because foreshortening only ever shortens. Frames without a value take the nearest one; no value
+    at all gives NaN. Shapes: (T,), (T,) → (T,).
+    """
+    size = np.full(len(times), np.nan)
+    good = np.flatnonzero(~np.isnan(chain))
+    if len(good) < 5:
+        return size
+    start = np.searchsorted(times[good], times - half_window, side="left")
+    end = np.searchsorted(times[good], times + half_window, side="right")
+    values = chain[good] / EYE_TO_ANKLE
+    for i, (a, b) in enumerate(zip(start, end, strict=True)):
+        if b - a >= 5:
+            size[i] = np.percentile(values[a:b], 75)
+    known = np.flatnonzero(~np.isnan(size))
+    if len(known) == 0:
+        return np.full(len(times), np.percentile(values, 75))
+    return np.interp(times, times[known], size[known])

@@ -1,0 +1,248 @@
+"""Batting: what a shot shows, one pure function a metric."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.documents import Event
+from pipeline.biomechanics import errors
+from pipeline.biomechanics.errors import Series
+from pipeline.biomechanics.events.batting import Shot, find_shots
+from pipeline.biomechanics.gates import refused
+from pipeline.biomechanics.metrics import common
+from pipeline.biomechanics.readings import (
+    Found,
+    ModeOutcome,
+    Outcome,
+    Reading,
+    Spec,
+    evidence_over,
+    read_at,
+    read_over,
+    root_mean_square,
+)
+from pipeline.biomechanics.scene import Scene
+
+SPECS: tuple[Spec, ...] = (
+    Spec(id="head_sideways_plant", label="Head sideways of the feet at front-foot plant", unit="pct_height", view="along",
+         rate="posture", method="head against the middle of the feet, median over plant ± 0.1 s; positive to the off side "
+         "where the batter's hand is given, else to the picture's right"),
+    Spec(id="head_forward_plant", label="Head forward of the feet at front-foot plant", unit="pct_height", view="side",
+         rate="posture", method="head against the middle of the feet, median over plant ± 0.1 s, positive to the front foot",
+         source="Sports Biomech 2007 6:345 (direction)"),
+    Spec(id="head_forward_impact", label="Head forward of the feet at impact", unit="pct_height", view="side",
+         rate="posture", method="head against the middle of the feet, median over impact ± 0.1 s, positive to the front foot",
+         source="Sports Biomech 2007 6:345 (direction)"),
+    Spec(id="head_steadiness", label="Steadiness of the head", unit="pct_height", view="any", rate="still",
+         method="from the side: RMS of the head against the hips from stance to plant; "
+         "along the pitch: RMS of the head about its mean at stance"),
+    Spec(id="trunk_lateral_flexion_plant", label="Sideways lean of the trunk at front-foot plant", unit="deg", view="along",
+         rate="posture", angle=True, method="mid-hips to mid-shoulders against the vertical, median over plant ± 0.1 s; "
+         "signed like head_sideways_plant", source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425"),
+    Spec(id="plant_before_impact", label="Front-foot plant before impact", unit="s", view="side", rate="timing",
+         method="impact (peak hand speed) minus front-foot plant", source="Stuelcken 2005 Sports Biomech 4:17"),
+    Spec(id="front_knee_angle_impact", label="Front knee at impact", unit="deg", view="side", rate="posture", angle=True,
+         method="median hip-knee-ankle angle over impact ± 0.1 s, 180 = straight"),
+    Spec(id="lead_elbow_angle_impact", label="Lead elbow at impact", unit="deg", view="side", rate="posture", angle=True,
+         method="median shoulder-elbow-wrist angle of the near arm over impact ± 0.1 s, 180 = straight"),
+    Spec(id="base_width", label="Width of the stance", unit="pct_height", view="side", rate="still",
+         method="distance along the picture between the ankles, median over the stance"),
+    Spec(id="weight_transfer", label="Weight transfer", unit="ratio", view="side", rate="posture", method="not measured",
+         not_built="a picture shows no weight, and this version does not estimate it from the body's segments"),
+    Spec(id="x_factor", label="X-factor", unit="deg", view="never", rate="timing",
+         method="not measured: rotation of shoulders against hips about the body's long axis"),
+    *common.DESCRIPTIVE,
+)  # fmt: skip
+
+PLANT_S = 0.1
+HEAD_LEVER = 85.0
+"""% of height from the feet to the head of a batter in his shot."""
+NO_PLANT = refused("no front-foot plant was found in this shot", "Keep the feet in the picture and unobstructed.")
+NO_STANCE = refused("no waiting stance was found before this shot", "Start filming two seconds before the ball.")
+NO_FRONT = refused("which foot is the front one is not clear", "Give the batter's hand (--handedness).")
+NO_SHOT = refused(
+    "no shot found in this clip: no downswing with both hands together",
+    "Film one or more whole shots, stance to finish, with the whole batter in the picture.",
+)
+
+
+def measure_batting(scene: Scene) -> ModeOutcome:
+    """Find the shots and read every metric in each."""
+    found = tuple(_measure_shot(scene, shot) for shot in find_shots(scene))
+    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_SHOT)
+
+
+def _measure_shot(scene: Scene, shot: Shot) -> Found:
+    motion = scene.motion
+    last = shot.events.get("finish") or shot.events["impact"]
+    start = shot.stance[0] if shot.stance else shot.events["backlift_top"].time_s
+    outcomes: dict[str, Outcome] = {
+        "head_sideways_plant": compute_head_sideways(scene, shot),
+        "head_forward_plant": compute_head_forward(scene, shot, "front_foot_plant"),
+        "head_forward_impact": compute_head_forward(scene, shot, "impact"),
+        "head_steadiness": compute_head_steadiness(scene, shot),
+        "trunk_lateral_flexion_plant": compute_trunk_lateral_flexion(scene, shot),
+        "plant_before_impact": compute_plant_before_impact(scene, shot),
+        "front_knee_angle_impact": compute_front_knee_impact(scene, shot),
+        "lead_elbow_angle_impact": compute_lead_elbow_impact(scene, shot),
+        "base_width": compute_base_width(scene, shot),
+    }
+    return Found(
+        start_s=start, end_s=min(last.time_s + 0.2 * motion.slowmo, float(motion.times_s[-1])), events=shot.events,
+        outcomes=outcomes,
+    )  # fmt: skip
+
+
+def _around(scene: Scene, event: Event) -> tuple[float, float]:
+    half = max(PLANT_S * scene.motion.slowmo, scene.motion.frame_s)
+    return event.time_s - half, event.time_s + half
+
+
+def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
+    """Head against the middle of the feet, sideways, % of height, -60..60; front or behind.
+
+    Formula: median over plant ± 0.1 s of (head − mid-ankles)ₓ / stature; positive to the off side where the batter's
+    hand is given. sys: 2 % a keypoint and 2° of unknown roll over the height of the head.
+    """
+    plant = shot.events.get("front_foot_plant")
+    if plant is None:
+        return NO_PLANT
+    offset = scene.distance("head", "feet", 0, "contact")
+    turned = Series(values=_off_side(scene) * offset.values, rand=offset.rand, trusted=offset.trusted)
+    sys = errors.combine(errors.offset_sys(0.0, max(len(scene.motion.head), 1), 2), errors.roll_sys(HEAD_LEVER))
+    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
+
+
+def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
+    """Head ahead of the middle of the feet at plant or impact, % of height, -60..60, positive to the front foot; side.
+
+    Formula: median over the event ± 0.1 s of (head − mid-ankles)ₓ / stature. Source: Sports Biomech 2007 6:345.
+    """
+    moment = shot.events.get(event)
+    if moment is None:
+        return NO_PLANT
+    if shot.front is None:
+        return NO_FRONT
+    motion = scene.motion
+    back = "right" if shot.front == "left" else "left"
+    base = scene.distance(f"{shot.front}_ankle", f"{back}_ankle", 0).values[motion.at(moment.time_s)]
+    if np.isnan(base) or abs(base) < 3:
+        return refused("front and back foot cannot be told apart then", "Film square to the pitch.")
+    offset = scene.distance("head", "feet", 0, "contact")
+    turned = Series(values=np.sign(base) * offset.values, rand=offset.rand, trusted=offset.trusted)
+    sys = errors.combine(errors.offset_sys(0.0, max(len(motion.head), 1), 2), errors.roll_sys(HEAD_LEVER))
+    return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}")
+
+
+def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
+    """How far the head strays, % of height, 0..30.
+
+    From the side: RMS about its mean of head − hips from stance to plant. Along the pitch (or unknown): RMS of the head
+    about its mean at stance. Formula: √(var x + var y). sys: 1 %, the displacement of one keypoint.
+    """
+    if shot.stance is None:
+        return NO_STANCE
+    plant = shot.events.get("front_foot_plant")
+    if scene.view.value != "side":
+        return compute_stray(scene, "head", None, shot.stance, "at stance")
+    if plant is None:
+        return NO_PLANT
+    return compute_stray(scene, "head", "hips", (shot.stance[0], plant.time_s), "from stance to plant")
+
+
+def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[float, float], what: str) -> Outcome:
+    """RMS distance of a point from its mean place over a span, % of height, on its own or against another point.
+
+    The white noise left in the paths is taken out: √(max(0, var − noise²)). sys: 1 % (`errors.DISPLACEMENT_SYS`).
+    """
+    motion = scene.motion
+    point = motion.point(name)
+    place, sigma, trusted = point.path, point.sigma, point.trusted
+    if against is not None:
+        other = motion.point(against)
+        place, sigma, trusted = place - other.path, float(np.hypot(sigma, other.sigma)), trusted & other.trusted
+    window = motion.window(*span)
+    good = window[trusted[window] & ~np.isnan(place[window, 0])]
+    if len(good) < max(4, 0.6 * len(window)):
+        return refused(f"the head was not seen {what}", "Keep the whole athlete unobstructed.")
+    scale = motion.stature[good, None] / 100
+    variance = sum(root_mean_square(axis) ** 2 for axis in (place[good] / scale).T)
+    noise = sigma / float(np.median(scale))
+    value = float(np.sqrt(max(0.0, variance - 2 * noise**2)))
+    rand = noise / np.sqrt(max(1.0, (span[1] - span[0]) / motion.slowmo * 6.0))
+    return Reading(value=value, sys=errors.DISPLACEMENT_SYS, rand=float(rand), evidence=evidence_over(motion, *span))
+
+
+def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
+    """Tilt of mid-hips to mid-shoulders at plant, degrees, -90..90, signed like the head; front or behind.
+
+    Formula: median over plant ± 0.1 s of atan2(Δx, Δy). sys: 4.4° and the camera's roll.
+    """
+    plant = shot.events.get("front_foot_plant")
+    if plant is None:
+        return NO_PLANT
+    tilt = scene.trunk_tilt("contact")
+    turned = Series(values=_off_side(scene) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
+    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
+
+
+def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
+    """Front-foot plant to impact, real seconds, 0..1; side. rand: both half-widths / √3. sys: 22 ms."""
+    plant, impact = shot.events.get("front_foot_plant"), shot.events["impact"]
+    if plant is None:
+        return NO_PLANT
+    slow = scene.motion.slowmo
+    rand = errors.combine(plant.half_width_s, impact.half_width_s) / np.sqrt(3) / slow
+    return Reading(
+        value=(impact.time_s - plant.time_s) / slow, sys=errors.RELEASE_SYS_S, rand=float(rand),
+        evidence=evidence_over(scene.motion, min(plant.time_s, impact.time_s), max(plant.time_s, impact.time_s),
+                               scene.motion.at(plant.time_s), scene.motion.at(impact.time_s)),
+    )  # fmt: skip
+
+
+def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
+    """Front knee over impact ± 0.1 s, degrees, 0..180, 180 = straight: median of hip-knee-ankle; side. sys: 8°."""
+    if shot.front is None:
+        return NO_FRONT
+    span = _around(scene, shot.events["impact"])
+    return read_over(scene.motion, scene.knee(shot.front), span, errors.KNEE_SYS, "at impact")
+
+
+def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:
+    """Elbow of the front arm over impact ± 0.1 s, degrees, 0..180: median of shoulder-elbow-wrist; side, near arm only.
+
+    sys: 22.7°, markerless bowling (10.1177/17479541251348081).
+    """
+    if shot.front is None:
+        return NO_FRONT
+    if scene.near != shot.front:
+        return refused(
+            "the lead arm is on the far side of the body", "Film from the off side's front: the lead arm's side."
+        )
+    elbow = scene.elbow(shot.front)
+    return read_at(scene.motion, elbow, shot.events["impact"], 22.7, "impact")
+
+
+def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
+    """Distance between the ankles along the picture, median over the stance, % of height, 0..100; side.
+
+    sys: 2 % a keypoint and 3 % of stature.
+    """
+    if shot.stance is None:
+        return NO_STANCE
+    apart = scene.distance("left_ankle", "right_ankle", 0)
+    width = Series(values=np.abs(apart.values), rand=apart.rand, trusted=apart.trusted)
+    sys = errors.offset_sys(float(np.nan_to_num(np.nanmedian(width.values))), 1, 1)
+    return read_over(scene.motion, width, shot.stance, sys, "at stance")
+
+
+def _off_side(scene: Scene) -> int:
+    """1 where the picture's right is the off side, -1 where it is the leg side; 1 where the batter's hand is not given.
+
+    From behind the batter (he looks away, the camera behind his wicket) a right-hander's off side is to the right.
+    """
+    if scene.options.handedness is None or scene.athletes_left is None:
+        return 1
+    off = 1 if scene.options.handedness == "right" else -1
+    return -scene.athletes_left * off

@@ -1,0 +1,192 @@
+"""What any clip of a moving person shows: steps, travel, posture. Described, never graded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.documents import Evidence, TimeSpan
+from pipeline.biomechanics import errors
+from pipeline.biomechanics.errors import Array
+from pipeline.biomechanics.gates import Verdict, degraded, refused
+from pipeline.biomechanics.motion import Motion
+from pipeline.biomechanics.readings import Outcome, Reading, Spec, evidence_over, read_over
+from pipeline.biomechanics.scene import Scene
+from pipeline.biomechanics.steps import Step
+
+CADENCE = Spec(
+    id="cadence", label="Step rate", unit="per_min", view="side", rate="gait", estimable_view=True,
+    method="steps a minute from the first to the last step in a row; a step is the peak of ankle minus hips",
+    source="Zeni 2008 Gait Posture 27:710 (step detection)",
+)  # fmt: skip
+STEP_LENGTH = Spec(
+    id="step_length", label="Step length", unit="pct_height", view="side", rate="gait", estimable_view=True,
+    method="distance along the picture between the ankles of one step and the next, mean over the steps",
+    source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
+)  # fmt: skip
+TRAVEL_SPEED = Spec(
+    id="travel_speed", label="Travel speed", unit="pct_height_per_s", view="side", rate="gait", estimable_view=True,
+    method="slope of the hips' way along the picture over the steps in a row (walking or running; not a run-up speed)",
+)  # fmt: skip
+TRUNK_LEAN = Spec(
+    id="trunk_lean", label="Forward lean of the trunk", unit="deg", view="side", rate="still", static=True, angle=True,
+    estimable_view=True,
+    method="mid-hips to mid-shoulders against the vertical, positive forward, median over the frames in which it is seen",
+)  # fmt: skip
+DESCRIPTIVE = (CADENCE, STEP_LENGTH, TRAVEL_SPEED, TRUNK_LEAN)
+
+STEP_PAUSE_S = 1.5
+NO_STEPS = refused(
+    "fewer than three steps in a row were found", "Film from the side, from well before the movement begins."
+)
+CAMERA_MOVES = refused(
+    "the camera moves, so the way along the picture is not the athlete's", "Put the camera on a tripod."
+)
+
+
+def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
+    """The longest sequence of steps without a pause over 1.5 real seconds; the first of equals."""
+    runs: list[list[Step]] = []
+    for step in steps:
+        if runs and step.time_s - runs[-1][-1].time_s <= STEP_PAUSE_S * slowmo:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+    return tuple(max(runs, key=len, default=[]))
+
+
+def measure_gait(scene: Scene) -> dict[str, Outcome]:
+    """All descriptive metrics over the clip."""
+    run = longest_run(scene.steps, scene.motion.slowmo)
+    yaw = scene.travel.yaw or 0.0
+    still: Verdict | None = CAMERA_MOVES if scene.camera_moves else None
+    return {
+        "cadence": compute_cadence(scene.motion, run),
+        "step_length": still or compute_step_length(scene.motion, run, scene.facing, yaw),
+        "travel_speed": still or compute_travel_speed(scene.motion, run, yaw),
+        "trunk_lean": compute_trunk_lean(scene),
+    }
+
+
+def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
+    """Steps a minute: 60 (N - 1) / (t_N - t_1), real time. Range 0..400; fewer than 3 steps: none.
+
+    rand: the half-widths of the first and last step. sys: 1 % for steps that begin or end differently from the rest.
+    Source: Zeni 2008 for the steps.
+    """
+    if len(run) < 3:
+        return NO_STEPS
+    span = (run[-1].time_s - run[0].time_s) / motion.slowmo
+    value = 60 * (len(run) - 1) / span
+    intervals = np.diff([step.time_s for step in run]) / motion.slowmo
+    timing = run[0].half_width_s / motion.slowmo / np.sqrt(3)
+    return Reading(
+        value=value, sys=0.01 * value, rand=value * np.sqrt(2) * timing / span * np.sqrt(len(run) - 1),
+        n=len(run) - 1, spread=float(np.std(60 / intervals, ddof=1)), evidence=_steps_shown(motion, run),
+    )  # fmt: skip
+
+
+def compute_step_length(motion: Motion, run: Sequence[Step], facing: int, yaw: float) -> Outcome:
+    """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
+
+    Only between feet that alternate. Range 0..150. sys: 5.75 % (published stride) and what an oblique camera shortens.
+    """
+    ankles = {side: motion.point(f"{side}_ankle") for side in ("left", "right")}
+    lengths: list[float] = []
+    for one, two in zip(run[:-1], run[1:], strict=True):
+        if one.side != two.side:
+            gap = ankles[two.side].path[two.index, 0] - ankles[one.side].path[one.index, 0]
+            size = (motion.stature[one.index] + motion.stature[two.index]) / 2
+            lengths.append(float(facing * gap / size * 100))
+    if len(lengths) < 2:
+        return NO_STEPS
+    mean = float(np.mean(lengths))
+    noise = np.hypot(ankles["left"].sigma, ankles["right"].sigma) / float(np.median(motion.stature)) * 100
+    return Reading(
+        value=mean, sys=errors.combine(errors.STRIDE_SYS, oblique_sys(mean, yaw)), rand=float(noise), n=len(lengths),
+        spread=float(np.std(lengths, ddof=1)), evidence=_steps_shown(motion, run),
+    )  # fmt: skip
+
+
+def compute_travel_speed(motion: Motion, run: Sequence[Step], yaw: float) -> Outcome:
+    """Speed of mid-hips along the picture over the steps, % of height per second: slope of the least-squares line.
+
+    Range 0..700. sys: 1 % displacement over the span, 3 % of stature, and what an oblique camera shortens.
+    """
+    if len(run) < 3:
+        return NO_STEPS
+    return compute_speed_between(motion, run[0].time_s, run[-1].time_s, yaw)
+
+
+def compute_speed_between(motion: Motion, start_s: float, end_s: float, yaw: float) -> Outcome:
+    """Speed of mid-hips along the picture within a span, % of height per second; see `compute_travel_speed`."""
+    window = motion.window(start_s, end_s)
+    hips = motion.point("hips")
+    good = window[~np.isnan(hips.path[window, 0])]
+    if len(good) < 4 or len(good) < 0.6 * len(window):
+        return refused("the hips were not seen throughout", "Keep the whole athlete unobstructed.")
+    place = way_across(motion, hips.path)[good]
+    real = motion.real_s[good]
+    slope = float(np.polyfit(real - real[0], place, 1)[0])
+    span = float(real[-1] - real[0])
+    sigma = hips.sigma / float(np.median(motion.stature[good])) * 100
+    sys = errors.combine(errors.DISPLACEMENT_SYS / span, errors.STATURE_SYS * slope, oblique_sys(abs(slope), yaw))
+    return Reading(
+        value=abs(slope), sys=sys, rand=sigma * np.sqrt(12 / len(good)) / span,
+        evidence=evidence_over(motion, start_s, end_s),
+    )  # fmt: skip
+
+
+def way_across(motion: Motion, path: Array) -> Array:
+    """(T,) way along the picture in % of height, each stretch by the scale of its own time; NaN where not seen."""
+    seen = np.flatnonzero(~np.isnan(path[:, 0]))
+    out = np.full(len(path), np.nan)
+    if len(seen):
+        scale = (motion.stature[seen][1:] + motion.stature[seen][:-1]) / 2
+        out[seen] = np.concatenate(([0.0], np.cumsum(np.diff(path[seen, 0]) / scale * 100)))
+    return out
+
+
+def compute_trunk_lean(scene: Scene) -> Outcome:
+    """Forward lean of the trunk, degrees: median over all frames of the tilt × facing. Range -180..180.
+
+    sys: 2 % of height for each end's two keypoints over a trunk of 28.8 %, and 2° of unknown roll.
+    """
+    if scene.facing == 0:
+        return refused("it is not clear which way the athlete faces", "Film from the side.")
+    motion = scene.motion
+    tilt = scene.trunk_tilt()
+    forward = errors.Series(values=scene.facing * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    seen = np.flatnonzero(forward.trusted & ~np.isnan(forward.values))
+    if len(seen) < 5:
+        return refused("shoulders and hips were seen in too few frames", "Keep the whole athlete unobstructed.")
+    span = (float(motion.times_s[seen[0]]), float(motion.times_s[seen[-1]]))
+    return read_over(motion, forward, span, trunk_sys(), "through the clip")
+
+
+def trunk_sys() -> float:
+    """Degrees: position error of mid-shoulders and mid-hips across the trunk, and the camera's roll."""
+    across = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS) / np.sqrt(2)
+    return errors.combine(float(np.degrees(np.arctan2(across, 28.8))), errors.ROLL_SYS)
+
+
+def oblique_sys(value: float, yaw: float) -> float:
+    """What a camera `yaw` degrees off square takes from a length or a speed."""
+    return abs(value) * (1 / float(np.cos(np.radians(min(yaw, 60.0)))) - 1)
+
+
+def judge_sides(scene: Scene) -> Verdict | None:
+    """More than 5 % of mirrored frames degrade what depends on left and right."""
+    share = scene.motion.sides.mirrored_share
+    if share > 0.05:
+        return degraded(f"left and right were exchanged in {100 * share:.0f} % of the frames", "Film from nearer.")
+    return None
+
+
+def _steps_shown(motion: Motion, run: Sequence[Step]) -> Evidence:
+    return Evidence(
+        spans=(TimeSpan(start_s=round(run[0].time_s, 3), end_s=round(run[-1].time_s, 3)),),
+        frames=tuple(int(motion.frames[step.index]) for step in run),
+        times_s=tuple(round(step.time_s, 3) for step in run),
+    )

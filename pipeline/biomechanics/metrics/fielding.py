@@ -1,0 +1,232 @@
+"""Fielding: the approach, the pick-up and the throw, one pure function a metric."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.documents import Event
+from pipeline.biomechanics import errors
+from pipeline.biomechanics.errors import Array, Series
+from pipeline.biomechanics.events.fielding import PickUp, find_pick_ups
+from pipeline.biomechanics.gates import Verdict, refused
+from pipeline.biomechanics.metrics import common
+from pipeline.biomechanics.readings import (
+    Found,
+    ModeOutcome,
+    Outcome,
+    Reading,
+    Spec,
+    evidence_at,
+    evidence_over,
+    read_over,
+)
+from pipeline.biomechanics.scene import Scene
+from pipeline.biomechanics.steps import Step
+
+LOCKIE = "Lockie 2014 J Sports Sci Med 13:128 (no norms: described)"
+SPECS: tuple[Spec, ...] = (
+    Spec(id="first_step_length", label="First step", unit="pct_height", view="side", rate="gait",
+         method="way of the foot that leaves first, from standing to its contact, along the picture", source=LOCKIE),
+    Spec(id="second_step_length", label="Second step", unit="pct_height", view="side", rate="gait",
+         method="distance between the ankles of the first and the second contact, along the picture", source=LOCKIE),
+    common.STEP_LENGTH,
+    common.CADENCE,
+    Spec(id="approach_speed", label="Approach speed", unit="m_per_s", view="side", rate="gait",
+         method="slope of the hips' way over up to the last 5 steps before the pick-up; metres by the given height"),
+    Spec(id="pick_up_speed_ratio", label="Speed kept at the pick-up", unit="ratio", view="side", rate="gait",
+         method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach"),
+    Spec(id="hip_height_pick_up", label="Height of the hips at the pick-up", unit="pct_height", view="side", rate="posture",
+         method="mid-hips above the ground, median over pick-up ± 0.1 s"),
+    Spec(id="head_outside_feet_pick_up", label="Head outside the feet at the pick-up", unit="pct_height", view="along",
+         rate="posture", method="distance of the head sideways beyond the nearer foot, 0 between the feet, median over "
+         "pick-up ± 0.1 s"),
+    Spec(id="trunk_lateral_flexion_pick_up", label="Sideways lean of the trunk at the pick-up", unit="deg", view="along",
+         rate="posture", angle=True, method="mid-hips to mid-shoulders against the vertical, median over pick-up ± 0.1 s; "
+         "positive to the fielder's left", source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425"),
+    Spec(id="throw_elbow_height", label="Elbow against the shoulder at the throw", unit="pct_height", view="side",
+         rate="posture", method="elbow above the shoulder of the throwing arm, median over the throw ± 0.05 s"),
+    common.TRAVEL_SPEED,
+    common.TRUNK_LEAN,
+)  # fmt: skip
+
+WINDOW_S = 0.1
+SPEED_WINDOW_S = 0.15
+APPROACH_S = 5.0
+STANDING = 35.0
+"""% of height per second."""
+STANDING_S = 0.2
+NO_APPROACH = refused("fewer than two steps of an approach were seen",
+                      "Film from the side with the whole approach in the picture.")  # fmt: skip
+NO_START = refused("the start from standing was not seen", "Start filming before the fielder moves.")
+NO_THROW = refused("no throw was found after the pick-up", "Keep filming until after the throw.")
+NO_PICK_UP = refused(
+    "no pick-up found in this clip: no hand near the ground with the hips down",
+    "Film the whole approach, pick-up and throw, with the whole fielder in the picture.",
+)
+
+
+def measure_fielding(scene: Scene) -> ModeOutcome:
+    """Find the pick-ups and read every metric in each; steps and speed are those of the whole clip."""
+    found = tuple(_measure_pick_up(scene, pick_up) for pick_up in find_pick_ups(scene))
+    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_PICK_UP)
+
+
+def _measure_pick_up(scene: Scene, pick_up: PickUp) -> Found:
+    motion, moment = scene.motion, pick_up.events["pick_up"]
+    approach = tuple(s for s in scene.steps
+                     if moment.time_s - APPROACH_S * motion.slowmo <= s.time_s <= moment.time_s)  # fmt: skip
+    start = max(float(motion.times_s[0]), moment.time_s - APPROACH_S * motion.slowmo)
+    outcomes: dict[str, Outcome] = {
+        **compute_first_steps(scene, approach, start),
+        "approach_speed": compute_approach_speed(scene, approach),
+        "pick_up_speed_ratio": compute_pick_up_speed_ratio(scene, moment, start),
+        "hip_height_pick_up": compute_hip_height(scene, moment),
+        "head_outside_feet_pick_up": compute_head_outside_feet(scene, moment),
+        "trunk_lateral_flexion_pick_up": compute_trunk_lateral_flexion(scene, moment),
+        "throw_elbow_height": compute_throw_elbow_height(scene, pick_up),
+    }
+    last = pick_up.events.get("throw_release") or moment
+    return Found(
+        start_s=approach[0].time_s if approach else max(start, moment.time_s - motion.slowmo),
+        end_s=min(last.time_s + 0.3 * motion.slowmo, float(motion.times_s[-1])), events=pick_up.events,
+        steps=tuple(Event(time_s=s.time_s, half_width_s=s.half_width_s) for s in approach), outcomes=outcomes,
+    )  # fmt: skip
+
+
+def _around(scene: Scene, event: Event, half_s: float = WINDOW_S) -> tuple[float, float]:
+    half = max(half_s * scene.motion.slowmo, scene.motion.frame_s)
+    return event.time_s - half, event.time_s + half
+
+
+def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float) -> dict[str, Outcome]:
+    """Lengths of the first two steps out of standing, % of height, 0..120; side.
+
+    First: the ankle at its first contact against its own place while standing. Second: ankle of the second contact
+    against that of the first. Needs 0.2 s of standing (hips under 35 % of height/s) before. sys: 5.75 %. Source: Lockie 2014.
+    """
+    names = ("first_step_length", "second_step_length")
+    if scene.camera_moves:
+        return dict.fromkeys(names, common.CAMERA_MOVES)
+    if len(approach) < 2:
+        return dict.fromkeys(names, NO_APPROACH)
+    motion = scene.motion
+    speed = np.abs(motion.velocity(motion.point("hips"))[:, 0])
+    window = motion.window(start_s, approach[0].time_s)
+    slow = window[speed[window] < STANDING]
+    if len(slow) < max(3, STANDING_S * motion.fps):
+        return dict.fromkeys(names, NO_START)
+    first, second = approach[:2]
+    foot = motion.point(f"{first.side}_ankle")
+    standing = np.median(foot.path[slow, 0])
+    lengths = {"first_step_length": (foot.path[first.index, 0] - standing, first)}
+    if second.side != first.side:
+        other = motion.point(f"{second.side}_ankle")
+        lengths["second_step_length"] = (other.path[second.index, 0] - foot.path[first.index, 0], second)
+    out: dict[str, Outcome] = dict.fromkeys(names, refused("the feet of the first two steps could not be told apart"))
+    for name, (gap, step) in lengths.items():
+        value = scene.facing * float(gap) / motion.stature[step.index] * 100
+        if np.isfinite(value) and value > 0:
+            out[name] = Reading(
+                value=value, sys=errors.combine(errors.STRIDE_SYS, common.oblique_sys(value, scene.travel.yaw or 0.0)),
+                rand=float(foot.sigma * np.sqrt(2) / motion.stature[step.index] * 100),
+                evidence=evidence_at(motion, step.index, first.index),
+            )  # fmt: skip
+    return out
+
+
+def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
+    """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
+
+    Formula: slope of the way along the picture in heights × the given height. Without a given height: none.
+    """
+    if scene.options.height_m is None:
+        return refused("metres need the athlete's height", "Give the athlete's height (--height).")
+    if scene.camera_moves:
+        return common.CAMERA_MOVES
+    if len(approach) < 2:
+        return NO_APPROACH
+    steps = approach[-5:]
+    reading = common.compute_speed_between(scene.motion, steps[0].time_s, steps[-1].time_s, scene.travel.yaw or 0.0)
+    if isinstance(reading, Verdict):
+        return reading
+    metres = scene.options.height_m / 100
+    return Reading(value=float(reading.value) * metres, sys=reading.sys * metres, rand=reading.rand * metres,
+                   evidence=reading.evidence)  # fmt: skip
+
+
+def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> Outcome:
+    """Hip speed around the pick-up / fastest of the approach, 0..1.2; side. The stature drops out.
+
+    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over windows as long before it.
+    """
+    if scene.camera_moves:
+        return common.CAMERA_MOVES
+    motion, half = scene.motion, SPEED_WINDOW_S * scene.motion.slowmo
+    at_pick_up = common.compute_speed_between(motion, moment.time_s - half, moment.time_s + half, 0.0)
+    if isinstance(at_pick_up, Verdict):
+        return at_pick_up
+    fastest: Reading | None = None
+    for centre in np.arange(moment.time_s - half, start_s + half, -half):
+        speed = common.compute_speed_between(motion, float(centre) - half, float(centre) + half, 0.0)
+        if isinstance(speed, Reading) and (fastest is None or float(speed.value) > float(fastest.value)):
+            fastest = speed
+    if fastest is None or float(fastest.value) < 2 * STANDING:
+        return refused("no running approach was seen before the pick-up", "Film the whole approach from the side.")
+    peak, now = float(fastest.value), float(at_pick_up.value)
+    drift = errors.DISPLACEMENT_SYS / (2 * SPEED_WINDOW_S)
+    return Reading(
+        value=now / peak, sys=errors.combine(drift / peak, drift * now / peak**2),
+        rand=errors.combine(at_pick_up.rand / peak, fastest.rand * now / peak**2),
+        evidence=evidence_over(motion, moment.time_s - half, moment.time_s + half, motion.at(moment.time_s)),
+    )  # fmt: skip
+
+
+def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
+    """Mid-hips above the ground over pick-up ± 0.1 s, % of height, 15..60: median; side.
+
+    Formula: hips above the lower ankle + 3.9 %. sys: 2 % a keypoint and 3 % of stature.
+    """
+    return read_over(scene.motion, scene.height_above_feet("hips"), _around(scene, moment), errors.offset_sys(40.0, 2, 1),
+                     "at the pick-up")  # fmt: skip
+
+
+def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
+    """How far the head is sideways beyond the nearer foot, % of height, 0..60; 0 between the feet; front or behind.
+
+    Formula: max(0, headₓ − the right ankle of the picture, the left one − headₓ). sys: 2 % a keypoint and the roll.
+    """
+    motion = scene.motion
+
+    def compute(head: Array, left: Array, right: Array) -> Array:
+        low, high = np.minimum(left[..., 0], right[..., 0]), np.maximum(left[..., 0], right[..., 0])
+        return np.maximum(0.0, np.maximum(head[..., 0] - high, low - head[..., 0])) / motion.stature * 100
+
+    series = errors.evaluate(compute, motion.points(("head", "left_ankle", "right_ankle"), "contact"))
+    sys = errors.combine(errors.offset_sys(0.0, max(len(motion.head), 1), 1), errors.roll_sys(60.0))
+    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up")
+
+
+def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
+    """Tilt of mid-hips to mid-shoulders at the pick-up, degrees, -90..90, positive to the fielder's left; front or behind.
+
+    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). sys: 4.4° and the camera's roll.
+    """
+    tilt = scene.trunk_tilt("contact")
+    turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
+    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up")
+
+
+def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
+    """Elbow above the shoulder of the throwing arm, % of height, -20..20: median over the throw ± 0.05 s; side, near arm.
+
+    The far arm is not measured: the model draws it on the trunk. sys: 2 % a keypoint.
+    """
+    throw = pick_up.events.get("throw_release")
+    if throw is None or pick_up.throwing is None:
+        return NO_THROW
+    if scene.near != pick_up.throwing:
+        return refused("the throwing arm is on the far side of the body", "Film from the throwing arm's side.")
+    arm = pick_up.throwing
+    height = scene.distance(f"{arm}_elbow", f"{arm}_shoulder", 1, "arm")
+    return read_over(scene.motion, height, _around(scene, throw, 0.05), errors.offset_sys(0.0, 1, 1), "at the throw")

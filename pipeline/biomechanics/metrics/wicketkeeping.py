@@ -1,0 +1,120 @@
+"""Wicketkeeping: the crouch and the readiness of hands and head. Described; posture alone is no fault."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.biomechanics import errors
+from pipeline.biomechanics.errors import Series
+from pipeline.biomechanics.events.wicketkeeping import READY_S, Crouch, find_crouches
+from pipeline.biomechanics.gates import refused
+from pipeline.biomechanics.metrics import common
+from pipeline.biomechanics.metrics.batting import compute_stray
+from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Spec, read_over
+from pipeline.biomechanics.scene import Scene
+
+NO_EFFECT = "J Hum Mov Stud 2006 51:181 (posture had no effect on the next movement)"
+NOT_BUILT = "this version does not detect a keeper's sideways movement yet"
+SPECS: tuple[Spec, ...] = (
+    Spec(id="crouch_knee_angle", label="Knee in the crouch", unit="deg", view="side", rate="still", static=True, angle=True,
+         method="median hip-knee-ankle angle of the near leg over the crouch, 180 = straight", source=NO_EFFECT),
+    Spec(id="crouch_hip_angle", label="Hip in the crouch", unit="deg", view="side", rate="still", static=True, angle=True,
+         method="median angle of trunk and near thigh over the crouch, 180 = straight", source=NO_EFFECT),
+    Spec(id="crouch_depth", label="Height of the hips in the crouch", unit="pct_height", view="any", rate="still", static=True,
+         method="mid-hips above the ground, median over the crouch", source=NO_EFFECT),
+    Spec(id="crouch_tilt", label="Sideways tilt in the crouch", unit="deg", view="along", rate="still", static=True, angle=True,
+         method="mid-hips to mid-shoulders against the vertical, median over the crouch; positive to the keeper's left"),
+    Spec(id="hand_height_ready", label="Height of the hands when ready", unit="pct_height", view="any", rate="still",
+         method="middle of the wrists above the ground, median over the last 0.5 s before the rise"),
+    Spec(id="head_steadiness", label="Steadiness of the head before the rise", unit="pct_height", view="any", rate="still",
+         method="RMS of the head about its mean over the last 0.5 s before the rise"),
+    Spec(id="lateral_steps", label="Sideways steps", unit="count", view="along", rate="contact", method="not measured",
+         not_built=NOT_BUILT),
+    Spec(id="shuffles", label="Shuffles", unit="count", view="along", rate="contact", method="not measured",
+         not_built=NOT_BUILT),
+    *common.DESCRIPTIVE,
+)  # fmt: skip
+
+NO_RISE = refused("no rise out of this crouch was found", "Keep filming until after the ball.")
+NO_CROUCH = refused(
+    "no crouch found in this clip: the hips never stay low for 0.4 s",
+    "Film the keeper from before the crouch until after the take, the whole body in the picture.",
+)
+
+
+def measure_wicketkeeping(scene: Scene) -> ModeOutcome:
+    """Find the crouches and read every metric in each."""
+    found = tuple(_measure_crouch(scene, crouch) for crouch in find_crouches(scene))
+    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_CROUCH)
+
+
+def _measure_crouch(scene: Scene, crouch: Crouch) -> Found:
+    outcomes: dict[str, Outcome] = {
+        "crouch_knee_angle": compute_crouch_knee(scene, crouch),
+        "crouch_hip_angle": compute_crouch_hip(scene, crouch),
+        "crouch_depth": compute_crouch_depth(scene, crouch),
+        "crouch_tilt": compute_crouch_tilt(scene, crouch),
+        "hand_height_ready": compute_hand_height_ready(scene, crouch),
+        "head_steadiness": compute_head_steadiness(scene, crouch),
+    }
+    return Found(start_s=crouch.start_s, end_s=crouch.end_s, events=crouch.events, outcomes=outcomes)
+
+
+def compute_crouch_knee(scene: Scene, crouch: Crouch) -> Outcome:
+    """Knee of the leg towards the camera in the crouch, degrees, 0..180: median of hip-knee-ankle; side. sys: 8°."""
+    if scene.near is None:
+        return refused("which leg is nearer to the camera is not clear", "Film square to the pitch and give that view.")
+    span = (crouch.start_s, crouch.end_s)
+    return read_over(scene.motion, scene.knee(scene.near, "posture"), span, errors.KNEE_SYS, "in the crouch")
+
+
+def compute_crouch_hip(scene: Scene, crouch: Crouch) -> Outcome:
+    """Trunk against the near thigh in the crouch, degrees, 0..180: median of mid-shoulders, hip, knee; side. sys: 20.8°."""
+    if scene.near is None:
+        return refused("which leg is nearer to the camera is not clear", "Film square to the pitch and give that view.")
+    span = (crouch.start_s, crouch.end_s)
+    return read_over(scene.motion, scene.hip(scene.near, "posture"), span, errors.OTHER_ANGLE_SYS, "in the crouch")
+
+
+def compute_crouch_depth(scene: Scene, crouch: Crouch) -> Outcome:
+    """Mid-hips above the ground in the crouch, % of height, 10..42: median; any view.
+
+    Formula: hips above the lower ankle + 3.9 %. sys: 2 % a keypoint and 3 % of stature.
+    """
+    height = scene.height_above_feet("hips")
+    value = float(np.nan_to_num(np.nanmedian(height.values)))
+    return read_over(
+        scene.motion, height, (crouch.start_s, crouch.end_s), errors.offset_sys(value, 2, 1), "in the crouch"
+    )
+
+
+def compute_crouch_tilt(scene: Scene, crouch: Crouch) -> Outcome:
+    """Sideways tilt of the trunk in the crouch, degrees, -90..90, positive to the keeper's left; front or behind.
+
+    Formula: median of atan2(Δx, Δy) of mid-hips to mid-shoulders. sys: 4.4° and the camera's roll.
+    """
+    tilt = scene.trunk_tilt()
+    turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
+    return read_over(scene.motion, turned, (crouch.start_s, crouch.end_s), sys, "in the crouch")
+
+
+def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
+    """Middle of the wrists above the ground, median over the last 0.5 s before the rise, % of height, 0..60; any view."""
+    ready = _ready(scene, crouch)
+    if ready is None:
+        return NO_RISE
+    return read_over(
+        scene.motion, scene.height_above_feet("hands"), ready, errors.offset_sys(20.0, 2, 1), "before the rise"
+    )
+
+
+def compute_head_steadiness(scene: Scene, crouch: Crouch) -> Outcome:
+    """RMS of the head about its mean over the last 0.5 s before the rise, % of height, 0..20; any view. sys: 1 %."""
+    ready = _ready(scene, crouch)
+    return NO_RISE if ready is None else compute_stray(scene, "head", None, ready, "before the rise")
+
+
+def _ready(scene: Scene, crouch: Crouch) -> tuple[float, float] | None:
+    rise = crouch.events.get("rise")
+    return None if rise is None else (max(crouch.start_s, rise.time_s - READY_S * scene.motion.slowmo), rise.time_s)

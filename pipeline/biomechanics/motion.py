@@ -1,0 +1,198 @@
+"""The cleaned movement of one athlete: what every event and metric reads.
+
+`prepare` runs the whole chain of `signals` and `sides` once. Positions are pixels with **y upwards**; `Motion.pct` turns
+lengths into % of height. Times exist twice: `times_s` is the clip's clock, `real_s` the athlete's (slow motion undone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.poses import PoseSequence
+from pipeline.biomechanics import kinematics, signals
+from pipeline.biomechanics.errors import Point
+from pipeline.biomechanics.sides import SideReport, repair_sides
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Band = Literal["posture", "contact", "arm"]
+
+CUTOFF_HZ: dict[Band, float] = {"posture": 6.0, "contact": 12.0, "arm": 18.0}
+OUTLIER_FLOOR = 0.03
+"""A sample within 3 % of stature of its neighbours' fit is never an outlier."""
+HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
+EDGE_PX = 2.0
+NOISE_DEFAULT = 0.005
+"""Share of stature: white noise where too few samples are left to measure it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Motion:
+    """One athlete over T distinct frames."""
+
+    names: tuple[str, ...]
+    times_s: Array
+    """(T,) seconds of the clip."""
+    frames: NDArray[np.int64]
+    """(T,) indices among decoded frames."""
+    slowmo: float
+    fps: float
+    """Distinct real frames a second (median)."""
+    well_seen: Mask
+    """(T,) hips, shoulders and at least one whole leg were seen."""
+    trusted: Mask
+    """(T, K) seen in this very frame, not interpolated, not withdrawn."""
+    bands: dict[Band, Array]
+    """(T, K, 2) low-passed paths by cut-off."""
+    noise: Array
+    """(K,) white noise of the raw paths per axis, pixels."""
+    stature: Array
+    """(T,) pixels, the scale of every length."""
+    stature_local: Array
+    """(T,) pixels within ± 0.5 s, also where `stature` is constant: tells coming from going."""
+    head: tuple[str, ...]
+    """The head's keypoints that are seen throughout."""
+    sides: SideReport
+
+    @property
+    def real_s(self) -> Array:
+        """(T,) seconds as the athlete lived them."""
+        return self.times_s / self.slowmo
+
+    @property
+    def frame_s(self) -> float:
+        """Clip seconds between frames."""
+        return self.slowmo / self.fps
+
+    def point(self, name: str, band: Band = "posture") -> Point:
+        """A keypoint, or `head`, `hips`, `shoulders`, `feet` (ankles), `hands` (wrists): the mean of their keypoints."""
+        groups = {"head": self.head} | {
+            plural: (f"left_{one}", f"right_{one}")
+            for plural, one in (("hips", "hip"), ("shoulders", "shoulder"), ("feet", "ankle"), ("hands", "wrist"))
+        }
+        members = groups.get(name, (name,))
+        if not members:
+            nowhere = np.full((len(self.times_s), 2), np.nan)
+            return Point(path=nowhere, sigma=float("nan"), trusted=np.zeros(len(nowhere), dtype=bool))
+        index = [self.names.index(member) for member in members]
+        share = signals.allowed_cutoff(CUTOFF_HZ[band], self.fps) / (self.fps / 2)
+        return Point(
+            path=self.bands[band][:, index].mean(axis=1),
+            sigma=float(np.sqrt(np.sum(self.noise[index] ** 2) * share) / len(index)),
+            trusted=self.trusted[:, index].all(axis=1),
+        )
+
+    def points(self, names: Sequence[str], band: Band = "posture") -> list[Point]:
+        """Several of `point`."""
+        return [self.point(name, band) for name in names]
+
+    def at(self, time_s: float) -> int:
+        """Index of the frame nearest to a time of the clip."""
+        return int(np.argmin(np.abs(self.times_s - time_s)))
+
+    def window(self, start_s: float, end_s: float) -> NDArray[np.intp]:
+        """Indices of the frames within a span of the clip, its ends included to a quarter of a frame."""
+        slack = self.frame_s / 4
+        return np.flatnonzero((self.times_s >= start_s - slack) & (self.times_s <= end_s + slack))
+
+    def fps_near(self, start_s: float, end_s: float) -> float:
+        """Distinct real frames a second around a span: median within it and a quarter of a real second each side."""
+        margin = 0.25 * self.slowmo
+        return 1 / signals.typical_interval(self.real_s[self.window(start_s - margin, end_s + margin)])
+
+    def has_gap(self, start_s: float, end_s: float) -> bool:
+        """Whether frames are missing in a span: an interval over 1.5 of its median."""
+        margin = self.frame_s
+        own = self.times_s[self.window(start_s - margin, end_s + margin)]
+        return len(own) < 2 or bool(np.diff(own).max() > 1.5 * np.median(np.diff(own)))
+
+    def velocity(self, point: Point) -> Array:
+        """(T, 2) % of height per real second, y upwards; NaN at the edges of what was seen."""
+        return np.gradient(point.path, self.real_s, axis=0) / self.stature[:, None] * 100
+
+
+def prepare(poses: PoseSequence, slowmo: float, *, constant_view: bool) -> Motion:
+    """Clean `poses`. `constant_view`: the camera looks square, so that distance and scale hardly change.
+
+    Raises ValueError for fewer than two distinct frames: there is no movement to measure.
+    """
+    keep = signals.distinct_frames(poses.keypoints.astype(np.float64))
+    times_s = poses.timestamps_s[keep]
+    if len(times_s) < 2:
+        raise ValueError("fewer than two distinct frames")
+    real = times_s / slowmo
+    fps = 1 / signals.typical_interval(real)
+    names = poses.skeleton.keypoint_names
+    raw = poses.keypoints[keep].astype(np.float64) * np.array([1.0, -1.0])
+    confidence = np.nan_to_num(poses.confidence[keep].astype(np.float64), nan=0.0)
+    confidence[_cut_off(poses.boxes[keep], poses.frame_size)] = 0.0
+    raw = np.where((confidence >= signals.CONFIDENCE_MIN)[..., None], raw, np.nan)
+
+    chain = kinematics.compute_eye_to_ankle({name: raw[:, i] for i, name in enumerate(names)})
+    local = kinematics.compute_size(chain, real, 0.5)
+    stature = _steady_size(chain, local, real, raw, names, constant_view=constant_view)
+    raw, report = repair_sides(raw, real, stature)
+    cleaned = raw.copy()
+    if np.isfinite(stature).all():
+        floor = OUTLIER_FLOOR * float(np.median(stature))
+        for k in range(len(names)):
+            cleaned[:, k] = signals.reject_outliers(raw[:, k], real, floor)
+    trusted = ~np.isnan(cleaned[..., 0])
+    filled = np.stack([signals.fill_gaps(cleaned[:, k], real) for k in range(len(names))], axis=1)
+    bands = {
+        band: np.stack([signals.smooth(filled[:, k], real, cutoff) for k in range(len(names))], axis=1)
+        for band, cutoff in CUTOFF_HZ.items()
+    }
+    noise = np.array(
+        [signals.white_noise(cleaned[:, k], bands["contact"][:, k], trusted[:, k], CUTOFF_HZ["contact"], fps)
+         for k in range(len(names))]
+    )  # fmt: skip
+    noise = np.where(np.isnan(noise), NOISE_DEFAULT * np.median(stature), noise)
+    seen = ~np.isnan(raw[..., 0])
+    return Motion(
+        names=names, times_s=times_s, frames=poses.frame_indices[keep], slowmo=slowmo, fps=fps,
+        well_seen=_well_seen(confidence, names), trusted=trusted, bands=bands, noise=noise, stature=stature,
+        stature_local=local, head=_steady_head(seen, names), sides=report,
+    )  # fmt: skip
+
+
+def _cut_off(boxes: NDArray[np.float32], frame_size: tuple[int, int]) -> Mask:
+    """(T,) where the athlete reaches the left or right edge of the picture: the model invents what lies beyond."""
+    return np.asarray((boxes[:, 0] <= EDGE_PX) | (boxes[:, 2] >= frame_size[0] - EDGE_PX), dtype=bool)
+
+
+def _steady_size(
+    chain: Array, local: Array, real: Array, raw: Array, names: tuple[str, ...], *, constant_view: bool
+) -> Array:
+    """One stature for the whole clip where the distance is known to hold, else the local one."""
+    if np.isnan(local).all():
+        return local
+    feet = raw[:, [names.index("left_ankle"), names.index("right_ankle")]].mean(axis=1)
+    feet = feet[~np.isnan(feet[:, 0])]
+    stays = len(feet) > 0 and bool(np.ptp(feet, axis=0).max() < 0.6 * np.median(local))
+    holds = constant_view and float(np.percentile(local, 95) / np.percentile(local, 5)) < 1.12
+    if stays or holds:
+        return kinematics.compute_size(chain, real, float("inf"))
+    return local
+
+
+def _well_seen(confidence: Array, names: tuple[str, ...]) -> Mask:
+    sure = {name: confidence[:, i] >= signals.CONFIDENCE_MIN for i, name in enumerate(names)}
+    core = np.all([sure[name] for name in CORE], axis=0)
+    leg = (sure["left_knee"] & sure["left_ankle"]) | (sure["right_knee"] & sure["right_ankle"])
+    return np.asarray(core & leg, dtype=bool)
+
+
+def _steady_head(seen: Mask, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Keypoints of the head seen in 4 of 5 frames: a mean over changing members would jump with their number."""
+    present = seen.any(axis=1)
+    if not present.any():
+        return ()
+    return tuple(name for name in HEAD if seen[present, names.index(name)].mean() >= 0.8)

@@ -1,0 +1,97 @@
+"""What the recording, not the athlete, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inference.poses import PoseSequence
+from pipeline.biomechanics import gates
+from pipeline.biomechanics.metrics.common import longest_run
+from pipeline.biomechanics.motion import CORE, Motion
+from pipeline.biomechanics.scene import Scene
+from pipeline.biomechanics.signals import CONFIDENCE_MIN
+from pipeline.biomechanics.steps import Step
+from pipeline.measurements import MeasureContext, RecordingIssue
+
+VISIBLE_MIN = 10
+"""Frames in which trunk and a leg are seen: fewer show no movement."""
+VISIBLE_SHARE_MIN = 0.3
+VISIBLE_SECONDS = 2.0
+"""Seen for this long, a small share of a long clip is enough."""
+PLANTED_S = 0.15
+MOVING_SPEED = 40.0
+"""% of height per second of a foot that should stand: four times the default model's wander."""
+CADENCE_PLAUSIBLE = (50.0, 330.0)
+"""Steps a minute: an amble, and a sprinter with a margin."""
+
+
+def is_visible(poses: PoseSequence) -> bool:
+    """Whether shoulders, hips and one leg are seen often enough: 10 frames, and 30 % of the clip or 2 s of it."""
+    sure = {name: poses.confidence[:, i] >= CONFIDENCE_MIN for i, name in enumerate(poses.skeleton.keypoint_names)}
+    leg = (sure["left_knee"] & sure["left_ankle"]) | (sure["right_knee"] & sure["right_ankle"])
+    seen = np.all([sure[name] for name in CORE], axis=0) & leg
+    interval = float(np.median(np.diff(poses.timestamps_s)))
+    return bool(
+        seen.sum() >= VISIBLE_MIN and (seen.mean() >= VISIBLE_SHARE_MIN or seen.sum() * interval >= VISIBLE_SECONDS)
+    )
+
+
+def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
+    """Whether planted feet slide through the picture: median speed in the 0.15 s after a step over 40 % of height/s.
+
+    Needs four steps: fewer tell nothing, and then the camera is taken to stand.
+    """
+    speeds = []
+    for step in steps:
+        ankle = motion.point(f"{step.side}_ankle")
+        planted = motion.window(
+            step.time_s + PLANTED_S / 2 * motion.slowmo, step.time_s + 1.5 * PLANTED_S * motion.slowmo
+        )
+        good = planted[~np.isnan(ankle.path[planted, 0])]
+        if len(good) >= 2:
+            way = (ankle.path[good[-1], 0] - ankle.path[good[0], 0]) / motion.stature[good[0]] * 100
+            speeds.append(abs(way) / (motion.real_s[good[-1]] - motion.real_s[good[0]]))
+    return len(speeds) >= 4 and float(np.median(speeds)) > MOVING_SPEED
+
+
+def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -> tuple[RecordingIssue, ...]:
+    """All that limits what can be said, the gravest first."""
+    motion = scene.motion
+    issues: list[RecordingIssue] = []
+
+    def add(name: str, text: str, advice: str) -> None:
+        issues.append(RecordingIssue(id=name, text=text, advice=advice))
+
+    size = float(np.median(motion.stature))
+    if not size >= gates.SIZE_GOOD_PX:
+        add("ATHLETE_TOO_SMALL", f"The athlete is only {size:.0f} pixels tall; 200 are needed for full trust.",
+            "Film from nearer, or zoom in.")  # fmt: skip
+    if context.stage == "deep" and motion.fps < gates.RATES["contact"][0] * gates.RATE_TOLERANCE:
+        add("LOW_FRAME_RATE", f"There are {motion.fps:.0f} real frames a second; fast moments need 48 or more.",
+            "Film at 120 frames a second.")  # fmt: skip
+    if scene.view.value is None:
+        add("VIEW_UNKNOWN", "From where the camera looks is not known, so what depends on it is not measured.",
+            "Give the view: side, front or behind.")  # fmt: skip
+    elif scene.view.value == "other":
+        add("VIEW_OBLIQUE", "The camera looks neither square to the pitch nor along it.",
+            "Film square to the pitch, or along it.")  # fmt: skip
+    if scene.camera_moves:
+        add("CAMERA_MOVES", "The camera moves: planted feet slide through the picture.", "Put the camera on a tripod.")
+    if motion.sides.mirrored_share > 0.05:
+        add("SIDES_UNSURE", "Left and right were exchanged in "
+            f"{100 * motion.sides.mirrored_share:.0f} % of the frames.", "Film from nearer.")  # fmt: skip
+    run = longest_run(scene.steps, motion.slowmo)
+    if len(run) >= 4:
+        cadence = 60 * (len(run) - 1) / (run[-1].time_s - run[0].time_s) * motion.slowmo
+        if not CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1]:
+            add("IMPLAUSIBLE_TIMING", f"The steps come at {cadence:.0f} a minute.",
+                "If this is slow motion, give its factor (--slowmo).")  # fmt: skip
+    if context.gaps:
+        add("TIME_GAPS", f"Frames are missing in {len(context.gaps)} places of the clip.",
+            "Film with a constant frame rate and send the original file.")  # fmt: skip
+    if not np.mean(motion.well_seen) >= VISIBLE_SHARE_MIN:
+        add("LITTLE_SEEN", f"The athlete was well seen in {100 * np.mean(motion.well_seen):.0f} % of the frames.",
+            "Keep the whole athlete in the picture.")  # fmt: skip
+    return tuple(issues)

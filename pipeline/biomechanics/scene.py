@@ -1,0 +1,120 @@
+"""Everything that a mode's room looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from models.documents import Event, ViewDocument
+from models.requests import AnalysisOptions, Mode
+from pipeline.biomechanics import gates, kinematics
+from pipeline.biomechanics.errors import Array, Series, evaluate
+from pipeline.biomechanics.gates import Verdict
+from pipeline.biomechanics.motion import Band, Motion
+from pipeline.biomechanics.readings import Spec
+from pipeline.biomechanics.steps import Side, Step, near_side
+from pipeline.biomechanics.view import Travel, decide_view
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scene:
+    """One athlete's movement, with what is known about camera and caller."""
+
+    motion: Motion
+    mode: Mode
+    stage: Literal["quick", "deep"]
+    view: ViewDocument
+    options: AnalysisOptions
+    travel: Travel
+    facing: int
+    """1: to the picture's right, -1: to the left, 0: not clear."""
+    steps: tuple[Step, ...]
+    camera_moves: bool
+
+    @property
+    def near(self) -> Side | None:
+        """The body's side towards the camera, where the camera looks from the side."""
+        return near_side(self.facing) if self.view.value == "side" else None
+
+    @property
+    def athletes_left(self) -> int | None:
+        """1: the left of one who moves along the pitch is the picture's right; -1: the other way; None: other views."""
+        return {"front": 1, "behind": -1}.get(self.view.value or "")
+
+    # ---- series that several rooms read ------------------------------------------------------------------------
+
+    def knee(self, side: Side, band: Band = "contact") -> Series:
+        """Hip-knee-ankle, degrees, 180 = straight."""
+        names = (f"{side}_hip", f"{side}_knee", f"{side}_ankle")
+        return evaluate(kinematics.compute_joint_angle, self.motion.points(names, band))
+
+    def hip(self, side: Side, band: Band = "contact") -> Series:
+        """Trunk against thigh: mid-shoulders, hip, knee; degrees, 180 = straight."""
+        return evaluate(
+            kinematics.compute_joint_angle, self.motion.points(("shoulders", f"{side}_hip", f"{side}_knee"), band)
+        )
+
+    def elbow(self, side: Side, band: Band = "arm") -> Series:
+        """Shoulder-elbow-wrist, degrees, 180 = straight."""
+        names = (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist")
+        return evaluate(kinematics.compute_joint_angle, self.motion.points(names, band))
+
+    def trunk_tilt(self, band: Band = "posture") -> Series:
+        """Mid-hips to mid-shoulders against the vertical, degrees, positive to the picture's right."""
+        return evaluate(kinematics.compute_tilt, self.motion.points(("shoulders", "hips"), band))
+
+    def distance(self, a: str, b: str, axis: int, band: Band = "posture") -> Series:
+        """a minus b along an axis of the picture (0: to the right, 1: up), % of height."""
+        stature = self.motion.stature
+
+        def compute(first: Array, second: Array) -> Array:
+            return (first[..., axis] - second[..., axis]) / stature * 100
+
+        return evaluate(compute, self.motion.points((a, b), band))
+
+    def height_above_feet(self, name: str, band: Band = "posture") -> Series:
+        """Height of a point above the ground, % of height: above the lower ankle, plus the ankle's own 3.9 %."""
+        stature = self.motion.stature
+
+        def compute(point: Array, left: Array, right: Array) -> Array:
+            lower = np.fmin(left[..., 1], right[..., 1])
+            return (point[..., 1] - lower) / stature * 100 + kinematics.ANKLE_HEIGHT * 100
+
+        series = evaluate(compute, self.motion.points((name, "left_ankle", "right_ankle"), band))
+        seen = self.motion.point(name, band).trusted & (
+            self.motion.point("left_ankle").trusted | self.motion.point("right_ankle").trusted
+        )
+        return Series(values=series.values, rand=series.rand, trusted=seen)
+
+    # ---- events and gates --------------------------------------------------------------------------------------
+
+    def event(self, index: int, half_width_frames: float = 1.0, half_width_s: float = 0.0) -> Event:
+        """The moment of a frame; its half-width in frames or real seconds, whichever is more."""
+        motion = self.motion
+        width = max(half_width_frames * motion.frame_s, half_width_s * motion.slowmo)
+        return Event(time_s=float(motion.times_s[index]), half_width_s=width)
+
+    def gate(self, spec: Spec, span: tuple[float, float] | None) -> Verdict:
+        """Everything about the recording that decides over a metric, the most fundamental refusal first."""
+        if spec.view == "never":
+            return gates.judge_view("never", self.view, None)
+        if spec.not_built is not None:
+            return gates.refused(spec.not_built)
+        if self.stage == "quick" and not spec.static:
+            return gates.refused("quick pass only: this needs the full frame rate of the deep pass")
+        travels = self.mode in ("bowling", "fielding")
+        fps = self.motion.fps if span is None else self.motion.fps_near(*span)
+        size = self.motion.stature if span is None else self.motion.stature[self.motion.window(*span)]
+        view = decide_view(self.view, self.travel) if spec.estimable_view else self.view
+        verdicts = [
+            gates.judge_view(spec.view, view, self.travel.yaw if travels or spec.estimable_view else None),
+            gates.judge_rate(spec.rate, fps),
+            gates.judge_size(float(np.median(size)) if len(size) else float("nan"), angle=spec.angle),
+        ]
+        if not travels and not spec.estimable_view:
+            verdicts.append(gates.judge_estimated_view(spec.view, self.view))
+        if span is not None and self.motion.has_gap(*span):
+            verdicts.append(gates.degraded("frames are missing there", "Film with a constant frame rate."))
+        return gates.worst(*verdicts)

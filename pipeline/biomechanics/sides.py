@@ -1,0 +1,137 @@
+"""Left and right: what the model exchanges, mirrors or draws on top of each other.
+
+The estimates are wrong about sides in ways its confidence does not show. Repairs exchange a whole limb or body, never a single
+joint, and only a short run whose **two** edges both become clearly smoother: a bolder rule "repairs" a correct walk.
+Every function takes and gives keypoints (T, K, 2) in pixels, NaN where not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.poses import COCO_17
+from pipeline.biomechanics.signals import segments
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_PAIR = {COCO_17.keypoint_names[a].removeprefix("left_"): (a, b) for a, b in COCO_17.left_right}
+BODY = tuple(_PAIR[name] for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
+LEG = tuple(_PAIR[name] for name in ("hip", "knee", "ankle"))
+ARM = tuple(_PAIR[name] for name in ("elbow", "wrist"))
+
+RUN_MAX_S = 0.25
+CLEAR_GAIN = 0.04
+"""Mean gain per joint at an edge, of stature."""
+CLEAR_RATIO = 0.5
+MERGED = 0.03
+"""Two ankles closer than this share of stature are one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SideReport:
+    """What was repaired or withdrawn."""
+
+    mirrored_share: float
+    """Of the frames: whole body, left and right exchanged (repaired)."""
+    swapped_share: float
+    """Of the frames: one leg or arm exchanged (repaired)."""
+    merged: Mask
+    """(T,) both legs drawn on one: withdrawn."""
+
+
+def repair_sides(keypoints: Array, times: Array, size: Array) -> tuple[Array, SideReport]:
+    """Exchange mirrored bodies and swapped limbs back, and withdraw merged legs. `size` (T,) is stature in pixels."""
+    out = keypoints.copy()
+    mirrored = _exchange(out, times, size, BODY, (*COCO_17.left_right,))
+    swapped = _exchange(out, times, size, LEG, LEG)
+    swapped |= _exchange(out, times, size, ARM, ARM)
+    merged = find_merged(out, times, size)
+    for left, right in (_PAIR["knee"], _PAIR["ankle"]):
+        near = _apart(out, left, right) < 2 * MERGED * size
+        out[np.ix_(np.flatnonzero(merged & near), [left, right])] = np.nan
+    frames = max(int(np.sum(~np.all(np.isnan(keypoints[..., 0]), axis=1))), 1)
+    report = SideReport(
+        mirrored_share=float(mirrored.sum() / frames), swapped_share=float(swapped.sum() / frames), merged=merged
+    )
+    return out, report
+
+
+def _exchange(
+    keypoints: Array,
+    times: Array,
+    size: Array,
+    judged: tuple[tuple[int, int], ...],
+    exchanged: tuple[tuple[int, int], ...],
+) -> Mask:
+    """Exchange, in place, the short runs of frames in which `judged` is clearly smoother the other way round."""
+    jump = _clear_jumps(keypoints, size, judged)
+    swapped = np.zeros(len(times), dtype=bool)
+    edges = np.flatnonzero(jump) + 1
+    i = 0
+    while i + 1 < len(edges):
+        start, end = edges[i], edges[i + 1]
+        if times[end] - times[start] <= RUN_MAX_S:
+            swapped[start:end] = True
+            i += 2
+        else:
+            i += 1
+    for left, right in exchanged:
+        keypoints[swapped, left], keypoints[swapped, right] = keypoints[swapped, right], keypoints[swapped, left]
+    return swapped
+
+
+def _clear_jumps(keypoints: Array, size: Array, pairs: tuple[tuple[int, int], ...]) -> Mask:
+    """(T-1,) where going on to the next frame is clearly shorter with left and right exchanged."""
+    before, after = keypoints[:-1], keypoints[1:]
+    kept, crossed, count = (np.zeros(len(before)) for _ in range(3))
+    for left, right in pairs:
+        straight = _norm(after[:, left] - before[:, left]) + _norm(after[:, right] - before[:, right])
+        across = _norm(after[:, left] - before[:, right]) + _norm(after[:, right] - before[:, left])
+        known = ~np.isnan(straight + across)
+        kept += np.where(known, straight, 0)
+        crossed += np.where(known, across, 0)
+        count += 2 * known
+    enough = count >= 2 * min(2, len(pairs))
+    gain = (kept - crossed) / np.maximum(count, 1)
+    return enough & (gain > CLEAR_GAIN * size[1:]) & (crossed < CLEAR_RATIO * kept)
+
+
+def find_merged(keypoints: Array, times: Array, size: Array) -> Mask:
+    """(T,) frames whose two ankles lie within 3 % of stature, unless the legs are just passing each other.
+
+    Passing is expected where the feet change order over the run and the run is no longer than their speed before and
+    after it explains, and one frame more.
+    """
+    left, right = _PAIR["ankle"]
+    apart = _apart(keypoints, left, right)
+    close = apart < MERGED * size
+    order = keypoints[:, left, 0] - keypoints[:, right, 0]
+    merged = np.zeros(len(times), dtype=bool)
+    for run in segments(times, close, max_gap=0.0):
+        merged[run] = not _is_passing(order, times, size, run)
+    return merged
+
+
+def _is_passing(order: Array, times: Array, size: Array, run: slice) -> bool:
+    before, after = run.start - 1, run.stop
+    if before < 0 or after >= len(order):
+        return False
+    change = order[after] - order[before]
+    span = times[after] - times[before]
+    if np.isnan(change) or order[before] * order[after] >= 0:
+        return False
+    frame = span / (after - before)
+    expected = 2 * MERGED * float(size[run.start]) / (abs(change) / span)
+    return float(times[run.stop - 1] - times[run.start]) <= expected + frame
+
+
+def _apart(keypoints: Array, left: int, right: int) -> Array:
+    return _norm(keypoints[:, left] - keypoints[:, right])
+
+
+def _norm(vectors: Array) -> Array:
+    return np.hypot(vectors[..., 0], vectors[..., 1])

@@ -1,0 +1,158 @@
+"""From noisy, gappy keypoint paths to smooth ones. Pure functions; time is real seconds and need not be uniform.
+
+The chain: doubtful samples out (`mask_doubtful`, `reject_outliers`), short gaps closed (`fill_gaps`), a zero-lag low-pass
+(`smooth`). Long gaps stay NaN and cut a path into segments that never see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.signal import butter, savgol_filter, sosfiltfilt
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+CONFIDENCE_MIN = 0.3
+GAP_MAX_S = 0.2
+HAMPEL_WINDOW_S = 0.2
+HAMPEL_FACTOR = 4.0
+SEGMENT_MIN = 4
+"""Fewer samples in a row are no path."""
+TWO_PASS = 0.802
+"""(√2 - 1)^(1/4): a second-order Butterworth run both ways has its -3 dB point at this fraction of its own cut-off."""
+NYQUIST_SHARE = 0.8
+_UNEVEN = 0.02
+_EPS = 1e-9
+
+
+def mask_doubtful(path: Array, confidence: Array) -> Array:
+    """`path` (T, 2) with NaN where `confidence` (T,) is below 0.3 or missing."""
+    return np.where((confidence >= CONFIDENCE_MIN)[:, None], path, np.nan)
+
+
+def typical_interval(times: Array) -> float:
+    """Median seconds between samples; NaN with fewer than two."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else float("nan")
+
+
+def segments(times: Array, valid: Mask, max_gap: float = GAP_MAX_S) -> Iterator[slice]:
+    """Runs of valid samples without a hole in time longer than `max_gap` plus one interval."""
+    if len(times) == 0:
+        return
+    limit = max_gap + typical_interval(times) + _EPS if len(times) > 1 else max_gap
+    start: int | None = None
+    for i in range(len(times)):
+        if start is not None and (not valid[i] or times[i] - times[i - 1] > limit):
+            yield slice(start, i)
+            start = None
+        if valid[i] and start is None:
+            start = i
+    if start is not None:
+        yield slice(start, len(times))
+
+
+def reject_outliers(path: Array, times: Array, floor: float) -> Array:
+    """Hampel filter on the residual to a local quadratic fit: single wild samples of `path` (T, 2) become NaN.
+
+    Window 0.2 s, at least 5 samples. A sample is wild when its residual, with itself left out of the fit, exceeds both
+    4 × 1.4826 × the median residual of its window and `floor` (same unit as `path`): an honest kink, such as a foot that
+    lands, raises its neighbours' residuals too and is kept.
+    """
+    out = path.copy()
+    interval = typical_interval(times)
+    for part in segments(times, ~np.isnan(path[:, 0]), max_gap=0.0):
+        count = part.stop - part.start
+        window = max(5, int(round(HAMPEL_WINDOW_S / interval)) | 1)
+        if count < window:
+            continue
+        own_weight = savgol_filter(np.eye(window)[window // 2], window, 2)[window // 2]
+        piece = path[part]
+        residual = np.linalg.norm(piece - savgol_filter(piece, window, 2, axis=0), axis=1) / (1 - own_weight)
+        padded = np.pad(residual, window // 2, mode="reflect")
+        local = np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+        out[part][residual > np.maximum(floor, HAMPEL_FACTOR * 1.4826 * local)] = np.nan
+    return out
+
+
+def fill_gaps(path: Array, times: Array) -> Array:
+    """Close holes of up to 0.2 s in `path` (T, 2) by a monotone cubic (PCHIP); longer ones and the ends stay NaN."""
+    good = np.flatnonzero(~np.isnan(path[:, 0]))
+    if len(good) < SEGMENT_MIN:
+        return path.copy()
+    out = path.copy()
+    interval = typical_interval(times)
+    curve = PchipInterpolator(times[good], path[good], axis=0)
+    for before, after in zip(good[:-1], good[1:], strict=True):
+        if after - before > 1 and times[after] - times[before] - interval <= GAP_MAX_S + _EPS:
+            out[before + 1 : after] = curve(times[before + 1 : after])
+    return out
+
+
+def allowed_cutoff(cutoff: float, fps: float) -> float:
+    """The effective cut-off (Hz) that `smooth` uses: its corrected design frequency stays below 0.8 of Nyquist."""
+    return min(cutoff, TWO_PASS * NYQUIST_SHARE * fps / 2)
+
+
+def smooth(path: Array, times: Array, cutoff: float) -> Array:
+    """Zero-lag low-pass: second-order Butterworth both ways, -3 dB at `cutoff` Hz. (T, 2) → (T, 2).
+
+    Segments apart; one of fewer than 4 samples becomes NaN. Uneven timestamps (variable frame rate, mixed sampling) are
+    resampled by PCHIP onto the finest interval of the segment, filtered there, and read back at the samples' own times.
+    """
+    out = np.full_like(path, np.nan)
+    for part in segments(times, ~np.isnan(path[:, 0])):
+        own, values = times[part], path[part]
+        if len(own) < SEGMENT_MIN:
+            continue
+        steps = np.diff(own)
+        if np.ptp(steps) <= 2 * _UNEVEN * np.median(steps):
+            out[part] = _low_pass(values, 1 / float(np.mean(steps)), cutoff)
+            continue
+        count = int(np.ceil((own[-1] - own[0]) / np.percentile(steps, 10))) + 1
+        grid = np.linspace(own[0], own[-1], count)
+        even = _low_pass(PchipInterpolator(own, values, axis=0)(grid), (count - 1) / (own[-1] - own[0]), cutoff)
+        out[part] = PchipInterpolator(grid, even, axis=0)(own)
+    return out
+
+
+def _low_pass(values: Array, fps: float, cutoff: float) -> Array:
+    design = allowed_cutoff(cutoff, fps) / TWO_PASS
+    sos = butter(2, design, fs=fps, output="sos")
+    pad = min(len(values) - 1, int(np.ceil(fps / design)))
+    return np.asarray(sosfiltfilt(sos, values, axis=0, padtype="odd", padlen=pad), dtype=np.float64)
+
+
+def white_noise(raw: Array, smoothed: Array, trusted: Mask, cutoff: float, fps: float) -> float:
+    """Standard deviation of the white noise per axis in `raw` (T, 2): SD(residual) / √(1 - f_c / f_Nyquist).
+
+    The SD is the robust one (1.4826 × MAD), which leaves out events; only `trusted` (T,) samples count (seen, not
+    interpolated, not merged). NaN with fewer than 10 of them.
+    """
+    residual = (raw - smoothed)[trusted & ~np.isnan(smoothed[:, 0])]
+    if len(residual) < 10:
+        return float("nan")
+    spread = 1.4826 * np.median(np.abs(residual - np.median(residual, axis=0)), axis=0)
+    share = max(1 - allowed_cutoff(cutoff, fps) / (fps / 2), 0.05)
+    return float(np.sqrt(np.mean(spread**2) / share))
+
+
+def distinct_frames(keypoints: Array) -> Mask:
+    """(T,) False for a repeat of the frame before it, as frame-rate conversion makes: keypoints (T, K, 2) equal to the digit.
+
+    Up to 4 repeats in a row; a longer run is a picture (or a test figure) that stands still, and stays.
+    """
+    same = np.zeros(len(keypoints), dtype=bool)
+    if len(keypoints) > 1:
+        a, b = keypoints[1:], keypoints[:-1]
+        equal = np.all((a == b) | (np.isnan(a) & np.isnan(b)), axis=(1, 2))
+        same[1:] = equal & ~np.all(np.isnan(a), axis=(1, 2))
+    keep = np.ones(len(keypoints), dtype=bool)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start <= 4:
+            keep[start:end] = False
+    return keep

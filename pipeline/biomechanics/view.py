@@ -1,0 +1,74 @@
+"""From where the camera looks, as far as the athlete's own travel tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.documents import ViewDocument
+from models.requests import View
+from pipeline.biomechanics.motion import Motion
+
+FOCAL_PER_SIDE = 0.9
+"""Focal length / longer side of the picture: phones and cameras lie between 0.7 and 1.2."""
+TRAVEL_MIN = 1.5
+"""Statures: less travel does not tell a direction."""
+SIDE_MAX, ALONG_MIN = 35.0, 60.0
+"""Degrees between the travel and the picture's plane."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Travel:
+    """The athlete's way through the clip."""
+
+    across: float
+    """Statures to the picture's right."""
+    away: float
+    """Statures away from the camera."""
+
+    @property
+    def far_enough(self) -> bool:
+        """Whether it is long enough to tell a direction."""
+        return float(np.hypot(self.across, self.away)) >= TRAVEL_MIN
+
+    @property
+    def yaw(self) -> float | None:
+        """Degrees between the way and the picture's plane, 0..90; None where the way is too short."""
+        return float(np.degrees(np.arctan2(abs(self.away), abs(self.across)))) if self.far_enough else None
+
+
+def compute_travel(motion: Motion, frame_size: tuple[int, int]) -> Travel:
+    """Net travel of the hips from the first to the last 0.3 s in which they are seen, statures.
+
+    Across: Δx / stature. Away: distance = focal length × stature / stature in pixels (pinhole), with an assumed focal
+    length (`FOCAL_PER_SIDE`), so `away` is good to about a third. Nothing seen gives 0, 0.
+    """
+    hips = motion.point("hips").path[:, 0]
+    seen = np.flatnonzero(~np.isnan(hips) & ~np.isnan(motion.stature_local))
+    if len(seen) < 2:
+        return Travel(across=0.0, away=0.0)
+    real = motion.real_s[seen]
+    first, last = seen[real <= real[0] + 0.3], seen[real >= real[-1] - 0.3]
+    size = motion.stature_local
+    across = (np.median(hips[last]) - np.median(hips[first])) / np.median(size[seen])
+    focal = FOCAL_PER_SIDE * max(frame_size)
+    away = focal / np.median(size[last]) - focal / np.median(size[first])
+    return Travel(across=float(across), away=float(away))
+
+
+def decide_view(given: ViewDocument, travel: Travel) -> ViewDocument:
+    """The caller's view where there is one; else the one that the travel shows; else unknown.
+
+    Only sound where the athlete travels along the pitch (a bowler's run-up, a fielder's approach).
+    """
+    yaw = travel.yaw
+    if given.value is not None or yaw is None:
+        return given
+    value: View = "other"
+    if yaw <= SIDE_MAX:
+        value = "side"
+    elif yaw >= ALONG_MIN:
+        value = "behind" if travel.away > 0 else "front"
+    margin = min(abs(yaw - SIDE_MAX), abs(yaw - ALONG_MIN))
+    return ViewDocument(value=value, source="estimate", confidence=round(float(np.clip(margin / 30, 0.1, 0.9)), 2))
