@@ -111,6 +111,12 @@ class SourceMissing(InferenceError):
     code = "source_missing"
 
 
+class SourceTooLarge(InferenceError):
+    """The source video is larger than the limit."""
+
+    code = "source_too_large"
+
+
 class SubjectNotFound(InferenceError):
     """Nobody was found at the point that names the athlete."""
 
