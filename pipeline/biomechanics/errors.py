@@ -25,7 +25,10 @@ STATURE_SYS = 0.03
 ROLL_SYS = 2.0
 """Degrees: the camera's roll, where nothing in the picture tells it."""
 KNEE_SYS = 8.0
-"""Degrees, absolute knee angle: single camera (Sports Biomech 2022) and markerless bowling (10.1177/17479541251348081) bound it."""
+"""Degrees, absolute knee angle.
+
+Single camera (Sports Biomech 2022) and markerless bowling (10.1177/17479541251348081) bound it.
+"""
 LATERAL_TILT_SYS = 4.4
 """Degrees: single-camera pitching (Sports Biomech 2022, 10.1080/14763141.2022.2137425)."""
 OTHER_ANGLE_SYS = 20.8

@@ -55,7 +55,7 @@ def degraded(reason: str, advice: str | None = None) -> Verdict:
 
 def worst(*verdicts: Verdict) -> Verdict:
     """The strictest of the verdicts; those as strict add their reasons, each once, in the order given."""
-    status = max((v.status for v in verdicts), key=_ORDER.__getitem__, default="measurable")
+    status: Status = max((v.status for v in verdicts), key=_ORDER.__getitem__, default="measurable")
     if status == "measurable":
         return MEASURABLE
     deciding = [v for v in verdicts if v.status == status]
@@ -82,11 +82,10 @@ def judge_view(need: ViewNeed, view: ViewDocument, yaw: float | None) -> Verdict
     fits = view.value == "side" if need == "side" else view.value in ("front", "behind")
     if not fits:
         return refused(f"needs a camera {where}; this one is {view.value}", advice)
-    if need == "side" and yaw is not None and yaw > YAW_MAX:
-        return refused(f"the athlete moves about {yaw:.0f}° off square to the camera", advice)
-    if need == "side" and yaw is not None and yaw > YAW_GOOD:
-        return degraded(f"the athlete moves about {yaw:.0f}° off square to the camera", advice)
-    return MEASURABLE
+    if need == "along" or yaw is None or yaw <= YAW_GOOD:
+        return MEASURABLE
+    oblique = refused if yaw > YAW_MAX else degraded
+    return oblique(f"the athlete moves about {yaw:.0f}° off square to the camera", advice)
 
 
 def judge_estimated_view(need: ViewNeed, view: ViewDocument) -> Verdict:

@@ -1,7 +1,7 @@
 """Geometry of the body in the picture: pure formulas on point paths.
 
-Points are (..., 2) arrays in pixels with **y upwards**. NaN in, NaN out. Proportions of the body are those of Drillis and
-Contini (1966), as fractions of stature.
+Points are (..., 2) arrays in pixels with **y upwards**. NaN in, NaN out. Proportions of the body are those of Drillis
+and Contini (1966), as fractions of stature.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def compute_eye_to_ankle(keypoints: dict[str, Array]) -> Array:
 
 
 def _length(a: Array, b: Array) -> Array:
-    return np.hypot(*np.moveaxis(a - b, -1, 0))
+    delta = a - b
+    return np.asarray(np.hypot(delta[..., 0], delta[..., 1]))
 
 
 def _mean_of_seen(a: Array, b: Array) -> Array:
@@ -91,4 +92,4 @@ def compute_size(chain: Array, times: Array, half_window: float) -> Array:
     known = np.flatnonzero(~np.isnan(size))
     if len(known) == 0:
         return np.full(len(times), np.percentile(values, 75))
-    return np.interp(times, times[known], size[known])
+    return np.asarray(np.interp(times, times[known], size[known]))

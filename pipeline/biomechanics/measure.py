@@ -35,8 +35,8 @@ NOT_SEEN = refused(
 def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
     """Measure what this recording allows, and say of the rest why not.
 
-    Pure and deterministic. Every metric id of the mode is in `metrics`, in a fixed order. A sequence in which the athlete
-    is hardly seen gives no number at all and the recording issue `INSUFFICIENT_POSE_VISIBILITY`.
+    Pure and deterministic. Every metric id of the mode is in `metrics`, in a fixed order. A sequence in which the
+    athlete is hardly seen gives no number at all and the recording issue `INSUFFICIENT_POSE_VISIBILITY`.
     """
     specs, room = ROOMS[context.mode]
     if len(poses.timestamps_s) < 2 or not is_visible(poses):

@@ -1,7 +1,8 @@
 """The cleaned movement of one athlete: what every event and metric reads.
 
-`prepare` runs the whole chain of `signals` and `sides` once. Positions are pixels with **y upwards**; `Motion.pct` turns
-lengths into % of height. Times exist twice: `times_s` is the clip's clock, `real_s` the athlete's (slow motion undone).
+`prepare` runs the whole chain of `signals` and `sides` once. Positions are pixels with **y upwards**; `Motion.pct`
+turns lengths into % of height. Times exist twice: `times_s` is the clip's clock, `real_s` the athlete's (slow motion
+undone).
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ class Motion:
         return self.slowmo / self.fps
 
     def point(self, name: str, band: Band = "posture") -> Point:
-        """A keypoint, or `head`, `hips`, `shoulders`, `feet` (ankles), `hands` (wrists): the mean of their keypoints."""
+        """A keypoint, or `head`, `hips`, `shoulders`, `feet` (ankles), `hands` (wrists).
+
+        The mean of their keypoints.
+        """
         groups = {"head": self.head} | {
             plural: (f"left_{one}", f"right_{one}")
             for plural, one in (("hips", "hip"), ("shoulders", "shoulder"), ("feet", "ankle"), ("hands", "wrist"))
@@ -86,7 +90,7 @@ class Motion:
         return Point(
             path=self.bands[band][:, index].mean(axis=1),
             sigma=float(np.sqrt(np.sum(self.noise[index] ** 2) * share) / len(index)),
-            trusted=self.trusted[:, index].all(axis=1),
+            trusted=np.all(self.trusted[:, index], axis=1),
         )
 
     def points(self, names: Sequence[str], band: Band = "posture") -> list[Point]:

@@ -25,7 +25,8 @@ def collect_signals(scene: Scene, metrics: dict[str, Metric]) -> tuple[Signal, .
     hips = scene.motion.velocity(scene.motion.point("hips"))
     speed = np.hypot(hips[:, 0], hips[:, 1])
     candidates: list[tuple[str, str, str, Array, tuple[str, ...]]] = [
-        ("head_height", "Height of the head", "pct_height", scene.height_above_feet("head").values, ("head_steadiness",)),
+        ("head_height", "Height of the head", "pct_height",
+         scene.height_above_feet("head").values, ("head_steadiness",)),
         ("hip_height", "Height of the hips", "pct_height", scene.height_above_feet("hips").values,
          ("crouch_depth", "hip_height_pick_up")),
         ("hip_speed", "Speed of the hips", "pct_height_per_s", speed,
@@ -51,7 +52,8 @@ def collect_signals(scene: Scene, metrics: dict[str, Metric]) -> tuple[Signal, .
     if along:
         candidates += [
             ("trunk_tilt", "Sideways tilt of the trunk", "deg", scene.trunk_tilt().values,
-             ("trunk_lateral_flexion_release", "trunk_lateral_flexion_plant", "trunk_lateral_flexion_pick_up", "crouch_tilt")),
+             ("trunk_lateral_flexion_release", "trunk_lateral_flexion_plant", "trunk_lateral_flexion_pick_up",
+              "crouch_tilt")),
             ("head_sideways", "Head sideways of the feet", "pct_height", scene.distance("head", "feet", 0).values,
              ("head_sideways_contact", "head_sideways_plant", "head_outside_feet_pick_up")),
         ]  # fmt: skip

@@ -14,6 +14,7 @@ from pipeline.biomechanics.gates import MEASURABLE, RateNeed, Verdict, ViewNeed,
 from pipeline.biomechanics.motion import Motion
 
 DIGITS = 3
+NOWHERE = Evidence()
 MIN_COVERED = 0.6
 """Share of a window's frames that must be seen."""
 
@@ -47,7 +48,7 @@ class Reading:
     rand: float
     """Keypoint noise and timing of this one reading."""
     verdict: Verdict = MEASURABLE
-    evidence: Evidence = Evidence()
+    evidence: Evidence = NOWHERE
     n: int = 1
     """Samples behind it; `rand` is that of one."""
     spread: float | None = None
@@ -74,10 +75,10 @@ class ModeOutcome:
     """All that a mode's room found."""
 
     found: tuple[Found, ...]
+    missing: Verdict
+    """Why there are no repetitions, where there are none."""
     whole_clip: dict[str, Outcome] = field(default_factory=dict)
     """What is read off the clip as a whole."""
-    missing: Verdict = refused("not found in this clip")
-    """Why there are no repetitions, where there are none."""
 
 
 # ---- reading a series --------------------------------------------------------------------------------------------
@@ -131,6 +132,7 @@ def read_over(
     span: tuple[float, float],
     sys: float,
     what: str,
+    *,
     reduce: Callable[[Array], float] = np.median,
 ) -> Outcome:
     """A median, an extreme or another number of the series over a span of which at least 60 % was seen.

@@ -71,23 +71,16 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
     if context.stage == "deep" and motion.fps < gates.RATES["contact"][0] * gates.RATE_TOLERANCE:
         add("LOW_FRAME_RATE", f"There are {motion.fps:.0f} real frames a second; fast moments need 48 or more.",
             "Film at 120 frames a second.")  # fmt: skip
-    if scene.view.value is None:
-        add("VIEW_UNKNOWN", "From where the camera looks is not known, so what depends on it is not measured.",
-            "Give the view: side, front or behind.")  # fmt: skip
-    elif scene.view.value == "other":
-        add("VIEW_OBLIQUE", "The camera looks neither square to the pitch nor along it.",
-            "Film square to the pitch, or along it.")  # fmt: skip
+    issues += _view_issues(scene)
     if scene.camera_moves:
         add("CAMERA_MOVES", "The camera moves: planted feet slide through the picture.", "Put the camera on a tripod.")
     if motion.sides.mirrored_share > 0.05:
         add("SIDES_UNSURE", "Left and right were exchanged in "
             f"{100 * motion.sides.mirrored_share:.0f} % of the frames.", "Film from nearer.")  # fmt: skip
-    run = longest_run(scene.steps, motion.slowmo)
-    if len(run) >= 4:
-        cadence = 60 * (len(run) - 1) / (run[-1].time_s - run[0].time_s) * motion.slowmo
-        if not CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1]:
-            add("IMPLAUSIBLE_TIMING", f"The steps come at {cadence:.0f} a minute.",
-                "If this is slow motion, give its factor (--slowmo).")  # fmt: skip
+    cadence = _implausible_cadence(scene)
+    if cadence is not None:
+        add("IMPLAUSIBLE_TIMING", f"The steps come at {cadence:.0f} a minute.",
+            "If this is slow motion, give its factor (--slowmo).")  # fmt: skip
     if context.gaps:
         add("TIME_GAPS", f"Frames are missing in {len(context.gaps)} places of the clip.",
             "Film with a constant frame rate and send the original file.")  # fmt: skip
@@ -95,3 +88,32 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
         add("LITTLE_SEEN", f"The athlete was well seen in {100 * np.mean(motion.well_seen):.0f} % of the frames.",
             "Keep the whole athlete in the picture.")  # fmt: skip
     return tuple(issues)
+
+
+def _view_issues(scene: Scene) -> list[RecordingIssue]:
+    if scene.view.value is None:
+        return [
+            RecordingIssue(
+                id="VIEW_UNKNOWN",
+                text="From where the camera looks is not known, so what depends on it is not measured.",
+                advice="Give the view: side, front or behind.",
+            )
+        ]
+    if scene.view.value == "other":
+        return [
+            RecordingIssue(
+                id="VIEW_OBLIQUE",
+                text="The camera looks neither square to the pitch nor along it.",
+                advice="Film square to the pitch, or along it.",
+            )
+        ]
+    return []
+
+
+def _implausible_cadence(scene: Scene) -> float | None:
+    """Steps a minute of at least four in a row, where nobody walks or runs like that."""
+    run = longest_run(scene.steps, scene.motion.slowmo)
+    if len(run) < 4:
+        return None
+    cadence = 60 * (len(run) - 1) / (run[-1].time_s - run[0].time_s) * scene.motion.slowmo
+    return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence

@@ -1,8 +1,8 @@
 """Left and right: what the model exchanges, mirrors or draws on top of each other.
 
-The estimates are wrong about sides in ways its confidence does not show. Repairs exchange a whole limb or body, never a single
-joint, and only a short run whose **two** edges both become clearly smoother: a bolder rule "repairs" a correct walk.
-Every function takes and gives keypoints (T, K, 2) in pixels, NaN where not seen.
+The estimates are wrong about sides in ways its confidence does not show. Repairs exchange a whole limb or body, never
+a single joint, and only a short run whose **two** edges both become clearly smoother: a bolder rule "repairs" a
+correct walk. Every function takes and gives keypoints (T, K, 2) in pixels, NaN where not seen.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def repair_sides(keypoints: Array, times: Array, size: Array) -> tuple[Array, Si
     merged = find_merged(out, times, size)
     for left, right in (_PAIR["knee"], _PAIR["ankle"]):
         near = _apart(out, left, right) < 2 * MERGED * size
-        out[np.ix_(np.flatnonzero(merged & near), [left, right])] = np.nan
+        for joint in (left, right):
+            out[merged & near, joint] = np.nan
     frames = max(int(np.sum(~np.all(np.isnan(keypoints[..., 0]), axis=1))), 1)
     report = SideReport(
         mirrored_share=float(mirrored.sum() / frames), swapped_share=float(swapped.sum() / frames), merged=merged
@@ -126,7 +127,7 @@ def _is_passing(order: Array, times: Array, size: Array, run: slice) -> bool:
         return False
     frame = span / (after - before)
     expected = 2 * MERGED * float(size[run.start]) / (abs(change) / span)
-    return float(times[run.stop - 1] - times[run.start]) <= expected + frame
+    return bool(times[run.stop - 1] - times[run.start] <= expected + frame)
 
 
 def _apart(keypoints: Array, left: int, right: int) -> Array:

@@ -1,12 +1,13 @@
 """From noisy, gappy keypoint paths to smooth ones. Pure functions; time is real seconds and need not be uniform.
 
-The chain: doubtful samples out (`mask_doubtful`, `reject_outliers`), short gaps closed (`fill_gaps`), a zero-lag low-pass
-(`smooth`). Long gaps stay NaN and cut a path into segments that never see each other.
+The chain: doubtful samples out (`mask_doubtful`, `reject_outliers`), short gaps closed (`fill_gaps`), a zero-lag
+low-pass (`smooth`). Long gaps stay NaN and cut a path into segments that never see each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,14 +60,14 @@ def reject_outliers(path: Array, times: Array, floor: float) -> Array:
     """Hampel filter on the residual to a local quadratic fit: single wild samples of `path` (T, 2) become NaN.
 
     Window 0.2 s, at least 5 samples. A sample is wild when its residual, with itself left out of the fit, exceeds both
-    4 × 1.4826 × the median residual of its window and `floor` (same unit as `path`): an honest kink, such as a foot that
-    lands, raises its neighbours' residuals too and is kept.
+    4 × 1.4826 × the median residual of its window and `floor` (same unit as `path`): an honest kink, such as a foot
+    that lands, raises its neighbours' residuals too and is kept.
     """
     out = path.copy()
     interval = typical_interval(times)
     for part in segments(times, ~np.isnan(path[:, 0]), max_gap=0.0):
         count = part.stop - part.start
-        window = max(5, int(round(HAMPEL_WINDOW_S / interval)) | 1)
+        window = max(5, round(HAMPEL_WINDOW_S / interval) | 1)
         if count < window:
             continue
         own_weight = savgol_filter(np.eye(window)[window // 2], window, 2)[window // 2]
@@ -86,7 +87,7 @@ def fill_gaps(path: Array, times: Array) -> Array:
     out = path.copy()
     interval = typical_interval(times)
     curve = PchipInterpolator(times[good], path[good], axis=0)
-    for before, after in zip(good[:-1], good[1:], strict=True):
+    for before, after in pairwise(good):
         if after - before > 1 and times[after] - times[before] - interval <= GAP_MAX_S + _EPS:
             out[before + 1 : after] = curve(times[before + 1 : after])
     return out
@@ -141,7 +142,8 @@ def white_noise(raw: Array, smoothed: Array, trusted: Mask, cutoff: float, fps: 
 
 
 def distinct_frames(keypoints: Array) -> Mask:
-    """(T,) False for a repeat of the frame before it, as frame-rate conversion makes: keypoints (T, K, 2) equal to the digit.
+    """(T,) False for a repeat of the frame before it, as frame-rate conversion makes: keypoints (T, K, 2) equal to the
+    digit.
 
     Up to 4 repeats in a row; a longer run is a picture (or a test figure) that stands still, and stays.
     """

@@ -58,7 +58,8 @@ def near_side(facing: int) -> Side | None:
 
 
 def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
-    """Foot contacts of walking and running, seen from the side: peaks of ankle minus hips along the direction of travel.
+    """Foot contacts of walking and running, seen from the side: peaks of ankle minus hips along the direction of
+    travel.
 
     Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. Both feet in order of time; of two within
     0.12 s the lower peak is dropped. Empty where `facing` is 0.

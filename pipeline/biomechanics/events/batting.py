@@ -101,7 +101,10 @@ def find_stance(scene: Scene, before_real_s: float) -> tuple[float, float] | Non
 
 
 def find_front_foot(scene: Scene, stance: tuple[float, float] | None, impact: int) -> Side | None:
-    """Left for a right-handed batter. Not given: the foot that has moved more from stance to impact; None if neither."""
+    """Left for a right-handed batter.
+
+    Not given: the foot that has moved more from stance to impact; None if neither.
+    """
     if scene.options.handedness:
         return "left" if scene.options.handedness == "right" else "right"
     if stance is None:

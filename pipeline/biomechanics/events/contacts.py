@@ -31,8 +31,8 @@ class Stretch:
 def find_plants(motion: Motion, side: Side) -> tuple[Stretch, ...]:
     """Stretches in which the ankle stays in place: slower than 60 % of height/s or a quarter of its local peak speed.
 
-    Local and robust: the threshold follows the foot's own swing (within ± 0.5 s), on 12 Hz paths. Stretches under 0.05 s
-    are none.
+    Local and robust: the threshold follows the foot's own swing (within ± 0.5 s), on 12 Hz paths. Stretches under 0.05
+    s are none.
     """
     velocity = motion.velocity(motion.point(f"{side}_ankle", "contact"))
     speed = np.hypot(velocity[:, 0], velocity[:, 1])

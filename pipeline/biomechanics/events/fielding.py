@@ -33,7 +33,8 @@ class PickUp:
 def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
     """Moments with a hand near the ground and the hips down, at least 1.5 s apart.
 
-    Pick-up: the lower wrist's lowest frame, under 22 % of height. Lowest point: of the hips, within half a second of it.
+    Pick-up: the lower wrist's lowest frame, under 22 % of height. Lowest point: of the hips, within half a second of
+    it.
     """
     motion, real = scene.motion, scene.motion.real_s
     heights = {side: scene.height_above_feet(f"{side}_wrist").values for side in ("left", "right")}

@@ -10,12 +10,12 @@ from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.bowling import Delivery, find_deliveries
 from pipeline.biomechanics.gates import Verdict, judge_timing, refused, worst
 from pipeline.biomechanics.metrics import common
+from pipeline.biomechanics.metrics.bowling_specs import SPECS
 from pipeline.biomechanics.readings import (
     Found,
     ModeOutcome,
     Outcome,
     Reading,
-    Spec,
     evidence_at,
     evidence_over,
     read_at,
@@ -24,57 +24,7 @@ from pipeline.biomechanics.readings import (
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Step
 
-RAMACHANDRAN = (
-    "Ramachandran 2021 Sports Biomech; Worthington 2013 J Appl Biomech 29:78; Crewe 2013 J Sports Sci 31:1082"
-)
-SPECS: tuple[Spec, ...] = (
-    Spec(id="front_knee_angle_contact", label="Front knee at front-foot contact", unit="deg", view="side", rate="contact",
-         angle=True, method="hip-knee-ankle at contact, 180 = straight", source=RAMACHANDRAN),
-    Spec(id="front_knee_min", label="Front knee, most bent after contact", unit="deg", view="side", rate="posture",
-         angle=True, method="smallest hip-knee-ankle angle from contact to 0.2 s after it", source=RAMACHANDRAN),
-    Spec(id="front_knee_angle_release", label="Front knee at release", unit="deg", view="side", rate="contact",
-         angle=True, method="hip-knee-ankle at release, 180 = straight", source=RAMACHANDRAN),
-    Spec(id="front_knee_class", label="Front knee action", unit="class", view="side", rate="contact", angle=True,
-         method="10° on flexion (contact to minimum) and extension (minimum to release), from 60 real frames a second",
-         source="Portus 2004 Sports Biomech 3:263 (classification)"),
-    Spec(id="trunk_lateral_flexion_release", label="Sideways lean of the trunk at release", unit="deg", view="along",
-         rate="posture", angle=True,
-         method="mid-hips to mid-shoulders against the vertical, median over release ± 0.05 s, positive away from the "
-         "bowling arm; a 2-D measure, not the study's 3-D thorax angle", source="Bayne 2014 (association)"),
-    Spec(id="front_hip_flexion_contact", label="Front hip at front-foot contact", unit="deg", view="side", rate="contact",
-         angle=True, method="flexion: 180 minus the angle of trunk and front thigh at contact", source="Bayne 2014"),
-    Spec(id="trunk_flexion_change", label="Trunk flexion from contact to release", unit="deg", view="side",
-         rate="contact", angle=True, method="forward lean at release minus at contact", source="Worthington 2013"),
-    Spec(id="bowling_arm_angle_contact", label="Bowling arm at front-foot contact", unit="deg", view="side",
-         rate="timing", angle=True, method="shoulder to wrist against the trunk's line downwards at contact",
-         source="Worthington 2013"),
-    Spec(id="run_up_speed", label="Run-up speed", unit="m_per_s", view="side", rate="gait",
-         method="slope of the hips' way over up to the last 5 steps before delivery; metres by the given height",
-         source=RAMACHANDRAN),
-    Spec(id="run_up_speed_ratio", label="Run-up speed kept into delivery", unit="ratio", view="side", rate="gait",
-         method="hip speed in the last third of the visible run-up / in its middle third"),
-    Spec(id="stride_length", label="Delivery stride", unit="pct_height", view="side", rate="contact",
-         method="distance along the picture from the back ankle at its contact to the front ankle at its contact",
-         source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425"),
-    Spec(id="release_height", label="Height of release", unit="pct_height", view="any", rate="timing",
-         method="bowling wrist above the ground at release"),
-    Spec(id="delivery_time", label="Front-foot contact to release", unit="s", view="any", rate="timing",
-         method="time from front-foot contact to release"),
-    Spec(id="head_sideways_contact", label="Head sideways of the feet after contact", unit="pct_height", view="along",
-         rate="posture", method="head against the middle of the feet, median from front-foot contact to 0.2 s after it, "
-         "positive away from the bowling arm"),
-    Spec(id="foot_line_offset", label="Front foot off the back foot's line", unit="pct_height", view="along",
-         rate="posture", method="front ankle at its contact against the back ankle at its contact, sideways, less the "
-         "hips' own sideways drift between them; positive across the body, towards the bowling arm's side"),
-    Spec(id="elbow_extension", label="Elbow extension", unit="deg", view="never", rate="timing",
-         method="not measured: a bowling action is never called legal or illegal from one camera",
-         source="10.1177/17479541251348081: markerless elbow error 22.7°"),
-    Spec(id="shoulder_counter_rotation", label="Shoulder counter-rotation", unit="deg", view="never", rate="timing",
-         method="not measured: rotation about the body's long axis"),
-    Spec(id="hip_shoulder_separation", label="Hip-shoulder separation", unit="deg", view="never", rate="timing",
-         method="not measured: rotation about the body's long axis"),
-    *common.DESCRIPTIVE,
-)  # fmt: skip
+__all__ = ["SPECS", "measure_bowling"]
 
 WINDOW_S = 0.2
 CLASS_FPS = 60.0
@@ -142,8 +92,8 @@ def _run_up(scene: Scene, until_s: float) -> tuple[Step, ...]:
 def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
     """Front knee at contact, its minimum, at release (degrees, 180 = straight), and the class of its action.
 
-    Formula: angle hip-knee-ankle in the picture, 12 Hz paths; the minimum over contact to contact + 0.2 s. Range 0..180.
-    sys: 8° (`errors.KNEE_SYS`). Source: see `SPECS`.
+    Formula: angle hip-knee-ankle in the picture, 12 Hz paths; the minimum over contact to contact + 0.2 s. Range
+    0..180. sys: 8° (`errors.KNEE_SYS`). Source: see `SPECS`.
     """
     contact, release = delivery.events.get("front_foot_contact"), delivery.events["release"]
     knee = scene.knee(delivery.front)
@@ -155,7 +105,7 @@ def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
         }  # fmt: skip
     at_contact = read_at(scene.motion, knee, contact, errors.KNEE_SYS, "front-foot contact")
     span = (contact.time_s, contact.time_s + WINDOW_S * scene.motion.slowmo)
-    lowest = read_over(scene.motion, knee, span, errors.KNEE_SYS, "after front-foot contact", np.min)
+    lowest = read_over(scene.motion, knee, span, errors.KNEE_SYS, "after front-foot contact", reduce=np.min)
     return {
         "front_knee_angle_contact": at_contact,
         "front_knee_min": lowest,
@@ -222,7 +172,8 @@ def compute_front_hip_flexion(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_trunk_flexion_change(scene: Scene, delivery: Delivery) -> Outcome:
     """Forward lean of the trunk at release minus at front-foot contact, degrees; positive is further forward; side.
 
-    The camera's roll drops out. Range -90..90. sys: the trunk's position errors at both moments. Source: Worthington 2013.
+    The camera's roll drops out. Range -90..90. sys: the trunk's position errors at both moments. Source: Worthington
+    2013.
     """
     contact = delivery.events.get("front_foot_contact")
     if contact is None:
@@ -245,7 +196,8 @@ def compute_trunk_flexion_change(scene: Scene, delivery: Delivery) -> Outcome:
 
 
 def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
-    """Angle of shoulder → wrist against mid-shoulders → mid-hips at front-foot contact, degrees, 0..180 (overhead); side.
+    """Angle of shoulder → wrist against mid-shoulders → mid-hips at front-foot contact, degrees, 0..180 (overhead);
+    side.
 
     The far arm is not measured: the model draws it on the trunk. sys: 20.8°. Source: Worthington 2013.
     """
@@ -260,7 +212,7 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
     ) -> errors.Array:
         a, b = wrist - shoulder, hips - shoulders
         cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-        return np.degrees(np.arctan2(np.abs(cross), np.sum(a * b, axis=-1)))
+        return np.asarray(np.degrees(np.arctan2(np.abs(cross), np.sum(a * b, axis=-1))))
 
     names = (f"{delivery.arm}_wrist", f"{delivery.arm}_shoulder", "hips", "shoulders")
     series = errors.evaluate(compute, scene.motion.points(names, "arm"))
@@ -270,8 +222,8 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps (at least 2), metres per second; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Range 0..12. Without a given height: none.
-    Source: Ramachandran 2021 (r 0.50 with ball speed).
+    Formula: slope of the way along the picture in heights × the given height. Range 0..12. Without a given height:
+    none. Source: Ramachandran 2021 (r 0.50 with ball speed).
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -360,7 +312,10 @@ def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
 
 
 def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:
-    """Front-foot contact to release, real seconds, 0..0.5; any view. rand: both half-widths / √3. sys: 22 ms (release)."""
+    """Front-foot contact to release, real seconds, 0..0.5.
+
+    Any view. rand: both half-widths / √3. sys: 22 ms (release).
+    """
     contact, release = delivery.events.get("front_foot_contact"), delivery.events["release"]
     if contact is None:
         return NO_CONTACT
@@ -368,15 +323,16 @@ def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:
     rand = errors.combine(contact.half_width_s, release.half_width_s) / np.sqrt(3) / motion.slowmo
     return Reading(
         value=(release.time_s - contact.time_s) / motion.slowmo, sys=errors.RELEASE_SYS_S, rand=float(rand),
-        evidence=evidence_over(motion, contact.time_s, release.time_s, motion.at(release.time_s), motion.at(contact.time_s)),
+        evidence=evidence_over(motion, contact.time_s, release.time_s, motion.at(release.time_s),
+        motion.at(contact.time_s)),
     )  # fmt: skip
 
 
 def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
     """Head against the middle of the feet, sideways, % of height, positive away from the bowling arm; front or behind.
 
-    Formula: median over contact to contact + 0.2 s of (head − mid-ankles)ₓ / stature. Range -60..60. sys: 2 % a keypoint
-    and 2° of unknown roll over the height of the head.
+    Formula: median over contact to contact + 0.2 s of (head − mid-ankles)ₓ / stature. Range -60..60. sys: 2 % a
+    keypoint and 2° of unknown roll over the height of the head.
     """
     contact = delivery.events.get("front_foot_contact")
     if contact is None:
@@ -392,7 +348,7 @@ def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_foot_line_offset(scene: Scene, delivery: Delivery) -> Outcome:
     """Front foot off the line of travel through the back foot, % of height; front or behind.
 
-    Formula: (front ankle at its contact − back ankle at its own)ₓ − (hips at the one − hips at the other)ₓ, in statures;
+    Formula: (front ankle at its contact − back ankle at its own)ₓ − (hips then − hips then)ₓ, in statures;
     positive towards the bowling arm's side (across the body). Range -50..50. sys: displacement of two keypoints.
     """
     contact, back = delivery.events.get("front_foot_contact"), delivery.events.get("back_foot_contact")

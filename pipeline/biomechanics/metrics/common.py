@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,7 +33,7 @@ TRAVEL_SPEED = Spec(
 TRUNK_LEAN = Spec(
     id="trunk_lean", label="Forward lean of the trunk", unit="deg", view="side", rate="still", static=True, angle=True,
     estimable_view=True,
-    method="mid-hips to mid-shoulders against the vertical, positive forward, median over the frames in which it is seen",
+    method="mid-hips to mid-shoulders against the vertical, positive forward, median over the frames that show it",
 )  # fmt: skip
 DESCRIPTIVE = (CADENCE, STEP_LENGTH, TRAVEL_SPEED, TRUNK_LEAN)
 
@@ -53,7 +54,10 @@ def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
             runs[-1].append(step)
         else:
             runs.append([step])
-    return tuple(max(runs, key=len, default=[]))
+    longest: list[Step] = []
+    for run in runs:
+        longest = run if len(run) > len(longest) else longest
+    return tuple(longest)
 
 
 def measure_gait(scene: Scene) -> dict[str, Outcome]:
@@ -94,7 +98,7 @@ def compute_step_length(motion: Motion, run: Sequence[Step], facing: int, yaw: f
     """
     ankles = {side: motion.point(f"{side}_ankle") for side in ("left", "right")}
     lengths: list[float] = []
-    for one, two in zip(run[:-1], run[1:], strict=True):
+    for one, two in pairwise(run):
         if one.side != two.side:
             gap = ankles[two.side].path[two.index, 0] - ankles[one.side].path[one.index, 0]
             size = (motion.stature[one.index] + motion.stature[two.index]) / 2

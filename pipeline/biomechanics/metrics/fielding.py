@@ -25,29 +25,80 @@ from pipeline.biomechanics.steps import Step
 
 LOCKIE = "Lockie 2014 J Sports Sci Med 13:128 (no norms: described)"
 SPECS: tuple[Spec, ...] = (
-    Spec(id="first_step_length", label="First step", unit="pct_height", view="side", rate="gait",
-         method="way of the foot that leaves first, from standing to its contact, along the picture", source=LOCKIE),
-    Spec(id="second_step_length", label="Second step", unit="pct_height", view="side", rate="gait",
-         method="distance between the ankles of the first and the second contact, along the picture", source=LOCKIE),
+    Spec(
+        id="first_step_length",
+        label="First step",
+        unit="pct_height",
+        view="side",
+        rate="gait",
+        method="way of the foot that leaves first, from standing to its contact, along the picture",
+        source=LOCKIE,
+    ),
+    Spec(
+        id="second_step_length",
+        label="Second step",
+        unit="pct_height",
+        view="side",
+        rate="gait",
+        method="distance between the ankles of the first and the second contact, along the picture",
+        source=LOCKIE,
+    ),
     common.STEP_LENGTH,
     common.CADENCE,
-    Spec(id="approach_speed", label="Approach speed", unit="m_per_s", view="side", rate="gait",
-         method="slope of the hips' way over up to the last 5 steps before the pick-up; metres by the given height"),
-    Spec(id="pick_up_speed_ratio", label="Speed kept at the pick-up", unit="ratio", view="side", rate="gait",
-         method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach"),
-    Spec(id="hip_height_pick_up", label="Height of the hips at the pick-up", unit="pct_height", view="side", rate="posture",
-         method="mid-hips above the ground, median over pick-up ± 0.1 s"),
-    Spec(id="head_outside_feet_pick_up", label="Head outside the feet at the pick-up", unit="pct_height", view="along",
-         rate="posture", method="distance of the head sideways beyond the nearer foot, 0 between the feet, median over "
-         "pick-up ± 0.1 s"),
-    Spec(id="trunk_lateral_flexion_pick_up", label="Sideways lean of the trunk at the pick-up", unit="deg", view="along",
-         rate="posture", angle=True, method="mid-hips to mid-shoulders against the vertical, median over pick-up ± 0.1 s; "
-         "positive to the fielder's left", source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425"),
-    Spec(id="throw_elbow_height", label="Elbow against the shoulder at the throw", unit="pct_height", view="side",
-         rate="posture", method="elbow above the shoulder of the throwing arm, median over the throw ± 0.05 s"),
+    Spec(
+        id="approach_speed",
+        label="Approach speed",
+        unit="m_per_s",
+        view="side",
+        rate="gait",
+        method="slope of the hips' way over up to the last 5 steps before the pick-up; metres by the given height",
+    ),
+    Spec(
+        id="pick_up_speed_ratio",
+        label="Speed kept at the pick-up",
+        unit="ratio",
+        view="side",
+        rate="gait",
+        method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach",
+    ),
+    Spec(
+        id="hip_height_pick_up",
+        label="Height of the hips at the pick-up",
+        unit="pct_height",
+        view="side",
+        rate="posture",
+        method="mid-hips above the ground, median over pick-up ± 0.1 s",
+    ),
+    Spec(
+        id="head_outside_feet_pick_up",
+        label="Head outside the feet at the pick-up",
+        unit="pct_height",
+        view="along",
+        rate="posture",
+        method="distance of the head sideways beyond the nearer foot, 0 between the feet, median over pick-up ± 0.1 s",
+    ),
+    Spec(
+        id="trunk_lateral_flexion_pick_up",
+        label="Sideways lean of the trunk at the pick-up",
+        unit="deg",
+        view="along",
+        rate="posture",
+        angle=True,
+        method="mid-hips to mid-shoulders against the vertical, median over pick-up ± 0.1 s; "
+        "positive to the fielder's left",
+        source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+    ),
+    Spec(
+        id="throw_elbow_height",
+        label="Elbow against the shoulder at the throw",
+        unit="pct_height",
+        view="side",
+        rate="posture",
+        method="elbow above the shoulder of the throwing arm, median over the throw ± 0.05 s",
+    ),
     common.TRAVEL_SPEED,
     common.TRUNK_LEAN,
-)  # fmt: skip
+)
 
 WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
@@ -102,7 +153,8 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
     First: the ankle at its first contact against its own place while standing. Second: ankle of the second contact
-    against that of the first. Needs 0.2 s of standing (hips under 35 % of height/s) before. sys: 5.75 %. Source: Lockie 2014.
+    against that of the first. Needs 0.2 s of standing (hips under 35 % of height/s) before. sys: 5.75 %. Source:
+    Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
     if scene.camera_moves:
@@ -186,8 +238,8 @@ def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
 
     Formula: hips above the lower ankle + 3.9 %. sys: 2 % a keypoint and 3 % of stature.
     """
-    return read_over(scene.motion, scene.height_above_feet("hips"), _around(scene, moment), errors.offset_sys(40.0, 2, 1),
-                     "at the pick-up")  # fmt: skip
+    height, sys = scene.height_above_feet("hips"), errors.offset_sys(40.0, 2, 1)
+    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up")
 
 
 def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
@@ -207,7 +259,8 @@ def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
 
 
 def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
-    """Tilt of mid-hips to mid-shoulders at the pick-up, degrees, -90..90, positive to the fielder's left; front or behind.
+    """Tilt of mid-hips to mid-shoulders at the pick-up, degrees, -90..90, positive to the fielder's left; front or
+    behind.
 
     Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). sys: 4.4° and the camera's roll.
     """
@@ -218,7 +271,8 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
 
 
 def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
-    """Elbow above the shoulder of the throwing arm, % of height, -20..20: median over the throw ± 0.05 s; side, near arm.
+    """Elbow above the shoulder of the throwing arm, % of height, -20..20: median over the throw ± 0.05 s; side, near
+    arm.
 
     The far arm is not measured: the model draws it on the trunk. sys: 2 % a keypoint.
     """

@@ -16,24 +16,84 @@ from pipeline.biomechanics.scene import Scene
 NO_EFFECT = "J Hum Mov Stud 2006 51:181 (posture had no effect on the next movement)"
 NOT_BUILT = "this version does not detect a keeper's sideways movement yet"
 SPECS: tuple[Spec, ...] = (
-    Spec(id="crouch_knee_angle", label="Knee in the crouch", unit="deg", view="side", rate="still", static=True, angle=True,
-         method="median hip-knee-ankle angle of the near leg over the crouch, 180 = straight", source=NO_EFFECT),
-    Spec(id="crouch_hip_angle", label="Hip in the crouch", unit="deg", view="side", rate="still", static=True, angle=True,
-         method="median angle of trunk and near thigh over the crouch, 180 = straight", source=NO_EFFECT),
-    Spec(id="crouch_depth", label="Height of the hips in the crouch", unit="pct_height", view="any", rate="still", static=True,
-         method="mid-hips above the ground, median over the crouch", source=NO_EFFECT),
-    Spec(id="crouch_tilt", label="Sideways tilt in the crouch", unit="deg", view="along", rate="still", static=True, angle=True,
-         method="mid-hips to mid-shoulders against the vertical, median over the crouch; positive to the keeper's left"),
-    Spec(id="hand_height_ready", label="Height of the hands when ready", unit="pct_height", view="any", rate="still",
-         method="middle of the wrists above the ground, median over the last 0.5 s before the rise"),
-    Spec(id="head_steadiness", label="Steadiness of the head before the rise", unit="pct_height", view="any", rate="still",
-         method="RMS of the head about its mean over the last 0.5 s before the rise"),
-    Spec(id="lateral_steps", label="Sideways steps", unit="count", view="along", rate="contact", method="not measured",
-         not_built=NOT_BUILT),
-    Spec(id="shuffles", label="Shuffles", unit="count", view="along", rate="contact", method="not measured",
-         not_built=NOT_BUILT),
+    Spec(
+        id="crouch_knee_angle",
+        label="Knee in the crouch",
+        unit="deg",
+        view="side",
+        rate="still",
+        static=True,
+        angle=True,
+        method="median hip-knee-ankle angle of the near leg over the crouch, 180 = straight",
+        source=NO_EFFECT,
+    ),
+    Spec(
+        id="crouch_hip_angle",
+        label="Hip in the crouch",
+        unit="deg",
+        view="side",
+        rate="still",
+        static=True,
+        angle=True,
+        method="median angle of trunk and near thigh over the crouch, 180 = straight",
+        source=NO_EFFECT,
+    ),
+    Spec(
+        id="crouch_depth",
+        label="Height of the hips in the crouch",
+        unit="pct_height",
+        view="any",
+        rate="still",
+        static=True,
+        method="mid-hips above the ground, median over the crouch",
+        source=NO_EFFECT,
+    ),
+    Spec(
+        id="crouch_tilt",
+        label="Sideways tilt in the crouch",
+        unit="deg",
+        view="along",
+        rate="still",
+        static=True,
+        angle=True,
+        method="mid-hips to mid-shoulders against the vertical, median over the crouch; positive to the keeper's left",
+    ),
+    Spec(
+        id="hand_height_ready",
+        label="Height of the hands when ready",
+        unit="pct_height",
+        view="any",
+        rate="still",
+        method="middle of the wrists above the ground, median over the last 0.5 s before the rise",
+    ),
+    Spec(
+        id="head_steadiness",
+        label="Steadiness of the head before the rise",
+        unit="pct_height",
+        view="any",
+        rate="still",
+        method="RMS of the head about its mean over the last 0.5 s before the rise",
+    ),
+    Spec(
+        id="lateral_steps",
+        label="Sideways steps",
+        unit="count",
+        view="along",
+        rate="contact",
+        method="not measured",
+        not_built=NOT_BUILT,
+    ),
+    Spec(
+        id="shuffles",
+        label="Shuffles",
+        unit="count",
+        view="along",
+        rate="contact",
+        method="not measured",
+        not_built=NOT_BUILT,
+    ),
     *common.DESCRIPTIVE,
-)  # fmt: skip
+)
 
 NO_RISE = refused("no rise out of this crouch was found", "Keep filming until after the ball.")
 NO_CROUCH = refused(
@@ -69,7 +129,10 @@ def compute_crouch_knee(scene: Scene, crouch: Crouch) -> Outcome:
 
 
 def compute_crouch_hip(scene: Scene, crouch: Crouch) -> Outcome:
-    """Trunk against the near thigh in the crouch, degrees, 0..180: median of mid-shoulders, hip, knee; side. sys: 20.8°."""
+    """Trunk against the near thigh in the crouch, degrees, 0..180.
+
+    Median of mid-shoulders, hip, knee; side. sys: 20.8°.
+    """
     if scene.near is None:
         return refused("which leg is nearer to the camera is not clear", "Film square to the pitch and give that view.")
     span = (crouch.start_s, crouch.end_s)
@@ -100,7 +163,10 @@ def compute_crouch_tilt(scene: Scene, crouch: Crouch) -> Outcome:
 
 
 def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
-    """Middle of the wrists above the ground, median over the last 0.5 s before the rise, % of height, 0..60; any view."""
+    """Middle of the wrists above the ground, median over the last 0.5 s before the rise, % of height, 0..60.
+
+    Any view.
+    """
     ready = _ready(scene, crouch)
     if ready is None:
         return NO_RISE
