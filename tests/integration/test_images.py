@@ -269,6 +269,15 @@ def test_the_api_image_holds_its_pins_and_nothing_heavy(api_image: Image) -> Non
     assert not {"torch", "ray", "opencv-python", "av", "openvino", "ultralytics", "numpy", "scipy"} & third_party
 
 
+def test_nothing_of_the_packages_is_left_behind(api_image: Image, context: Path) -> None:
+    (site_packages,) = api_image.prefix.glob("lib/python*/site-packages")
+    packages = [path for path in context.iterdir() if (path / "__init__.py").is_file()]
+    files = [path.relative_to(context) for package in packages for path in package.rglob("*") if path.is_file()]
+    assert {file.suffix for file in files} > {".py"}, "rules, words and templates are files too"
+    missing = [str(file) for file in files if file.suffix != ".pyc" and not (site_packages / file).is_file()]
+    assert not missing, "not in the wheel: see package-data in pyproject.toml"
+
+
 def test_the_api_image_migrates_serves_and_is_healthy(api_image: Image, context: Path, tmp_path: Path) -> None:
     app = tmp_path / "app"
     app.mkdir()
