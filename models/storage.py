@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.artifacts import ArtifactStore, FolderStore, S3Options, S3Store
+from models.artifacts import ArtifactStore, FolderStore
 from models.database import Database
 from models.queue import JobQueue
+from models.s3 import S3Options, S3Store
+from models.s3 import S3Options, S3Store
+
+__all__ = ["S3Options", "Storage", "StorageOptions"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from servers import PostgresServer, S3Server, postgres_server, s3_server
 
+from models.artifacts import ArtifactStore, FolderStore
+from models.s3 import S3Options, S3Store
+
 ROOT = Path(__file__).parents[1]
 SAMPLE_CLIP = ROOT / ".samples" / "demo.mp4"
 
@@ -85,3 +88,35 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     name = server.create_database()
     yield server.url(name)
     server.drop_database(name)
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "artifacts")
+
+
+@pytest.fixture(scope="session")
+def s3_options(s3: S3Server) -> S3Options:
+    return S3Options(
+        bucket=s3.bucket,
+        endpoint_url=s3.endpoint_url,
+        region=s3.region,
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key,
+    )
+
+
+@pytest.fixture
+def s3_store(s3: S3Server, s3_options: S3Options) -> Iterator[S3Store]:
+    """The run's bucket, empty; objects do not outlive the test."""
+    store = S3Store(s3_options)
+    yield store
+    s3.empty()
+    store.close()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest) -> ArtifactStore:
+    """An empty artifact store; the test runs once on each kind."""
+    chosen: ArtifactStore = request.getfixturevalue("folder_store" if request.param == "folder" else "s3_store")
+    return chosen

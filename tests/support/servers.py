@@ -21,9 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2 import sql
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 START_TIMEOUT_S = 30.0
 PR_SET_PDEATHSIG = 1
@@ -71,6 +75,26 @@ class S3Server:
     bucket: str
     process: subprocess.Popen[bytes]
 
+    def client(self) -> S3Client:
+        """The vendor's own client, to look behind the store's back."""
+        import boto3
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+        )
+
+    def empty(self) -> None:
+        """Delete every object of the bucket."""
+        client = self.client()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            for found in page.get("Contents", ()):
+                client.delete_object(Bucket=self.bucket, Key=found["Key"])
+        client.close()
+
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
@@ -104,8 +128,6 @@ def postgres_server() -> Iterator[PostgresServer]:
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """Start SeaweedFS with its S3 gateway on loopback and make one bucket."""
-    import boto3
-
     weed = Path(sys.executable).parent / "weed"
     access_key_id, secret_access_key, bucket = "frontfoot-test", uuid.uuid4().hex, "clips"
     with tempfile.TemporaryDirectory(prefix="weed-", ignore_cleanup_errors=True) as name:
@@ -128,13 +150,7 @@ def s3_server() -> Iterator[S3Server]:
                 process=process,
             )
             _wait_for(process, lambda: _answers(server.endpoint_url), OSError)
-            client = boto3.client(
-                "s3",
-                endpoint_url=server.endpoint_url,
-                region_name=server.region,
-                aws_access_key_id=access_key_id,
-                aws_secret_access_key=secret_access_key,
-            )
+            client = server.client()
             client.create_bucket(Bucket=bucket)
             client.close()
             try:

@@ -1,0 +1,325 @@
+"""Where files go: what every store can do, how keys are made, and the store that is a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from models.errors import InvalidKey, NotFound, RangeNotSatisfiable, StoreUnavailable, UploadTooLarge
+
+CHUNK_BYTES = 256 * 1024
+"""How much of an object is in memory while it is read."""
+
+CONTENT_TYPES = {
+    ".avi": "video/x-msvideo",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".mp4": "video/mp4",
+    ".parquet": "application/vnd.apache.parquet",
+    ".ts": "video/mp2t",
+    ".webm": "video/webm",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredObject:
+    """What is in the store under a key."""
+
+    bucket: str
+    key: str
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredUpload:
+    """A stream that is now in the store."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedObject:
+    """An object, or the part of it from byte `start` to byte `end`, both included."""
+
+    chunks: Iterator[bytes]
+    """Close it (it is a generator) when it is not read to its end."""
+    start: int
+    end: int
+    """`start - 1` in an empty object."""
+    size: int
+    """Bytes of the whole object."""
+    content_type: str
+
+
+class ArtifactStore(Protocol):
+    """A place for files, by bucket and key.
+
+    Every method raises InvalidKey, and StoreUnavailable where the store did not answer. A bucket that is not this
+    store's is NotFound. What is put is there whole or not at all.
+    """
+
+    @property
+    def bucket(self) -> str:
+        """Where uploads go."""
+        ...
+
+    def put_bytes(self, bucket: str, key: str, content: bytes) -> None:
+        """Store some bytes."""
+        ...
+
+    def put_file(self, bucket: str, key: str, path: Path) -> None:
+        """Store a copy of a file."""
+        ...
+
+    def put_stream(self, bucket: str, key: str, chunks: Iterator[bytes], max_bytes: int) -> StoredUpload:
+        """Store a stream that is never whole in memory. Raises UploadTooLarge, and what `chunks` raises."""
+        ...
+
+    def open(self, bucket: str, key: str, *, start: int = 0, end: int | None = None) -> OpenedObject:
+        """Read bytes `start` to `end`, both included. Raises NotFound and RangeNotSatisfiable."""
+        ...
+
+    def stat(self, bucket: str, key: str) -> StoredObject:
+        """Size and type. Raises NotFound."""
+        ...
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """Whether something is there."""
+        ...
+
+    def local_path(self, bucket: str, key: str) -> Path | None:
+        """The file itself, where the store is a folder. Raises NotFound."""
+        ...
+
+    def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
+        """A link that needs no credentials, where the store can make one. Nobody looked whether something is there."""
+        ...
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete one object. Nothing there is no error."""
+        ...
+
+    def delete_prefix(self, bucket: str, prefix: str) -> int:
+        """Delete everything in a folder; returns how many objects that was. Nothing there is no error."""
+        ...
+
+    def check(self) -> None:
+        """Look whether the store answers. Raises StoreUnavailable, and NotFound for a bucket that is not there."""
+        ...
+
+
+def artifact_key(source_key: str, job_id: str, attempt: int, name: str) -> str:
+    """`<the source's folder>/analysis/<job id>/<attempt>/<name>`."""
+    folder = source_key.rpartition("/")[0]
+    return "/".join(part for part in (folder, "analysis", job_id, str(attempt), name) if part)
+
+
+def sibling_key(key: str, name: str) -> str:
+    """The key of `name` beside `key`: `report.html` beside the `deep_results.json` that a job's row names."""
+    folder, slash, _ = key.rpartition("/")
+    return f"{folder}{slash}{name}"
+
+
+def content_type(key: str) -> str:
+    """What a browser should be told."""
+    return CONTENT_TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
+
+
+def check_key(key: str) -> str:
+    """Returns `key` if it is a plain path of at most 1024 bytes. Raises InvalidKey."""
+    parts = key.split("/")
+    if not 0 < len(key.encode("utf-8", "surrogatepass")) <= 1024 or "\\" in key or not key.isprintable():
+        raise InvalidKey
+    if any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts):
+        raise InvalidKey
+    return key
+
+
+def byte_range(size: int, start: int, end: int | None) -> tuple[int, int]:
+    """First and last byte of what was asked for. Raises RangeNotSatisfiable."""
+    if start < 0 or (end is not None and end < start):
+        raise ValueError(f"no such range: {start}-{end}")
+    if start >= size and (start or end is not None):
+        raise RangeNotSatisfiable
+    return start, size - 1 if end is None else min(end, size - 1)
+
+
+def limited(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+    """The same chunks, until they are too many: then UploadTooLarge."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise UploadTooLarge(f"The upload is larger than {max_bytes} bytes; nothing was kept.")
+        yield chunk
+
+
+class FolderStore:
+    """The embedded default: one bucket, `local`, that is a folder."""
+
+    bucket = "local"
+
+    _PARTIAL = ".partial"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def put_bytes(self, bucket: str, key: str, content: bytes) -> None:
+        """See ArtifactStore."""
+        self.put_stream(bucket, key, iter((content,)), len(content))
+
+    def put_file(self, bucket: str, key: str, path: Path) -> None:
+        """See ArtifactStore."""
+        with path.open("rb") as source:
+            self.put_stream(bucket, key, iter(lambda: source.read(CHUNK_BYTES), b""), path.stat().st_size)
+
+    def put_stream(self, bucket: str, key: str, chunks: Iterator[bytes], max_bytes: int) -> StoredUpload:
+        """See ArtifactStore."""
+        target = self._path(bucket, key)
+        digest, size = hashlib.sha256(), 0
+        with self._replacing(target) as descriptor:
+            for chunk in limited(chunks, max_bytes):
+                with _disk():
+                    _write_all(descriptor, chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        return StoredUpload(size=size, sha256=digest.hexdigest())
+
+    def open(self, bucket: str, key: str, *, start: int = 0, end: int | None = None) -> OpenedObject:
+        """See ArtifactStore."""
+        found = self.stat(bucket, key)
+        first, last = byte_range(found.size, start, end)
+        return OpenedObject(
+            chunks=_read(self._path(bucket, key), first, last - first + 1),
+            start=first,
+            end=last,
+            size=found.size,
+            content_type=found.content_type,
+        )
+
+    def stat(self, bucket: str, key: str) -> StoredObject:
+        """See ArtifactStore."""
+        path = self._path(bucket, key)
+        with _disk():
+            if not path.is_file():
+                raise NotFound
+            size = path.stat().st_size
+        return StoredObject(bucket=bucket, key=key, size=size, content_type=content_type(key))
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """See ArtifactStore."""
+        try:
+            self.stat(bucket, key)
+        except NotFound:
+            return False
+        return True
+
+    def local_path(self, bucket: str, key: str) -> Path | None:
+        """See ArtifactStore."""
+        self.stat(bucket, key)
+        return self._path(bucket, key)
+
+    def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
+        """None: a folder signs nothing."""
+        self._path(bucket, key)
+        return None
+
+    def delete(self, bucket: str, key: str) -> None:
+        """See ArtifactStore."""
+        path = self._path(bucket, key)
+        with _disk(), suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
+
+    def check(self) -> None:
+        """See ArtifactStore."""
+        with _disk():
+            self._root.mkdir(parents=True, exist_ok=True)
+        if not os.access(self._root, os.W_OK | os.X_OK):
+            raise StoreUnavailable("The folder store cannot be written.")
+
+    def delete_prefix(self, bucket: str, prefix: str) -> int:
+        """See ArtifactStore."""
+        folder = self._path(bucket, prefix.removesuffix("/"))
+        count = 0
+        with _disk():
+            for path, folders, files in os.walk(folder, topdown=False):
+                for name in files:
+                    Path(path, name).unlink(missing_ok=True)
+                    count += 1
+                for name in (*folders, ""):
+                    with suppress(OSError):  # somebody put something there meanwhile: it stays
+                        Path(path, name).rmdir()
+        return count
+
+    def _path(self, bucket: str, key: str) -> Path:
+        if bucket != self.bucket:
+            raise NotFound
+        path = self._root / check_key(key)
+        # A link inside the folder must not lead out of it, whoever made it.
+        if key.startswith(f"{self._PARTIAL}/") or not path.resolve().is_relative_to(self._root.resolve()):
+            raise InvalidKey
+        return path
+
+    @contextmanager
+    def _replacing(self, target: Path) -> Iterator[int]:
+        """A file to write into, that becomes `target` at the end, or vanishes when anything is raised."""
+        partial = self._root / self._PARTIAL / uuid.uuid4().hex
+        with _disk():
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            try:
+                yield descriptor
+                with _disk():
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            with _disk():
+                partial.replace(target)
+                _sync_folder(target.parent)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk refuses may go well later."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"The folder store failed: {error.strerror}.") from error
+
+
+def _write_all(descriptor: int, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, start: int, length: int) -> Iterator[bytes]:
+    with _disk(), path.open("rb") as file:
+        file.seek(start)
+        while length > 0 and (chunk := file.read(min(CHUNK_BYTES, length))):
+            length -= len(chunk)
+            yield chunk

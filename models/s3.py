@@ -1,0 +1,273 @@
+"""The artifact store that is S3, or anything that speaks its language."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from models.artifacts import (
+    CHUNK_BYTES,
+    OpenedObject,
+    StoredObject,
+    StoredUpload,
+    byte_range,
+    check_key,
+    content_type,
+    limited,
+)
+from models.errors import NotFound, RangeNotSatisfiable, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, ObjectIdentifierTypeDef
+
+PART_BYTES = 16 * 1024 * 1024
+"""A stream is sent in parts of this size: S3 takes 10 000 of them, 156 GiB, and one is in memory."""
+
+_NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_RANGE = {"416", "InvalidRange"}
+_PASSING = {"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "Throttling", "ThrottlingException"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class S3Options:
+    """Which server, which buckets, as whom. Without keys the AWS chain decides (environment, profile, role)."""
+
+    bucket: str
+    """Where uploads go."""
+    allowed_buckets: tuple[str, ...] = ()
+    """Buckets that may be read and written besides."""
+    endpoint_url: str | None = None
+    """None is AWS."""
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.bucket:
+            raise ValueError("the S3 store needs a bucket")
+
+
+class S3Store:
+    """Objects of a few buckets. Connects on first use; safe to share between threads."""
+
+    def __init__(self, options: S3Options) -> None:
+        self._bucket = options.bucket
+        self._buckets = frozenset((options.bucket, *options.allowed_buckets))
+        self._client = _client(options)
+
+    @property
+    def bucket(self) -> str:
+        """Where uploads go."""
+        return self._bucket
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def put_bytes(self, bucket: str, key: str, content: bytes) -> None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            self._client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type(key))
+
+    def put_file(self, bucket: str, key: str, path: Path) -> None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            self._client.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": content_type(key)})
+
+    def put_stream(self, bucket: str, key: str, chunks: Iterator[bytes], max_bytes: int) -> StoredUpload:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        digest, size = hashlib.sha256(), 0
+        parts = _parts(limited(chunks, max_bytes))
+        first, second = next(parts, b""), next(parts, None)
+        if second is None:
+            self.put_bytes(bucket, key, first)
+            return StoredUpload(size=len(first), sha256=hashlib.sha256(first).hexdigest())
+        with self._multipart(bucket, key) as (upload_id, sent):
+            part: bytes | None = first
+            following: bytes | None = second
+            while part is not None:
+                digest.update(part)
+                size += len(part)
+                self._send_part(bucket, key, upload_id, sent, part)
+                part, following = following, next(parts, None) if following is not None else None
+        return StoredUpload(size=size, sha256=digest.hexdigest())
+
+    def open(self, bucket: str, key: str, *, start: int = 0, end: int | None = None) -> OpenedObject:
+        """See ArtifactStore."""
+        found = self.stat(bucket, key)
+        first, last = byte_range(found.size, start, end)
+        return OpenedObject(
+            chunks=self._read(bucket, key, first, last),
+            start=first,
+            end=last,
+            size=found.size,
+            content_type=found.content_type,
+        )
+
+    def stat(self, bucket: str, key: str) -> StoredObject:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            head = self._client.head_object(Bucket=bucket, Key=key)
+        return StoredObject(bucket=bucket, key=key, size=head["ContentLength"], content_type=head["ContentType"])
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """See ArtifactStore."""
+        try:
+            self.stat(bucket, key)
+        except NotFound:
+            return False
+        return True
+
+    def local_path(self, bucket: str, key: str) -> Path | None:
+        """None: there is no file."""
+        self._check(bucket, key)
+        return None
+
+    def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            return self._client.generate_presigned_url(
+                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
+            )
+
+    def delete(self, bucket: str, key: str) -> None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            self._client.delete_object(Bucket=bucket, Key=key)
+
+    def check(self) -> None:
+        """See ArtifactStore."""
+        with _answers():
+            self._client.head_bucket(Bucket=self._bucket)
+
+    def delete_prefix(self, bucket: str, prefix: str) -> int:
+        """See ArtifactStore."""
+        folder = prefix.removesuffix("/")
+        self._check(bucket, folder)
+        count = 0
+        with _answers():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/")
+            for page in pages:
+                keys: list[ObjectIdentifierTypeDef] = [{"Key": found["Key"]} for found in page.get("Contents", ())]
+                if keys:
+                    reply = self._client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+                    if reply.get("Errors"):
+                        raise StoreUnavailable(f"{len(reply['Errors'])} objects could not be deleted.")
+                count += len(keys)
+        return count
+
+    def _check(self, bucket: str, key: str) -> None:
+        if bucket not in self._buckets:
+            raise NotFound
+        check_key(key)
+
+    @contextmanager
+    def _multipart(self, bucket: str, key: str) -> Iterator[tuple[str, list[CompletedPartTypeDef]]]:
+        """An upload in parts, completed at the end, or aborted when anything is raised: then nothing is left."""
+        with _answers():
+            begun = self._client.create_multipart_upload(Bucket=bucket, Key=key, ContentType=content_type(key))
+        upload_id, sent = begun["UploadId"], list[Any]()
+        try:
+            yield upload_id, sent
+            with _answers():
+                self._client.complete_multipart_upload(
+                    Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": sent}
+                )
+        except BaseException:
+            # What stopped the upload is what its sender hears, even if the abort fails too.
+            with suppress(StoreError), _answers():
+                self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+            raise
+
+    def _send_part(self, bucket: str, key: str, upload_id: str, sent: list[CompletedPartTypeDef], part: bytes) -> None:
+        number = len(sent) + 1
+        with _answers():
+            reply = self._client.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=part)
+        sent.append({"PartNumber": number, "ETag": reply["ETag"]})
+
+    def _read(self, bucket: str, key: str, first: int, last: int) -> Iterator[bytes]:
+        if last < first:
+            return
+        with _answers():
+            reply = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={first}-{last}")
+            with closing(reply["Body"]) as body:
+                yield from body.iter_chunks(CHUNK_BYTES)
+
+
+def _client(options: S3Options) -> S3Client:
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=options.endpoint_url,
+        region_name=options.region,
+        aws_access_key_id=options.access_key_id,
+        aws_secret_access_key=options.secret_access_key,
+        aws_session_token=options.session_token,
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            max_pool_connections=32,
+            # Servers other than AWS have no name for each bucket and do not all know the newer checksums.
+            s3={"addressing_style": "path" if options.endpoint_url else "auto"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def _parts(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in parts of PART_BYTES; the last may be smaller."""
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= PART_BYTES:
+            yield bytes(waiting[:PART_BYTES])
+            del waiting[:PART_BYTES]
+    if waiting:
+        yield bytes(waiting)
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    """Vendor errors stop here."""
+    try:
+        yield
+    except ClientError as error:
+        raise _translated(error) from error
+    except ParamValidationError as error:
+        raise StoreError(f"S3 refused the request: {error}") from error
+    except Boto3Error as error:
+        cause = error.__cause__ or error.__context__
+        raise (_translated(cause) if isinstance(cause, ClientError) else StoreUnavailable()) from error
+    except BotoCoreError as error:
+        raise StoreUnavailable(f"The S3 store did not answer: {type(error).__name__}.") from error
+
+
+def _translated(error: ClientError) -> StoreError:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _NOT_FOUND:
+        return NotFound()
+    if code in _RANGE:
+        return RangeNotSatisfiable()
+    if code in _PASSING or status >= 500:
+        return StoreUnavailable(f"The S3 store is in trouble: {code}.")
+    return StoreError(f"The S3 store refused: {code}.")
