@@ -1,0 +1,136 @@
+"""Verified weights → something that a runtime loads. Converting is done once and cached by checksum and converter."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inference.catalog import ModelSpec, read_weights
+from inference.errors import WeightsRejected
+from inference.vendors import quiet_openvino, quiet_ultralytics
+
+if TYPE_CHECKING:
+    import torch
+
+CONVERTER = "1"
+"""Raised when this module would make another file of the same weights with the same vendors."""
+
+_IR = "model.xml"
+_MANIFEST = "manifest.json"
+_log = logging.getLogger(__name__)
+
+
+def load_torch_model(spec: ModelSpec, cache_dir: Path) -> torch.nn.Module:
+    """The fused fp32 network on the CPU, whose forward maps (N, 3, H, W) in 0..1 to raw (N, 5 + 3K, A).
+
+    Raises WeightsRejected if the checksum differs, the file holds anything but known classes, or it is another kind of
+    model.
+    """
+    content = read_weights(spec)
+    quiet_ultralytics(cache_dir / "ultralytics")
+    from ultralytics.nn import tasks as vendor
+
+    tasks: Any = vendor
+    # The vendor loads by path only, so it gets a private copy of the very bytes that were checked.
+    with tempfile.TemporaryDirectory(prefix="frontfoot-weights-") as folder:
+        private = Path(folder) / "weights.pt"
+        private.write_bytes(content)
+        try:
+            network, _ = tasks.load_checkpoint(private, fuse=True)
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+            raise WeightsRejected(f"{spec.name} holds no usable Ultralytics model: {error}") from error
+    keypoints = len(spec.skeleton.keypoint_names)
+    if not isinstance(network, tasks.PoseModel) or list(network.kpt_shape) != [keypoints, 3] or len(network.names) != 1:
+        raise WeightsRejected(f"{spec.name} is not a pose model of one class and {keypoints} keypoints")
+    head = network.model[-1]
+    if head.end2end:
+        raise WeightsRejected(f"{spec.name} has an end-to-end head, which is not supported")
+    head.export = True  # hands out the decoded tensor alone
+    model: torch.nn.Module = network
+    return model
+
+
+def openvino_model(spec: ModelSpec, cache_dir: Path) -> Path:
+    """The IR file (`.xml` beside its `.bin`) of these weights, converted now or taken from the cache.
+
+    The weights' checksum is compared either way. Processes that convert at once wait for the first; what is in the
+    cache is whole and unchanged since it was written, or it is converted again. Raises WeightsRejected.
+    """
+    read_weights(spec)
+    folder = cache_dir / "openvino" / spec.sha256 / _converter_version()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.parent / f"{folder.name}.lock"):
+        if not _intact(folder):
+            _log.info("Converting weights for OpenVINO", extra={"model": spec.name, "sha256": spec.sha256})
+            _convert(spec, cache_dir, folder)
+    return folder / _IR
+
+
+def _converter_version() -> str:
+    vendors = "-".join(f"{name}{version(name)}" for name in ("openvino", "ultralytics", "torch"))
+    return f"{CONVERTER}-{vendors}"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file's lock among processes and threads; the system releases it should this process die."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.iterdir() if path.name != _MANIFEST)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _intact(folder: Path) -> bool:
+    """Whether the folder holds exactly what was written into it."""
+    try:
+        manifest: object = json.loads((folder / _MANIFEST).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return manifest == _checksums(folder)
+
+
+def _convert(spec: ModelSpec, cache_dir: Path, folder: Path) -> None:
+    """Write the IR beside `folder` and rename it into place as the last act."""
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
+    try:
+        _write_ir(load_torch_model(spec, cache_dir), staging / _IR)
+        (staging / _MANIFEST).write_text(json.dumps(_checksums(staging)))
+        if folder.exists():
+            shutil.rmtree(folder)  # damaged, and nobody else is here: the lock is ours
+        os.replace(staging, folder)  # noqa: PTH105  # Path.replace speaks of files; this renames a folder
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write_ir(model: torch.nn.Module, path: Path) -> None:
+    """Trace the network for any batch and size, and save it with fp32 weights."""
+    import torch
+
+    quiet_openvino()
+    import openvino
+
+    trace: Any = torch.jit.trace
+    network: Any = model
+    network.model[-1].dynamic = True  # anchors are computed from the input's size, not recorded as constants
+    example = torch.zeros(2, 3, 384, 640)
+    with warnings.catch_warnings(), torch.inference_mode():
+        # The vendor's own exporter traces too: torch.export cannot take this head with three dynamic sizes.
+        warnings.simplefilter("ignore", FutureWarning)
+        network(example)
+        traced = trace(network, example, strict=False, check_trace=False)
+        openvino.save_model(openvino.convert_model(traced, example_input=example), path, compress_to_fp16=False)
