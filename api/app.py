@@ -1,0 +1,73 @@
+"""The thin HTTP face. Everything comes in as arguments; importing this loads no model, no cluster and no decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+import anyio
+from fastapi import FastAPI
+
+from api import problems
+from api.auth import Tokens
+from api.context import Limits, Services
+from api.middleware import RequestLog, SmallBodies
+from api.routes import artifacts, health, jobs, sessions, uploads
+from models.artifacts import ArtifactStore
+from models.database import Database
+from models.jobs import Owner
+from models.queue import JobQueue
+
+_DESCRIPTION = """Cricket video in, an honest coaching report out.
+
+Make a session, `PUT` its video, ask for an analysis, read the job until its `status` is `done`, `failed` or `canceled`.
+Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents; programs go by `code`.
+"""
+
+_TAGS = [
+    {"name": "sessions", "description": "One coaching video and who owns it."},
+    {"name": "analysis jobs", "description": "One analysis of one session."},
+    {"name": "artifacts", "description": "The files that an analysis leaves."},
+    {"name": "health", "description": "For load balancers and people; needs no token."},
+]
+
+
+def create_app(
+    *,
+    database: Database,
+    queue: JobQueue,
+    store: ArtifactStore,
+    owners: Mapping[str, Owner],
+    models: Set[str],
+    version: str,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """Build the application.
+
+    `owners` maps each bearer token to whom it stands for; `models` are the catalogue names that a caller may choose.
+    """
+    limits = limits or Limits()
+    app = FastAPI(
+        title="Frontfoot",
+        version=version,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        # A path with a slash too many is no path of ours; a redirect would drop an upload's body.
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.services = Services(
+        database=database,
+        queue=queue,
+        store=store,
+        tokens=Tokens(owners),
+        models=frozenset(models),
+        limits=limits,
+        version=version,
+        upload_slots=anyio.CapacityLimiter(limits.uploads_at_once),
+    )
+    problems.install(app)
+    app.add_middleware(SmallBodies)
+    app.add_middleware(RequestLog)
+    for routes in (sessions, uploads, jobs, artifacts, health):
+        app.include_router(routes.router)
+    return app
