@@ -14,8 +14,8 @@ from pipeline.measurements import Measurements, RecordingIssue
 SUFFICIENT_COVERAGE = 0.5
 """For `sufficient`: the share of the mode's metrics to be measured, and of the view's rules to be compared."""
 
-SEEN_TOO_LITTLE = "INSUFFICIENT_POSE_VISIBILITY"
-"""The recording issue that keeps the basis below `sufficient` whatever was measured."""
+SEEN_TOO_LITTLE = frozenset({"INSUFFICIENT_POSE_VISIBILITY", "LITTLE_SEEN"})
+"""The recording issues that keep the basis below `sufficient` whatever was measured."""
 
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 CLAIMS: tuple[Claim, ...] = ("likely", "clear")
@@ -93,7 +93,7 @@ def _basis(measurements: Measurements, coverage: Coverage, judged: int, rules: i
     """
     if judged == 0:
         return "insufficient"
-    seen = all(issue.id != SEEN_TOO_LITTLE for issue in measurements.recording)
+    seen = all(issue.id not in SEEN_TOO_LITTLE for issue in measurements.recording)
     measured = coverage.measured >= SUFFICIENT_COVERAGE * coverage.applicable
     return "sufficient" if seen and measured and judged >= SUFFICIENT_COVERAGE * rules else "partial"
 
@@ -126,7 +126,7 @@ def _strength(item: _Judged, praise: Praise, words: Words) -> Finding:
         type="strength",
         metric=item.rule.metric,
         title=praise.title,
-        text=praise.text.format(measured=_measured(item, words)),
+        text=_compared(praise.text, item, words),
         severity="low",
         confidence=round(item.comparison.confidence, 2),
         claim=None,
@@ -138,12 +138,10 @@ def _strength(item: _Judged, praise: Praise, words: Words) -> Finding:
 
 def _watch(item: _Judged, measurements: Measurements, words: Words) -> Watch:
     """Near its reference, and no more than that."""
-    text = item.rule.words(measurements.options.audience).watch.format(measured=_measured(item, words))
-    reference, kind = _reference(item.rule, words), words.kind[item.rule.reference_kind]
     return Watch(
         id=item.rule.id,
         metric=item.rule.metric,
-        text=words.finding.watch.format(text=text, reference=reference, kind=kind),
+        text=_compared(item.rule.words(measurements.options.audience).watch, item, words),
         evidence=item.metric.evidence,
     )
 
@@ -162,6 +160,14 @@ def _recording(issue: RecordingIssue, words: Words) -> Finding:
         reference=None,
         reference_kind="none",
         cue=issue.advice,
+    )
+
+
+def _compared(text: str, item: _Judged, words: Words) -> str:
+    """A watch's or a strength's text, filled in, with what it was held against."""
+    reference, kind = _reference(item.rule, words), words.kind[item.rule.reference_kind]
+    return words.finding.compared.format(
+        text=text.format(measured=_measured(item, words)), reference=reference, kind=kind
     )
 
 

@@ -10,6 +10,9 @@ from pipeline.measurements import Measurements
 
 MOST_PRIORITIES = 3
 
+MOST_SHOWN = 4
+"""Numbers in the assessment of a clip that could not be judged; all of them are in the list."""
+
 CLOSE_CALL = 0.6
 """Below this confidence in the choice of the athlete, the report says that it was close."""
 
@@ -47,7 +50,7 @@ def _assessment(measurements: Measurements, findings: Findings, words: Words) ->
     """The first paragraph: what could be judged, and what matters most in it."""
     said = words.assessment
     if findings.basis == "insufficient":
-        used = _with_value(measurements)
+        used = _with_value(measurements)[:MOST_SHOWN]
         parts = _insufficient(measurements, used, words)
     else:
         used = findings.compared
@@ -69,7 +72,7 @@ def _assessment(measurements: Measurements, findings: Findings, words: Words) ->
     return _section("assessment", _capital(text), used, words)
 
 
-def _insufficient(measurements: Measurements, with_value: tuple[str, ...], words: Words) -> list[str]:
+def _insufficient(measurements: Measurements, shown: tuple[str, ...], words: Words) -> list[str]:
     """Why nothing was judged, what was seen all the same, and where to read on."""
     said, mode = words.assessment, measurements.mode
     if measurements.repetitions:
@@ -79,11 +82,14 @@ def _insufficient(measurements: Measurements, with_value: tuple[str, ...], words
     else:
         why = said.no_repetition.format(one=words.mode[mode].one)
     parts = [said.insufficient.format(activity=words.mode[mode].activity), why]
-    if with_value:
-        parts.append(said.described.format(labels=_labels(with_value, measurements, words)))
+    if shown:
+        numbers = [
+            f"{_in_sentence(name, measurements)} {measured(measurements.metrics[name], words)}" for name in shown
+        ]
+        parts.append(said.described.format(numbers=words.listed(tuple(numbers))))
     else:
         parts.append(said.nothing)
-    if any(metric.advice for metric in measurements.metrics.values()):
+    if measurements.stage == "deep" and any(metric.advice for metric in measurements.metrics.values()):
         parts.append(said.film_again)
     return parts
 
@@ -114,7 +120,7 @@ def _priority(finding: Finding, measurements: Measurements, words: Words) -> lis
     said = words.finding
     metric = measurements.metrics[finding.metric]
     known = said.known.format(
-        over=_over(finding.metric, measurements, words),
+        over=_over(finding.metric, measurements, words) or said.once,
         reference=finding.reference,
         kind=words.kind[finding.reference_kind],
         claim=words.claim[finding.claim],
@@ -156,13 +162,13 @@ def _measured(measurements: Measurements, words: Words) -> ReportSection:
 def _measured_line(name: str, measurements: Measurements, words: Words) -> str:
     """`- Stride length: 88 ± 6 % of height (6 deliveries, varied by 4.1 % of height). Only described: …`."""
     metric = measurements.metrics[name]
-    notes = [_over(name, measurements, words)] if metric.n > 0 else []
+    notes = [_over(name, measurements, words)]
     own = own_spread(metric)
-    if own is not None:
+    if own:  # a spread that the measurement alone explains is no news
         notes.append(words.measured.spread.format(spread=spread(own, metric.unit, words)))
     line = f"- {_capital(_label(name, measurements))}: {measured(metric, words)}"
-    if notes:
-        line += f" ({', '.join(notes)})"
+    if any(notes):
+        line += f" ({', '.join(note for note in notes if note)})"
     context = words.context.get(name)
     return f"{line}. {context}" if context else line
 
@@ -184,7 +190,7 @@ def _not_measured(measurements: Measurements, words: Words) -> ReportSection:
         lines.append("- " + " ".join(part for part in (why, _sentence(advice), adds) if part))
     for reason, names in by_reason.items():
         labels = _some_labels(names, measurements, words)
-        lines.append(f"- {words.not_measured.never.format(labels=labels, reason=_sentence(reason))}".rstrip())
+        lines.append(f"- {words.not_measured.otherwise.format(labels=labels, reason=_sentence(reason))}".rstrip())
     return _section("not_measured", "\n".join(lines), missing, words)
 
 
@@ -200,17 +206,20 @@ def _recording(measurements: Measurements, findings: Findings, subject: SubjectD
     """Whom the report judges, from where and how fast it was filmed, and what was wrong with it."""
     said = words.recording
     share = digits(100 * measurements.visible_share, 0) + " %"
+    left, top, right, bottom = subject.box
+    place = f"{digits((left + right) / 2, 0)},{digits((top + bottom) / 2, 0)}"
     time = digits(subject.time_s, 1)
     lines = [
-        said.chosen.format(share=share, time=time)
+        said.chosen.format(share=share, place=place, time=time)
         if subject.people == 1
-        else said.several.format(share=share, people=subject.people, time=time)
+        else said.several.format(share=share, people=subject.people, place=place, time=time)
     ]
     if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
         lines.append(said.close_call)
     view = measurements.view
     if view.value is None:
-        lines.append(said.view_unknown)
+        if not any(issue.id == "VIEW_UNKNOWN" for issue in measurements.recording):  # which says the same
+            lines.append(said.view_unknown)
     else:
         known = said.view_caller if view.source == "caller" else said.view_estimate
         lines.append(known.format(view=words.view[view.value]))
@@ -261,18 +270,23 @@ def _label(name: str, measurements: Measurements) -> str:
 
 
 def _labels(names: tuple[str, ...], measurements: Measurements, words: Words, *more: str) -> str:
-    """`front knee at contact, stride length and run-up speed`: in a sentence, so without their capitals."""
-    labels = (_label(name, measurements) for name in names)
-    return words.listed((*(label[0].lower() + label[1:] for label in labels), *more))
+    """`front knee at contact, stride length and run-up speed`."""
+    return words.listed((*(_in_sentence(name, measurements) for name in names), *more))
+
+
+def _in_sentence(name: str, measurements: Measurements) -> str:
+    """A label within a sentence: without its capital, unless that belongs to it (X-factor)."""
+    label = _label(name, measurements)
+    return label if label[1:2].isupper() or label[1:2] == "-" else label[0].lower() + label[1:]
 
 
 def _over(name: str, measurements: Measurements, words: Words) -> str:
-    """`6 deliveries` where the metric has one reading in each of them, otherwise its own count of samples."""
+    """`6 deliveries` where the metric has one reading in each of them; otherwise its count of samples, if several."""
     count = measurements.metrics[name].n
     readings = [repetition.metrics.get(name) for repetition in measurements.repetitions]
-    if sum(metric is not None and metric.value is not None for metric in readings) == count:
+    if 0 < sum(metric is not None and metric.value is not None for metric in readings) == count:
         return words.counted(measurements.mode, count)
-    return words.measured.samples.format(n=count)
+    return words.measured.samples.format(n=count) if count > 1 else ""
 
 
 def _sentence(text: str) -> str:

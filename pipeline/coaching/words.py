@@ -49,7 +49,7 @@ class AssessmentWords(Entry):
     quick: Plain
     """Instead of `no_repetition`, where nobody has looked for one yet."""
     not_comparable: Annotated[Text, placeholders("repetitions")]
-    described: Annotated[Text, placeholders("labels")]
+    described: Annotated[Text, placeholders("numbers")]
     nothing: Plain
     film_again: Plain
     judged: Annotated[Text, placeholders("repetitions", "labels")]
@@ -65,7 +65,10 @@ class FindingWords(Entry):
 
     share: Annotated[Text, placeholders("k", "repetitions")]
     known: Annotated[Text, placeholders("claim", "over", "reference", "kind")]
-    watch: Annotated[Text, placeholders("text", "reference", "kind")]
+    once: Plain
+    """For `over`, where there is but one sample."""
+    compared: Annotated[Text, placeholders("text", "reference", "kind")]
+    """A watch or a strength with what it was held against."""
     less_certain: Annotated[Text, placeholders("reason")]
     """A degraded metric is behind it."""
     cue: Annotated[Text, placeholders("cue")]
@@ -91,15 +94,16 @@ class NotMeasuredWords(Entry):
     more: Annotated[Text, placeholders("n")]
     adds: Annotated[Text, placeholders("labels")]
     """After the advice: what it would let us measure."""
-    never: Annotated[Text, placeholders("labels", "reason")]
-    """Where no recording of one camera would help."""
+    otherwise: Annotated[Text, placeholders("labels", "reason")]
+    """Where no recording would help."""
 
 
 class RecordingWords(Entry):
     """Whom and what the clip shows."""
 
-    several: Annotated[Text, placeholders("share", "people", "time")]
-    chosen: Annotated[Text, placeholders("share", "time")]
+    several: Annotated[Text, placeholders("share", "people", "place", "time")]
+    """`place` is the middle of the athlete in pixels, x,y as a caller would mark it."""
+    chosen: Annotated[Text, placeholders("share", "place", "time")]
     close_call: Plain
     view_caller: Annotated[Text, placeholders("view")]
     view_estimate: Annotated[Text, placeholders("view")]
@@ -141,8 +145,9 @@ class Words(Entry):
     """By metric: what is known about a number that is described and not judged."""
 
     def listed(self, parts: tuple[str, ...]) -> str:
-        """`a, b and c`."""
-        return ", ".join(parts[:-1]) + self.conjunction + parts[-1] if len(parts) > 1 else "".join(parts)
+        """`a, b and c`; with semicolons where a part has a comma of its own."""
+        between = "; " if any("," in part for part in parts) else ", "
+        return between.join(parts[:-1]) + self.conjunction + parts[-1] if len(parts) > 1 else "".join(parts)
 
     def counted(self, mode: Mode, count: int) -> str:
         """`1 delivery`, `6 deliveries`."""

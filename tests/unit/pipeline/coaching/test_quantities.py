@@ -45,6 +45,15 @@ def test_a_class_is_its_own_word_and_nothing_is_no_number(make_metric):
         measured(make_metric(None), words)
 
 
+def test_lists():
+    words = load_words("player")
+    assert words.listed(()) == ""
+    assert words.listed(("a",)) == "a"
+    assert words.listed(("a", "b", "c")) == "a, b and c"
+    assert words.listed(("a", "b, most bent", "c")) == "a; b, most bent and c"
+    assert (words.counted("bowling", 1), words.counted("fielding", 2)) == ("1 delivery", "2 pick-ups")
+
+
 def test_both_audiences_know_the_same_things():
     player, analyst = load_words("player"), load_words("analyst")
     for words in (player, analyst):

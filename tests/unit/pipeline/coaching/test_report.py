@@ -89,7 +89,7 @@ def test_a_priority_says_seen_why_how_known_cue_and_drill(written, six_deliverie
         "feet. That was past the mark in 6 of 6 deliveries. Coaches like the head over the feet here, so that the body "
         "goes towards the batter and not off to the side.",
         "",
-        "- How we know: seen in 6 deliveries. The mark: head no more than 12 % of your height to the side of the feet; "
+        "- How we know: 6 deliveries. The mark: head no more than 12 % of your height to the side of the feet; "
         "from 8 % of your height on worth a look (coaching convention, no study behind it). Past it: clear.",
         "- Think: Eyes level, nose at the target.",
         "- Do: From a standing start, bowl 6 balls at one stump with a friend behind you watching only your head. Walk "
@@ -99,9 +99,12 @@ def test_a_priority_says_seen_why_how_known_cue_and_drill(written, six_deliverie
 
 def test_numbers_come_with_errors_and_the_degraded_with_their_reason(written, six_deliveries):
     lines = section(written(six_deliveries()), "measured").text.splitlines()
-    assert lines[0].startswith("- Lateral lean at release: 41 ± 5° (6 deliveries, varied by 1.3°). Only described.")
-    assert (
-        lines[1] == "- Head sideways at contact: 17 ± 2 % of your height (6 deliveries, varied by 0.6 % of your height)"
+    assert lines[0].startswith(
+        "- Lateral lean at release: 41 ± 5° (6 deliveries, varied by 1.3°). Only described; plus is"
+    )
+    assert lines[1] == (
+        "- Head sideways at contact: 17 ± 2 % of your height (6 deliveries, varied by 0.6 % of your height). "
+        "Plus is away from the bowling arm."
     )
     assert lines[3] == f"Less certain ({BEHIND}):"
     assert lines[5].startswith("- Front-foot line: 10 ± 1 % of your height")
@@ -114,7 +117,7 @@ def test_one_line_an_advice_and_the_hopeless_last(written, six_deliveries):
         "release, front knee class, front hip flexion contact and 8 more."
     )
     assert lines[1] == f"- Needs depth. {CAMERAS} That would add: hip shoulder separation."
-    assert lines[2] == "- No single camera shows: elbow extension. One camera cannot show it."
+    assert lines[2] == "- Not measured: elbow extension. One camera cannot show it."
 
 
 def test_every_section_names_its_metrics(written, six_deliveries, metric_ids):
@@ -125,24 +128,29 @@ def test_every_section_names_its_metrics(written, six_deliveries, metric_ids):
     assert sorted(named) == sorted(metric_ids["bowling"])
 
 
-def test_at_most_three_priorities_the_rest_by_title(written, make_metric, make_measurements):
-    metrics = {
-        "head_forward_plant": make_metric(-20.0),
-        "head_steadiness": make_metric(9.0),
-        "base_width": make_metric(70.0),
-    }
+def test_at_most_three_priorities_the_rest_by_title(subject, make_metric, make_measurements):
+    metrics = {"head_forward_plant": make_metric(-20.0), "head_steadiness": make_metric(9.0)}
     side = ViewDocument(value="side", source="caller", confidence=1.0)
-    report = written(make_measurements(metrics, mode="batting", view=side))
-    text = section(report, "priorities").text
-    assert re.findall(r"^### (\d)", text, re.MULTILINE) == ["1", "2", "3"]
-    assert "After that" not in text
-    behind = {
-        "crouch_tilt": make_metric(30.0, unit="deg"),
-        "head_steadiness": make_metric(9.0),
-        "hand_height_ready": make_metric(20.0, spread=30.0),
-        "crouch_depth": make_metric(20.0, spread=30.0),
-    }
-    assert len(section(written(make_measurements(behind, mode="wicketkeeping")), "priorities").metrics) == 3
+    measured = make_measurements(metrics, mode="batting", view=side)
+    findings = generate_findings(measured)
+    assert len(findings.findings) == 2
+    one, other = findings.findings
+    more = findings.model_copy(update={"findings": (one, other, one, other)})
+    text = section(generate_report_text(measured, more, subject), "priorities").text
+    assert re.findall(r"^### (\d)\. (.+)", text, re.MULTILINE) == [
+        ("1", one.title),
+        ("2", other.title),
+        ("3", one.title),
+    ]
+    assert text.endswith(f"After that: {other.title}.")
+
+
+def test_a_claim_without_a_metric_is_refused(subject, make_metric, make_measurements):
+    measured = make_measurements({"foot_line_offset": make_metric(30.0)})
+    findings = generate_findings(measured)
+    bare = findings.findings[0].model_copy(update={"metric": None})
+    with pytest.raises(ValueError, match="bowling_foot_line has no metric"):
+        generate_report_text(measured, findings.model_copy(update={"findings": (bare,)}), subject)
 
 
 def test_a_clip_that_shows_nothing_says_so_and_how_to_film(written, make_measurements):
@@ -157,7 +165,7 @@ def test_a_clip_that_shows_nothing_says_so_and_how_to_film(written, make_measure
 def test_what_is_only_described_is_named_in_the_assessment(written, make_metric, make_measurements):
     metrics = {"run_up_speed": make_metric(2.1, unit="m_per_s", expected_error=0.2, label="run-up speed", n=3)}
     text = written(make_measurements(metrics, repetitions=())).text
-    assert "What it does show: run-up speed." in text
+    assert "What it does show: run-up speed 2.1 ± 0.2 m/s." in text
     assert "- Run-up speed: 2.1 ± 0.2 m/s (3 counted)" in text
 
 
@@ -187,7 +195,7 @@ def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_
 
 def test_the_recording_names_whom_it_judged(written, six_deliveries):
     alone = section(written(six_deliveries()), "recording").text
-    assert "the only person we found (boxed at 1.5 s)" in alone
+    assert "the only person we found (around pixel 35,120 at 1.5 s)" in alone
     assert "- **Camera moves.** The camera moves. Use a tripod." in alone
     assert "close call" not in alone
     two = section(written(six_deliveries(), people=2, confidence=0.4), "recording").text
@@ -197,7 +205,7 @@ def test_the_recording_names_whom_it_judged(written, six_deliveries):
     assert "close call" not in chosen
 
 
-def test_the_recording_says_from_where(written, six_deliveries):
+def test_the_recording_says_from_where(written, six_deliveries, make_measurements):
     views = {
         "as you told us": ViewDocument(value="behind", source="caller", confidence=1.0),
         "our guess": ViewDocument(value="behind", source="estimate", confidence=0.7),
@@ -205,6 +213,10 @@ def test_the_recording_says_from_where(written, six_deliveries):
     }
     for words, view in views.items():
         assert words in section(written(six_deliveries(view=view)), "recording").text
+    unknown = RecordingIssue(id="VIEW_UNKNOWN", text="Nobody knows from where", advice="Say so")
+    said = section(written(make_measurements({}, view=view, recording=(unknown,))), "recording").text
+    assert "Nobody knows from where" in said
+    assert "We do not know" not in said
 
 
 def test_byte_for_byte_the_same_in_every_locale(written, six_deliveries):
@@ -238,3 +250,39 @@ def test_the_quick_look_does_not_miss_what_it_did_not_look_for(written, make_met
     metrics = {"crouch_tilt": make_metric(30.0, unit="deg", label="Crouch tilt")}
     posture = make_measurements(metrics, mode="wicketkeeping", stage="quick", repetitions=())
     assert written(posture).text.startswith("**Overall Assessment**: judged from a quick look: crouch tilt.")
+
+
+def test_a_single_sample_is_not_counted_and_a_spread_the_noise_explains_is_not_told(
+    written, make_metric, make_measurements
+):
+    metrics = {
+        "run_up_speed": make_metric(2.1, unit="m_per_s", expected_error=0.2, n=1, spread=None),
+        "stride_length": make_metric(80.0, n=5, spread=1.0, rand=2.0),
+    }
+    lines = section(written(make_measurements(metrics, repetitions=())), "measured").text.splitlines()
+    assert lines[0].startswith("- Run up speed: 2.1 ± 0.2 m/s. ")
+    assert lines[1] == "- Stride length: 80 ± 1 % of your height (5 counted)"
+
+
+def test_what_could_not_be_compared_is_said_when_repetitions_were_found(written, make_metric, make_measurements):
+    names = ("run_up_speed", "stride_length", "base", "a", "b")
+    metrics = {name: make_metric(20.0, label=name.upper()) for name in names}
+    text = section(written(make_measurements(metrics)), "assessment").text
+    assert "We found 6 deliveries, but nothing in the clip could be measured well enough to compare" in text
+    assert "RUN_UP_SPEED 20 ± 1" in text
+    assert text.count("±") == 4
+
+
+def test_a_finding_of_the_quick_look_says_on_how_little_it_stands(written, make_metric, make_measurements):
+    metrics = {"crouch_tilt": make_metric(30.0, unit="deg", n=1, spread=None)}
+    report = written(make_measurements(metrics, mode="wicketkeeping", stage="quick", repetitions=()))
+    assert "- How we know: one stretch of the clip. The mark: " in section(report, "priorities").text
+
+
+def test_a_strength_names_its_mark(written, make_metric, make_measurements):
+    text = section(written(make_measurements({"foot_line_offset": make_metric(1.0)})), "strengths").text
+    assert text == (
+        "- **Feet on one line.** Your front foot landed close to the line of your back foot (1 ± 1 % of your height). "
+        "The mark: front foot within 10 % of your height of the back foot's line of travel (coaching convention, no "
+        "study behind it)."
+    )

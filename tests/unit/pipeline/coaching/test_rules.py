@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.biomechanics.measure import ROOMS
 from pipeline.coaching.datafiles import DataFileError
 from pipeline.coaching.rules import load_rules
 
@@ -44,6 +45,15 @@ def test_built_in_rules_are_about_metrics_of_their_mode(metric_ids):
     for mode, of_mode in rules.rules.items():
         assert of_mode
         assert {rule.metric for rule in of_mode} <= set(metric_ids[mode])
+
+
+def test_built_in_rules_are_in_the_units_and_views_of_what_is_measured():
+    views = {"side": {"side"}, "along": {"front", "behind"}, "any": {"side", "front", "behind", "other"}}
+    for mode, of_mode in load_rules().rules.items():
+        specs = {spec.id: spec for spec in ROOMS[mode][0]}
+        for rule in of_mode:
+            assert rule.unit == specs[rule.metric].unit, rule.id
+            assert set(rule.views) <= views[specs[rule.metric].view], rule.id
 
 
 def test_built_in_rules_hold_in_every_useful_view_and_call_a_convention_one():
