@@ -9,7 +9,6 @@ from models.artifacts import ArtifactStore, FolderStore
 from models.database import Database
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store
-from models.s3 import S3Options, S3Store
 
 __all__ = ["S3Options", "Storage", "StorageOptions"]
 
