@@ -1,0 +1,273 @@
+"""The schema's history on both databases, through the commands that the runbook names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from servers import PostgresServer
+from sqlalchemy import inspect, text
+
+from migrations import alembic_config, upgrade
+from models.database import Database, schema_state
+from models.errors import SchemaBehind
+from models.jobs import Owner
+from models.queue import JobQueue
+from models.requests import AnalysisRequest
+from models.tables import SCHEMA_REVISIONS
+
+ROOT = Path(__file__).parents[2]
+SIX = {
+    "quick_findings": "JSON",
+    "quick_report": "JSON",
+    "deep_findings": "JSON",
+    "deep_report": "JSON",
+    "quick_results_s3_key": "VARCHAR(500)",
+    "deep_results_s3_key": "VARCHAR(500)",
+}
+ADDS_SIX = "h3i4j5k6l7m8"
+BEFORE_SIX = SCHEMA_REVISIONS[SCHEMA_REVISIONS.index(ADDS_SIX) - 1]
+JANE = Owner(owner_type="coach", owner_id="jane")
+DOCUMENT: dict[str, Any] = {
+    "findings": {"findings": [{"id": "one"}], "overall_level": "low"},
+    "report": {"text": "**Overall Assessment**: …", "sections": [{"id": "summary"}]},
+}
+
+# From the runbook, to the letter.
+VERIFICATION_QUERY = """
+SELECT
+    id,
+    status,
+    stage,
+    deep_findings IS NOT NULL as has_findings,
+    deep_report IS NOT NULL as has_report,
+    deep_results_s3_key,
+    completed_at
+FROM video_analysis_jobs
+WHERE status = 'done'
+ORDER BY completed_at DESC
+LIMIT 1;
+"""
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> Iterator[Database]:
+    database = Database(empty_database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def alembic(url: str, *words: str) -> str:
+    """`alembic …` in the repository's root, as an operator runs it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", *words],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def columns(database: Database) -> dict[str, dict[str, Any]]:
+    return {str(column["name"]): dict(column) for column in inspect(database.engine).get_columns("video_analysis_jobs")}
+
+
+def a_job_of_every_kind(database: Database, queue: JobQueue) -> None:
+    """One done, one quick only, one failed, one waiting."""
+    session = queue.create_session(JANE, title="Nets", session_type="bowling")
+    queue.attach_upload(JANE, session.id, "local", "clip.mp4", 1)
+    for deep in (True, False, True, True):
+        queue.submit(JANE, session.id, AnalysisRequest(analysis_mode="bowling", deep_enabled=deep))
+    for _ in range(3):
+        claimed = queue.claim("w")
+        assert claimed is not None
+        if not claimed.job.deep_enabled:
+            queue.finish(claimed.lease, stage="quick", document=DOCUMENT, s3_key="quick")
+        elif queue.counts()["done"] == 0 or queue.counts()["failed"]:
+            queue.save_quick(claimed.lease, document=DOCUMENT, s3_key="quick")
+            queue.start_deep(claimed.lease)
+            queue.finish(claimed.lease, stage="deep", document=DOCUMENT, s3_key="deep")
+        else:
+            queue.fail(claimed.lease, "no_person", "Nobody was seen.", transient=False)
+
+
+def everything(database: Database, table: str) -> list[dict[str, Any]]:
+    with database.transaction(read_only=True) as transaction:
+        return [dict(row) for row in transaction.execute(text(f"SELECT * FROM {table} ORDER BY id")).mappings()]  # noqa: S608
+
+
+class TestCommands:
+    def test_what_an_operator_types(self, empty: Database) -> None:
+        assert alembic(empty.url, "current") == ""
+        alembic(empty.url, "upgrade", "head")
+        assert alembic(empty.url, "current") == f"{SCHEMA_REVISIONS[-1]} (head)\n"
+        assert "No new upgrade operations detected." in alembic(empty.url, "check")
+        alembic(empty.url, "downgrade", f"{ADDS_SIX}-1")
+        assert alembic(empty.url, "current") == f"{BEFORE_SIX}\n"
+        alembic(empty.url, "upgrade", "head")
+        alembic(empty.url, "downgrade", "-1")
+        assert alembic(empty.url, "current") == f"{SCHEMA_REVISIONS[-2]}\n"
+        alembic(empty.url, "downgrade", "base")
+        assert inspect(empty.engine).get_table_names() == ["alembic_version"]
+
+    def test_a_heroku_style_url(self, postgres: PostgresServer) -> None:
+        name = postgres.create_database()
+        url = postgres.url(name).replace("postgresql://", "postgres://")
+        alembic(url, "upgrade", "head")
+        assert ADDS_SIX in alembic(url, "current")
+        postgres.drop_database(name)
+
+    def test_the_plan_as_sql(self) -> None:
+        plan = alembic("postgresql://h/d", "upgrade", f"{BEFORE_SIX}:{ADDS_SIX}", "--sql")
+        added = re.findall(r"ALTER TABLE video_analysis_jobs ADD COLUMN (\w+) ([A-Z0-9()]+);", plan)
+        assert dict(added) == SIX
+        assert "UPDATE video_analysis_jobs" not in plan
+        assert "DEFAULT" not in plan
+
+
+def test_tables_and_history_agree(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    command.check(alembic_config(empty_database_url))
+
+
+def test_the_code_knows_every_revision() -> None:
+    script = ScriptDirectory.from_config(alembic_config("sqlite://"))
+    assert [revision.revision for revision in script.walk_revisions()][::-1] == list(SCHEMA_REVISIONS)
+    assert script.get_heads() == [SCHEMA_REVISIONS[-1]]
+
+
+class TestTheSix:
+    def test_exactly_they_are_added(self, empty: Database) -> None:
+        upgrade(empty.url, BEFORE_SIX)
+        before = columns(empty)
+        upgrade(empty.url, ADDS_SIX)
+        after = columns(empty)
+        added = {name: column for name, column in after.items() if name not in before}
+        assert {name: str(column["type"]) for name, column in added.items()} == SIX
+        assert all(column["nullable"] and column["default"] is None for column in added.values())
+        assert before.keys() < after.keys()
+
+    def test_down_and_up_keeps_every_other_value(self, database: Database) -> None:
+        a_job_of_every_kind(database, JobQueue(database))
+        jobs, sessions = everything(database, "video_analysis_jobs"), everything(database, "video_sessions")
+        assert sum(job["deep_findings"] is not None for job in jobs) == 1
+        without = [{name: value for name, value in job.items() if name not in SIX} for job in jobs]
+
+        command.downgrade(alembic_config(database.url), f"{ADDS_SIX}-1")
+        assert everything(database, "video_analysis_jobs") == without
+        assert schema_state(database) == "behind"
+        with pytest.raises(SchemaBehind):
+            JobQueue(database).list(JANE)
+
+        upgrade(database.url)
+        assert everything(database, "video_analysis_jobs") == [{**job, **dict.fromkeys(SIX)} for job in without]
+        assert everything(database, "video_sessions") == sessions
+        indexes = {index["name"] for index in inspect(database.engine).get_indexes("video_analysis_jobs")}
+        assert "ix_video_analysis_jobs_claim" in indexes
+
+    def test_old_code_goes_on_on_the_new_schema(self, database: Database) -> None:
+        """What a worker from before the six writes: it names none of them."""
+        upgrade(database.url)
+        queue = JobQueue(database)
+        session = queue.create_session(JANE, title="Nets", session_type="bowling")
+        values = {
+            "id": "old",
+            "session_id": session.id,
+            "owner_type": "coach",
+            "owner_id": "jane",
+            "moment": datetime(2026, 5, 4, tzinfo=UTC).isoformat(sep=" "),
+            "no": False,
+            "results": json.dumps({"findings": []}),
+        }
+        with database.transaction() as transaction:
+            transaction.execute(
+                text(
+                    "INSERT INTO video_analysis_jobs (id, session_id, owner_type, owner_id, created_at, updated_at, "
+                    "include_frames, deep_enabled, priority, options, status, stage, progress_pct, attempt, "
+                    "max_attempts, available_at, deep_results) VALUES (:id, :session_id, :owner_type, :owner_id, "
+                    ":moment, :moment, :no, :no, 0, '{}', 'done', 'DONE', 100, 1, 3, :moment, :results)"
+                ),
+                values,
+            )
+        job = queue.get(JANE, "old")
+        assert (job.status, job.deep_findings, job.deep_results_s3_key) == ("done", None, None)
+        assert queue.results(JANE, "old").deep_results == {"findings": []}
+
+
+class TestNulls:
+    def test_the_verification_query_runs_unchanged(self, database: Database) -> None:
+        a_job_of_every_kind(database, JobQueue(database))
+        with database.transaction() as transaction:
+            transaction.execute(text("DELETE FROM video_analysis_jobs WHERE deep_enabled = false"))
+        with database.engine.connect() as connection:
+            found = connection.exec_driver_sql(VERIFICATION_QUERY).mappings().one()
+        assert (found["status"], found["stage"], found["deep_results_s3_key"]) == ("done", "DONE", "deep")
+        assert bool(found["has_findings"]) is bool(found["has_report"]) is True
+        assert found["completed_at"] is not None
+
+    def test_what_is_not_there_is_sql_null(self, database: Database) -> None:
+        a_job_of_every_kind(database, JobQueue(database))
+        names = [*SIX, "results", "quick_results", "deep_results", "history"]
+        counted = ", ".join(f"count({name}) AS {name}" for name in names)  # count() skips NULL and counts JSON null
+        with database.transaction(read_only=True) as transaction:
+            counts = dict(transaction.execute(text(f"SELECT {counted} FROM video_analysis_jobs")).mappings().one())  # noqa: S608
+        assert counts == {
+            "quick_findings": 2,
+            "quick_report": 2,
+            "quick_results_s3_key": 2,
+            "quick_results": 2,
+            "deep_findings": 1,
+            "deep_report": 1,
+            "deep_results_s3_key": 1,
+            "deep_results": 1,
+            "results": 2,
+            "history": 1,
+        }
+
+
+class TestAtOnce:
+    def test_two_processes_migrate_at_once(self, empty: Database) -> None:
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: alembic(empty.url, "upgrade", "head"), range(3)))
+        assert schema_state(empty) == "current"
+
+    def test_a_busy_table_stops_the_migration_not_the_service(self, postgres_url: str) -> None:
+        database = Database(postgres_url)
+        with database.transaction() as transaction:
+            transaction.execute(text("SELECT count(*) FROM video_analysis_jobs"))  # somebody reads, and goes on reading
+            done = subprocess.run(
+                [sys.executable, "-m", "alembic", "downgrade", "-1"],
+                cwd=ROOT,
+                env={**os.environ, "DATABASE_URL": postgres_url},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+        assert done.returncode != 0
+        assert "lock timeout" in done.stderr
+        assert database.revision() == SCHEMA_REVISIONS[-1]
+        assert set(SIX) < set(columns(database))
+        database.close()
