@@ -22,6 +22,11 @@ DISPLACEMENT_SYS = 1.0
 """% of height for the displacement of one keypoint within a second."""
 STATURE_SYS = 0.03
 """Share of a length: spread of eye-to-ankle / stature between people (Drillis and Contini 1966)."""
+STATURE_ALONG_SYS = 0.05
+"""More of it, where the camera looks along the pitch: knees bent towards it shorten the chain that gives the scale."""
+FLATTENED_SYS, FLATTENED_LOW_SYS = 1.5, 4.0
+"""Degrees that the low-pass takes from a 172/150/164° knee (contact, minimum, release): at 12 Hz, and at the lower
+cut-off that fewer than 38 frames a second allow."""
 ROLL_SYS = 2.0
 """Degrees: the camera's roll, where nothing in the picture tells it."""
 KNEE_SYS = 8.0

@@ -33,6 +33,8 @@ class Spec:
     static: bool = False
     """Posture that needs no event: the quick pass measures it too."""
     angle: bool = False
+    sided: bool = False
+    """It depends on which of two limbs is which."""
     estimable_view: bool = False
     """The athlete's own travel shows the view that it needs."""
     not_built: str | None = None

@@ -20,9 +20,9 @@ VISIBLE_MIN = 10
 VISIBLE_SHARE_MIN = 0.3
 VISIBLE_SECONDS = 2.0
 """Seen for this long, a small share of a long clip is enough."""
-PLANTED_S = 0.15
-MOVING_SPEED = 40.0
-"""% of height per second of a foot that should stand: four times the default model's wander."""
+PLANTED_S = 0.12
+MOVING_SPEED, MOVING_SHARE = 40.0, 0.35
+"""% of height per second: four times the wander of a planted ankle; and a share of the athlete's own speed."""
 CADENCE_PLAUSIBLE = (50.0, 330.0)
 """Steps a minute: an amble, and a sprinter with a margin."""
 
@@ -39,21 +39,26 @@ def is_visible(poses: PoseSequence) -> bool:
 
 
 def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
-    """Whether planted feet slide through the picture: median speed in the 0.15 s after a step over 40 % of height/s.
+    """Whether the camera follows the athlete: a planted foot falls behind the hips faster than these cross the picture.
 
-    Needs four steps: fewer tell nothing, and then the camera is taken to stand.
+    Median over the steps of (fastest fall of ankle against hips within 0.12 s) minus (speed of the hips then), against
+    40 % of height/s and 35 % of the fall. Needs four steps: fewer tell nothing, and then the camera is taken to stand.
     """
-    speeds = []
+    hips = motion.point("hips", "contact")
+    across = motion.velocity(hips)[:, 0]
+    falls, excess = [], []
     for step in steps:
-        ankle = motion.point(f"{step.side}_ankle")
-        planted = motion.window(
-            step.time_s + PLANTED_S / 2 * motion.slowmo, step.time_s + 1.5 * PLANTED_S * motion.slowmo
-        )
-        good = planted[~np.isnan(ankle.path[planted, 0])]
-        if len(good) >= 2:
-            way = (ankle.path[good[-1], 0] - ankle.path[good[0], 0]) / motion.stature[good[0]] * 100
-            speeds.append(abs(way) / (motion.real_s[good[-1]] - motion.real_s[good[0]]))
-    return len(speeds) >= 4 and float(np.median(speeds)) > MOVING_SPEED
+        relative = motion.velocity(motion.point(f"{step.side}_ankle", "contact"))[:, 0] - across
+        planted = motion.window(step.time_s, step.time_s + PLANTED_S * motion.slowmo)
+        good = planted[~np.isnan(relative[planted])]
+        if len(good) < 2:
+            continue
+        fastest = good[np.argmax(np.abs(relative[good]))]
+        falls.append(abs(relative[fastest]))
+        excess.append(falls[-1] - abs(float(np.median(across[good]))))
+    if len(falls) < 4:
+        return False
+    return float(np.median(excess)) > max(MOVING_SPEED, MOVING_SHARE * float(np.median(falls)))
 
 
 def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -> tuple[RecordingIssue, ...]:

@@ -9,13 +9,17 @@ import numpy as np
 
 from models.documents import Event, ViewDocument
 from models.requests import AnalysisOptions, Mode
-from pipeline.biomechanics import gates, kinematics
+from pipeline.biomechanics import errors, gates, kinematics
 from pipeline.biomechanics.errors import Array, Series, evaluate
 from pipeline.biomechanics.gates import Verdict
-from pipeline.biomechanics.motion import Band, Motion
+from pipeline.biomechanics.motion import CUTOFF_HZ, Band, Motion
 from pipeline.biomechanics.readings import Spec
+from pipeline.biomechanics.signals import allowed_cutoff
 from pipeline.biomechanics.steps import Side, Step, near_side
 from pipeline.biomechanics.view import Travel, decide_view
+
+MIRRORED_MAX = 0.05
+"""Share of mirrored frames above which left and right are not to be relied on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,6 +46,18 @@ class Scene:
     def athletes_left(self) -> int | None:
         """1: the left of one who moves along the pitch is the picture's right; -1: the other way; None: other views."""
         return {"front": 1, "behind": -1}.get(self.view.value or "")
+
+    def offset_sys(self, value: float, keypoints_a: int, keypoints_b: int) -> float:
+        """`errors.offset_sys` for this camera: along the pitch a bent leg looks short, and the stature with it."""
+        along = 0.0 if self.view.value == "side" else errors.STATURE_ALONG_SYS * value
+        return errors.combine(errors.offset_sys(value, keypoints_a, keypoints_b), along)
+
+    @property
+    def knee_sys(self) -> float:
+        """Absolute knee angle around a contact, degrees: the published floor and what the low-pass flattens."""
+        cutoff = allowed_cutoff(CUTOFF_HZ["contact"], self.motion.fps)
+        flattened = errors.FLATTENED_SYS if cutoff >= CUTOFF_HZ["contact"] else errors.FLATTENED_LOW_SYS
+        return errors.combine(errors.KNEE_SYS, flattened)
 
     # ---- series that several rooms read ------------------------------------------------------------------------
 
@@ -115,6 +131,13 @@ class Scene:
         ]
         if not travels and not spec.estimable_view:
             verdicts.append(gates.judge_estimated_view(spec.view, self.view))
+        mirrored = self.motion.sides.mirrored_share
+        if spec.sided and mirrored > MIRRORED_MAX:
+            verdicts.append(
+                gates.degraded(
+                    f"left and right were exchanged in {100 * mirrored:.0f} % of the frames", "Film from nearer."
+                )
+            )
         if span is not None and self.motion.has_gap(*span):
             verdicts.append(gates.degraded("frames are missing there", "Film with a constant frame rate."))
         return gates.worst(*verdicts)

@@ -12,8 +12,8 @@ from pipeline.biomechanics.events.contacts import CONTACT_FRAMES, CONTACT_S, fin
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Side
 
-HAND_SPEED = 250.0
-"""% of height per second relative to the hips, at the middle of the hands."""
+HAND_SPEED, HAND_SPEED_ALONG = 250.0, 130.0
+"""% of height per second relative to the hips, at the middle of the hands; along the pitch only the fall is seen."""
 HANDS_TOGETHER = 16.0
 """% of height: both hands on one handle."""
 DOWNSWING = 12.0
@@ -23,7 +23,7 @@ STANCE_S = 0.4
 STANCE_BEFORE_S = 2.5
 STANCE_STILL = 40.0
 """% of height per second of the hips: a batter who waits."""
-STRIDE_MIN = 5.0
+STRIDE_MIN = 4.0
 """% of height: a front foot that moves less has not stridden."""
 FINISH_S = 0.8
 
@@ -50,7 +50,8 @@ def find_shots(scene: Scene) -> tuple[Shot, ...]:
     apart = np.hypot(*(scene.distance("left_wrist", "right_wrist", axis, "contact").values for axis in (0, 1)))
     height = scene.distance("hands", "hips", 1, "contact").values
     gap = max(1, round(1.5 * motion.fps))
-    peaks, _ = find_peaks(np.nan_to_num(speed, nan=0.0), height=HAND_SPEED, distance=gap)
+    fast = HAND_SPEED if scene.athletes_left is None else HAND_SPEED_ALONG
+    peaks, _ = find_peaks(np.nan_to_num(speed, nan=0.0), height=fast, distance=gap)
     shots = []
     for impact in (int(p) for p in peaks):
         before = np.flatnonzero((real >= real[impact] - BACKLIFT_S) & (real <= real[impact]) & ~np.isnan(height))
@@ -72,7 +73,11 @@ def _complete(scene: Scene, top: int, impact: int) -> Shot:
     events["backlift_top"] = scene.event(top, 2.0)
     if front is not None:
         since = scene.motion.at(stance[1]) if stance else top
-        landed = [p.first for p in find_plants(scene.motion, front) if since < p.first <= impact + 1]
+        landed = [
+            p.first
+            for p in find_plants(scene.motion, front, along=scene.athletes_left is not None)
+            if since < p.first <= impact + 1
+        ]
         if landed and front_foot_moved(scene, front, stance, landed[-1]):
             events["front_foot_plant"] = scene.event(landed[-1], CONTACT_FRAMES, CONTACT_S)
     events["impact"] = scene.event(impact, 1.5, 0.02)
@@ -121,9 +126,13 @@ def front_foot_moved(scene: Scene, front: Side, stance: tuple[float, float] | No
 
 
 def _moved(scene: Scene, side: str, stance: tuple[float, float], until: int) -> float:
+    """Farthest that a foot comes from its place at stance, along or up, until a frame; % of height, NaN if not seen."""
     ankle = scene.motion.point(f"{side}_ankle", "contact").path
     start = ankle[scene.motion.window(*stance)]
     start = start[~np.isnan(start[:, 0])]
-    if not len(start):
+    later = ankle[scene.motion.at(stance[1]) : until + 1]
+    later = later[~np.isnan(later[:, 0])]
+    if not len(start) or not len(later):
         return float("nan")
-    return float(np.hypot(*(ankle[until] - np.median(start, axis=0))) / scene.motion.stature[until] * 100)
+    away = later - np.median(start, axis=0)
+    return float(np.max(np.hypot(away[:, 0], away[:, 1])) / scene.motion.stature[until] * 100)

@@ -87,12 +87,12 @@ def _complete(scene: Scene, release: int, arm: Side) -> Delivery:
     front: Side = "left" if arm == "right" else "right"
     events = {"release": scene.event(release, 1.5, RELEASE_SYS_S)}
     frame = 1 / motion.fps
-    landed = [p.first for p in find_plants(motion, front)
+    landed = [p.first for p in find_plants(motion, front, along=scene.athletes_left is not None)
               if -FRONT_FOOT_S <= real[p.first] - real[release] <= frame and p.first > 0]  # fmt: skip
     if landed:
         front_contact = landed[-1]
         events["front_foot_contact"] = scene.event(front_contact, CONTACT_FRAMES, CONTACT_S)
-        back = [p.first for p in find_plants(motion, arm)
+        back = [p.first for p in find_plants(motion, arm, along=scene.athletes_left is not None)
                 if -BACK_FOOT_S <= real[p.first] - real[front_contact] <= -0.04 and p.first > 0]  # fmt: skip
         if back:
             events["back_foot_contact"] = scene.event(back[-1], CONTACT_FRAMES, CONTACT_S)

@@ -11,8 +11,10 @@ from pipeline.biomechanics.motion import Mask, Motion
 from pipeline.biomechanics.signals import segments
 from pipeline.biomechanics.steps import Side
 
-STILL_FLOOR = 60.0
-"""% of height per second: a planted ankle of the default model wanders up to a third as fast."""
+STILL_FLOOR, STILL_FLOOR_ALONG = 60.0, 40.0
+"""% of height per second: a planted ankle of the default model wanders at about 20. Along the pitch a swing is slow."""
+FLICKER_S = 0.05
+"""A planted ankle that seems to move for less has not."""
 STILL_SHARE = 0.25
 """Of the foot's peak speed within half a second."""
 PLANT_MIN_S = 0.05
@@ -28,17 +30,20 @@ class Stretch:
     last: int
 
 
-def find_plants(motion: Motion, side: Side) -> tuple[Stretch, ...]:
+def find_plants(motion: Motion, side: Side, *, along: bool) -> tuple[Stretch, ...]:
     """Stretches in which the ankle stays in place: slower than 60 % of height/s or a quarter of its local peak speed.
 
-    Local and robust: the threshold follows the foot's own swing (within ± 0.5 s), on 12 Hz paths. Stretches under 0.05
-    s are none.
+    Local and robust: the threshold follows the own swing (within ± 0.5 s), on 12 Hz paths. Along the pitch only
+    the lift of a swing is seen, and 40 % of height/s counts. Stretches under 0.05 s are none.
     """
     velocity = motion.velocity(motion.point(f"{side}_ankle", "contact"))
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     real = motion.real_s
     peak = rolling_max(speed, real, 0.5)
-    still = speed < np.fmax(STILL_FLOOR, STILL_SHARE * peak)
+    still = speed < np.fmax(STILL_FLOOR_ALONG if along else STILL_FLOOR, STILL_SHARE * peak)
+    for moving in segments(real, ~still & ~np.isnan(speed)):
+        if real[moving.stop - 1] - real[moving.start] < FLICKER_S:
+            still[moving] = True
     return find_stretches(still, real, PLANT_MIN_S)
 
 

@@ -15,6 +15,8 @@ CROUCHED = 42.0
 CROUCH_S = 0.4
 RISEN = 5.0
 """% of height above the crouch's own median."""
+SETTLED = 1.5
+"""% of height about the median: down, and not on the way."""
 RISE_WITHIN_S = 1.5
 READY_S = 0.5
 
@@ -32,7 +34,8 @@ class Crouch:
 def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
     """Stretches of at least 0.4 s with the hips under 42 % of height, each up to the rise that follows.
 
-    Rise: the last frame before the hips leave the crouch's median by 5 % of height upwards.
+    Rise: the last frame within 1.5 % of the crouch's median before the hips leave it by 5 % upwards; the crouch itself
+    lies between the first and the last such frame.
     """
     motion, real = scene.motion, scene.motion.real_s
     height = scene.height_above_feet("hips").values
@@ -42,17 +45,13 @@ def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
         later = np.flatnonzero((real > real[low.first]) & (real <= real[low.last] + RISE_WITHIN_S))
         up = later[height[later] > depth + RISEN]
         up = up[up > (low.first + low.last) // 2]
-        events = {"crouch": _spanning(motion.times_s[low.first], motion.times_s[low.last])}
-        end = low.last
+        down = np.arange(low.first, (up[0] if len(up) else low.last) + 1)
+        down = down[height[down] <= depth + SETTLED]
+        if len(down) < 2 or real[down[-1]] - real[down[0]] < CROUCH_S:
+            continue
+        start, end = float(motion.times_s[down[0]]), float(motion.times_s[down[-1]])
+        events = {"crouch": Event(time_s=(start + end) / 2, half_width_s=(end - start) / 2)}
         if len(up):
-            end = int(up[0]) - 1
-            events = {"crouch": _spanning(motion.times_s[low.first], motion.times_s[end])}
-            events["rise"] = scene.event(end, 2.0)
-        crouches.append(
-            Crouch(start_s=float(motion.times_s[low.first]), end_s=float(motion.times_s[end]), events=events)
-        )
+            events["rise"] = scene.event(int(down[-1]), 2.0)
+        crouches.append(Crouch(start_s=start, end_s=end, events=events))
     return tuple(crouches)
-
-
-def _spanning(start: float, end: float) -> Event:
-    return Event(time_s=float(start + end) / 2, half_width_s=float(end - start) / 2)

@@ -35,6 +35,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="head_forward_plant",
+        sided=True,
         label="Head forward of the feet at front-foot plant",
         unit="pct_height",
         view="side",
@@ -44,6 +45,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="head_forward_impact",
+        sided=True,
         label="Head forward of the feet at impact",
         unit="pct_height",
         view="side",
@@ -82,6 +84,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="front_knee_angle_impact",
+        sided=True,
         label="Front knee at impact",
         unit="deg",
         view="side",
@@ -91,6 +94,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="lead_elbow_angle_impact",
+        sided=True,
         label="Lead elbow at impact",
         unit="deg",
         view="side",
@@ -181,7 +185,7 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
         return NO_PLANT
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=_off_side(scene) * offset.values, rand=offset.rand, trusted=offset.trusted)
-    sys = errors.combine(errors.offset_sys(0.0, max(len(scene.motion.head), 1), 2), errors.roll_sys(HEAD_LEVER))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
     return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
 
 
@@ -202,7 +206,7 @@ def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
         return refused("front and back foot cannot be told apart then", "Film square to the pitch.")
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=np.sign(base) * offset.values, rand=offset.rand, trusted=offset.trusted)
-    sys = errors.combine(errors.offset_sys(0.0, max(len(motion.head), 1), 2), errors.roll_sys(HEAD_LEVER))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
     return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}")
 
 
@@ -278,7 +282,7 @@ def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
     if shot.front is None:
         return NO_FRONT
     span = _around(scene, shot.events["impact"])
-    return read_over(scene.motion, scene.knee(shot.front), span, errors.KNEE_SYS, "at impact")
+    return read_over(scene.motion, scene.knee(shot.front), span, scene.knee_sys, "at impact")
 
 
 def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:
@@ -305,7 +309,7 @@ def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
         return NO_STANCE
     apart = scene.distance("left_ankle", "right_ankle", 0)
     width = Series(values=np.abs(apart.values), rand=apart.rand, trusted=apart.trusted)
-    sys = errors.offset_sys(float(np.nan_to_num(np.nanmedian(width.values))), 1, 1)
+    sys = scene.offset_sys(float(np.nan_to_num(np.nanmedian(width.values))), 1, 1)
     return read_over(scene.motion, width, shot.stance, sys, "at stance")
 
 

@@ -97,15 +97,15 @@ def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
     """
     contact, release = delivery.events.get("front_foot_contact"), delivery.events["release"]
     knee = scene.knee(delivery.front)
-    at_release = read_at(scene.motion, knee, release, errors.KNEE_SYS, "release")
+    at_release = read_at(scene.motion, knee, release, scene.knee_sys, "release")
     if contact is None:
         return {
             "front_knee_angle_contact": NO_CONTACT, "front_knee_min": NO_CONTACT,
             "front_knee_angle_release": at_release, "front_knee_class": NO_CONTACT,
         }  # fmt: skip
-    at_contact = read_at(scene.motion, knee, contact, errors.KNEE_SYS, "front-foot contact")
+    at_contact = read_at(scene.motion, knee, contact, scene.knee_sys, "front-foot contact")
     span = (contact.time_s, contact.time_s + WINDOW_S * scene.motion.slowmo)
-    lowest = read_over(scene.motion, knee, span, errors.KNEE_SYS, "after front-foot contact", reduce=np.min)
+    lowest = read_over(scene.motion, knee, span, scene.knee_sys, "after front-foot contact", reduce=np.min)
     return {
         "front_knee_angle_contact": at_contact,
         "front_knee_min": lowest,
@@ -307,7 +307,7 @@ def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
     """
     height = scene.height_above_feet(f"{delivery.arm}_wrist", "arm")
     i = scene.motion.at(delivery.events["release"].time_s)
-    sys = errors.offset_sys(float(np.nan_to_num(height.values[i])), 1, 1)
+    sys = scene.offset_sys(float(np.nan_to_num(height.values[i])), 1, 1)
     return read_at(scene.motion, height, delivery.events["release"], sys, "release")
 
 
@@ -341,7 +341,7 @@ def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=sign * offset.values, rand=offset.rand, trusted=offset.trusted)
     span = (contact.time_s, contact.time_s + WINDOW_S * motion.slowmo)
-    sys = errors.combine(errors.offset_sys(0.0, max(len(motion.head), 1), 2), errors.roll_sys(90.0))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(90.0))
     return read_over(motion, turned, span, sys, "after front-foot contact")
 
 
@@ -364,7 +364,7 @@ def compute_foot_line_offset(scene: Scene, delivery: Delivery) -> Outcome:
     if np.isnan(drift):
         return refused("the hips were not seen between the contacts", "Keep the whole athlete unobstructed.")
     value = -_away_from_arm(scene, delivery) * (float(across.value) - float(drift))
-    return Reading(value=value, sys=errors.offset_sys(value, 1, 1), rand=across.rand, evidence=across.evidence)
+    return Reading(value=value, sys=scene.offset_sys(value, 1, 1), rand=across.rand, evidence=across.evidence)
 
 
 def _away_from_arm(scene: Scene, delivery: Delivery) -> int:

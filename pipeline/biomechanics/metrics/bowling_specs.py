@@ -11,6 +11,7 @@ RAMACHANDRAN = (
 SPECS: tuple[Spec, ...] = (
     Spec(
         id="front_knee_angle_contact",
+        sided=True,
         label="Front knee at front-foot contact",
         unit="deg",
         view="side",
@@ -21,6 +22,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="front_knee_min",
+        sided=True,
         label="Front knee, most bent after contact",
         unit="deg",
         view="side",
@@ -31,6 +33,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="front_knee_angle_release",
+        sided=True,
         label="Front knee at release",
         unit="deg",
         view="side",
@@ -41,6 +44,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="front_knee_class",
+        sided=True,
         label="Front knee action",
         unit="class",
         view="side",
@@ -62,6 +66,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="front_hip_flexion_contact",
+        sided=True,
         label="Front hip at front-foot contact",
         unit="deg",
         view="side",
@@ -82,6 +87,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="bowling_arm_angle_contact",
+        sided=True,
         label="Bowling arm at front-foot contact",
         unit="deg",
         view="side",
@@ -109,6 +115,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="stride_length",
+        sided=True,
         label="Delivery stride",
         unit="pct_height",
         view="side",
@@ -143,6 +150,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="foot_line_offset",
+        sided=True,
         label="Front foot off the back foot's line",
         unit="pct_height",
         view="along",

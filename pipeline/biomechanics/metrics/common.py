@@ -10,7 +10,7 @@ import numpy as np
 from models.documents import Evidence, TimeSpan
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Array
-from pipeline.biomechanics.gates import Verdict, degraded, refused
+from pipeline.biomechanics.gates import Verdict, refused
 from pipeline.biomechanics.motion import Motion
 from pipeline.biomechanics.readings import Outcome, Reading, Spec, evidence_over, read_over
 from pipeline.biomechanics.scene import Scene
@@ -178,14 +178,6 @@ def trunk_sys() -> float:
 def oblique_sys(value: float, yaw: float) -> float:
     """What a camera `yaw` degrees off square takes from a length or a speed."""
     return abs(value) * (1 / float(np.cos(np.radians(min(yaw, 60.0)))) - 1)
-
-
-def judge_sides(scene: Scene) -> Verdict | None:
-    """More than 5 % of mirrored frames degrade what depends on left and right."""
-    share = scene.motion.sides.mirrored_share
-    if share > 0.05:
-        return degraded(f"left and right were exchanged in {100 * share:.0f} % of the frames", "Film from nearer.")
-    return None
 
 
 def _steps_shown(motion: Motion, run: Sequence[Step]) -> Evidence:

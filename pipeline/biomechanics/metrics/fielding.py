@@ -27,6 +27,7 @@ LOCKIE = "Lockie 2014 J Sports Sci Med 13:128 (no norms: described)"
 SPECS: tuple[Spec, ...] = (
     Spec(
         id="first_step_length",
+        sided=True,
         label="First step",
         unit="pct_height",
         view="side",
@@ -36,6 +37,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="second_step_length",
+        sided=True,
         label="Second step",
         unit="pct_height",
         view="side",
@@ -90,6 +92,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="throw_elbow_height",
+        sided=True,
         label="Elbow against the shoulder at the throw",
         unit="pct_height",
         view="side",
@@ -238,7 +241,7 @@ def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
 
     Formula: hips above the lower ankle + 3.9 %. sys: 2 % a keypoint and 3 % of stature.
     """
-    height, sys = scene.height_above_feet("hips"), errors.offset_sys(40.0, 2, 1)
+    height, sys = scene.height_above_feet("hips"), scene.offset_sys(40.0, 2, 1)
     return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up")
 
 
@@ -254,7 +257,7 @@ def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
         return np.maximum(0.0, np.maximum(head[..., 0] - high, low - head[..., 0])) / motion.stature * 100
 
     series = errors.evaluate(compute, motion.points(("head", "left_ankle", "right_ankle"), "contact"))
-    sys = errors.combine(errors.offset_sys(0.0, max(len(motion.head), 1), 1), errors.roll_sys(60.0))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 1), errors.roll_sys(60.0))
     return read_over(motion, series, _around(scene, moment), sys, "at the pick-up")
 
 
@@ -283,4 +286,4 @@ def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
         return refused("the throwing arm is on the far side of the body", "Film from the throwing arm's side.")
     arm = pick_up.throwing
     height = scene.distance(f"{arm}_elbow", f"{arm}_shoulder", 1, "arm")
-    return read_over(scene.motion, height, _around(scene, throw, 0.05), errors.offset_sys(0.0, 1, 1), "at the throw")
+    return read_over(scene.motion, height, _around(scene, throw, 0.05), scene.offset_sys(0.0, 1, 1), "at the throw")

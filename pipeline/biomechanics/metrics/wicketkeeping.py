@@ -18,6 +18,7 @@ NOT_BUILT = "this version does not detect a keeper's sideways movement yet"
 SPECS: tuple[Spec, ...] = (
     Spec(
         id="crouch_knee_angle",
+        sided=True,
         label="Knee in the crouch",
         unit="deg",
         view="side",
@@ -29,6 +30,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="crouch_hip_angle",
+        sided=True,
         label="Hip in the crouch",
         unit="deg",
         view="side",
@@ -147,7 +149,7 @@ def compute_crouch_depth(scene: Scene, crouch: Crouch) -> Outcome:
     height = scene.height_above_feet("hips")
     value = float(np.nan_to_num(np.nanmedian(height.values)))
     return read_over(
-        scene.motion, height, (crouch.start_s, crouch.end_s), errors.offset_sys(value, 2, 1), "in the crouch"
+        scene.motion, height, (crouch.start_s, crouch.end_s), scene.offset_sys(value, 2, 1), "in the crouch"
     )
 
 
@@ -171,7 +173,7 @@ def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
     if ready is None:
         return NO_RISE
     return read_over(
-        scene.motion, scene.height_above_feet("hands"), ready, errors.offset_sys(20.0, 2, 1), "before the rise"
+        scene.motion, scene.height_above_feet("hands"), ready, scene.offset_sys(20.0, 2, 1), "before the rise"
     )
 
 
