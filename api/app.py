@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from typing import Any
 
 import anyio
 from fastapi import FastAPI
@@ -31,6 +32,14 @@ _TAGS = [
 ]
 
 
+class _Application(FastAPI):
+    """FastAPI, with our problems in its OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the API; made once."""
+        return problems.describe(super().openapi())
+
+
 def create_app(
     *,
     database: Database,
@@ -46,11 +55,12 @@ def create_app(
     `owners` maps each bearer token to whom it stands for; `models` are the catalogue names that a caller may choose.
     """
     limits = limits or Limits()
-    app = FastAPI(
+    app = _Application(
         title="Frontfoot",
         version=version,
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
+        generate_unique_id_function=lambda route: route.name,
         # A path with a slash too many is no path of ours; a redirect would drop an upload's body.
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},

@@ -56,7 +56,7 @@ class RequestLog:
 def _log_request(scope: Scope, status: int | None, duration_ms: float, request_id: str) -> None:
     fields = {
         "method": scope["method"],
-        "route": getattr(scope.get("route"), "path", "unmatched"),
+        "route": getattr(scope.get("route"), "path_format", "unmatched"),
         "status": status,
         "duration_ms": round(duration_ms, 1),
         "request_id": request_id,

@@ -20,7 +20,6 @@ MEDIA_TYPE = "application/problem+json"
 STATUS_AND_TITLE: Mapping[str, tuple[int, str]] = {
     "unauthorized": (401, "A valid bearer token is needed"),
     "not_found": (404, "There is no such thing"),
-    "source_missing": (404, "The source video is not in the store"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "upload_stalled": (408, "The upload stopped arriving"),
     "invalid_state": (409, "The state does not allow this"),
@@ -134,6 +133,25 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
         examples = response["content"].setdefault(MEDIA_TYPE, {"examples": {}})["examples"]
         examples[code] = {"value": _example(code, status, title)}
     return documented
+
+
+def describe(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Correct the framework's OpenAPI document in place: problems are `application/problem+json`, and nothing else is.
+
+    It adds a 422 of its own shape to every route with a parameter; no route answers with that.
+    """
+    for operation in (operation for path in openapi["paths"].values() for operation in path.values()):
+        answers = operation["responses"]
+        for status in [status for status in answers if status >= "400"]:
+            content = answers[status]["content"]
+            schema = content.pop("application/json", {}).get("schema")
+            if MEDIA_TYPE not in content:
+                del answers[status]
+            elif schema is not None:
+                content[MEDIA_TYPE]["schema"] = schema
+    for name in ("HTTPValidationError", "ValidationError"):
+        openapi["components"]["schemas"].pop(name, None)
+    return openapi
 
 
 def _example(code: str, status: int, title: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from models.jobs import Job
 router = APIRouter(
     prefix=f"{PREFIX}/analysis-jobs/{{job_id:uuid}}/artifacts",
     tags=["artifacts"],
-    responses=responses("unauthorized", "not_found", "store_unavailable"),
+    responses=responses("unauthorized", "not_found", "internal", "store_unavailable"),
 )
 
 _RESULTS = ("quick_results.json", "deep_results.json")

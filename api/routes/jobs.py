@@ -14,7 +14,9 @@ from api.schemas import JobCreate, JobPage, JobRead, JobSummary, JobWithResults
 from models.jobs import JobStatus
 from models.requests import AnalysisRequest
 
-router = APIRouter(prefix=PREFIX, tags=["analysis jobs"], responses=responses("unauthorized", "store_unavailable"))
+router = APIRouter(
+    prefix=PREFIX, tags=["analysis jobs"], responses=responses("unauthorized", "internal", "store_unavailable")
+)
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,9 @@ log = logging.getLogger(__name__)
 @router.post(
     "/sessions/{session_id:uuid}/analysis-jobs",
     status_code=201,
-    responses=responses("not_found", "validation_failed", "model_unknown", "source_key_too_long"),
+    responses=responses(
+        "bad_request", "not_found", "request_too_large", "validation_failed", "model_unknown", "source_key_too_long"
+    ),
 )
 def create_job(parts: Parts, owner: Caller, session_id: UUID, body: JobCreate, response: Response) -> JobSummary:
     """Ask for an analysis of the session's video as it is now."""

@@ -11,11 +11,11 @@ from api.problems import responses
 from api.schemas import SessionCreate, SessionPage, SessionRead
 
 router = APIRouter(
-    prefix=f"{PREFIX}/sessions", tags=["sessions"], responses=responses("unauthorized", "store_unavailable")
+    prefix=f"{PREFIX}/sessions", tags=["sessions"], responses=responses("unauthorized", "internal", "store_unavailable")
 )
 
 
-@router.post("", status_code=201, responses=responses("validation_failed"))
+@router.post("", status_code=201, responses=responses("bad_request", "request_too_large", "validation_failed"))
 def create_session(parts: Parts, owner: Caller, body: SessionCreate, response: Response) -> SessionRead:
     """Make a session; its video follows with `PUT …/video`."""
     session = parts.queue.create_session(owner, **body.model_dump())

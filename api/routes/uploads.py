@@ -25,6 +25,7 @@ _REFUSALS = (
     "unsupported_media",
     "not_a_video",
     "video_empty",
+    "internal",
     "store_unavailable",
 )
 _BODY = {

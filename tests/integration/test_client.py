@@ -1,0 +1,155 @@
+"""The HTTP client against the real API, and against servers that misbehave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Response
+from serving import serving
+
+from api.app import create_app
+from frontfoot.client import ClientError, FrontfootClient
+from models.artifacts import FolderStore, artifact_key
+from models.database import Database
+from models.jobs import Owner
+from models.queue import JobQueue
+from models.requests import AnalysisOptions, AnalysisRequest
+
+TOKEN = "token-of-jane-0001"
+MIB = 1024 * 1024
+VIDEO = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(3 * MIB)
+REQUEST = AnalysisRequest(analysis_mode="bowling", deep_enabled=False, options=AnalysisOptions(height_m=1.8))
+DOCUMENT = {
+    "findings": {"findings": [], "overall_level": "low"},
+    "report": {"text": "**Overall Assessment**: fine.", "sections": [{"id": "s", "title": "S", "text": "t"}]},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """The client under test, and the worker's side of what it talks to."""
+
+    client: FrontfootClient
+    queue: JobQueue
+    store: FolderStore
+    url: str
+    clip: Path
+
+    def submitted(self) -> dict[str, Any]:
+        session = self.client.create_session(title="Nets", session_type="bowling", camera_view="side", notes="n")
+        self.client.upload(session["id"], self.clip)
+        return self.client.submit(session["id"], REQUEST, priority=3)
+
+    def work(self) -> None:
+        """Do what a worker does, in no time."""
+        claimed = self.queue.claim("worker-1")
+        assert claimed is not None
+        key = artifact_key(claimed.job.s3_key or "", claimed.job.id, claimed.attempt, "quick_results.json")
+        self.store.put_bytes("local", key, json.dumps(DOCUMENT).encode())
+        self.queue.finish(claimed.lease, stage="quick", document=DOCUMENT, s3_key=key)
+
+
+@pytest.fixture
+def room(sqlite_url: str, tmp_path: Path) -> Iterator[Room]:
+    database = Database(sqlite_url)
+    queue, store = JobQueue(database), FolderStore(tmp_path / "store")
+    app = create_app(
+        database=database,
+        queue=queue,
+        store=store,
+        owners={TOKEN: Owner(owner_type="coach", owner_id="jane")},
+        models=set(),
+        version="1.2.3",
+    )
+    clip = tmp_path / "clip with a strange ñame.mov"
+    clip.write_bytes(VIDEO)
+    with serving(app) as url, FrontfootClient(url + "/", TOKEN) as client:
+        yield Room(client=client, queue=queue, store=store, url=url, clip=clip)
+    database.close()
+
+
+def test_from_clip_to_report(room: Room, tmp_path: Path) -> None:
+    session = room.client.create_session(title="Nets", session_type="bowling", player_ids=["p"])
+    sent: list[int] = []
+    uploaded = room.client.upload(session["id"], room.clip, on_bytes=sent.append)
+    assert sum(sent) == len(VIDEO) == uploaded["file_size_bytes"]
+    assert len(sent) > 1
+    job = room.client.submit(session["id"], REQUEST, priority=3)
+    assert (job["status"], job["priority"], job["options"]["height_m"]) == ("queued", 3, 1.8)
+    seen: list[str] = []
+
+    def on_progress(job: dict[str, Any]) -> None:
+        seen.append(job["status"])
+        if job["status"] == "queued":
+            room.work()
+
+    done = room.client.wait(job["id"], on_progress, timeout_s=20, poll_s=0.01)
+    assert seen == ["queued", "done"]
+    assert done["quick_report"] == DOCUMENT["report"]
+    assert room.client.job(job["id"], results=True)["quick_results"] == DOCUMENT
+    assert [found["name"] for found in room.client.artifacts(job["id"])] == ["quick_results.json"]
+    path = room.client.download(job["id"], "quick_results.json", tmp_path / "got.json")
+    assert json.loads(path.read_text()) == DOCUMENT
+
+
+def test_a_refusal_keeps_its_code(room: Room, tmp_path: Path) -> None:
+    job = room.submitted()
+    with pytest.raises(ClientError) as refused:
+        room.client.download(job["id"], "../secrets", tmp_path / "got")
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+    assert sorted(path.name for path in tmp_path.glob("got*")) == []
+    text = tmp_path / "playlist.mp4"
+    text.write_text("ffconcat version 1.0\nfile 'clip.mov'\n")
+    with pytest.raises(ClientError) as refused:
+        room.client.upload(job["session_id"], text)
+    assert (refused.value.status, refused.value.code) == (415, "not_a_video")
+    with FrontfootClient(room.url, "wrong-token-000001") as stranger, pytest.raises(ClientError) as refused:
+        stranger.job(job["id"])
+    assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+
+
+def test_waiting_ends_with_the_job_or_the_patience(room: Room) -> None:
+    job = room.submitted()
+    with pytest.raises(ClientError) as late:
+        room.client.wait(job["id"], timeout_s=0.05, poll_s=0.02)
+    assert (late.value.status, late.value.code) == (None, "timeout")
+    assert room.client.cancel(job["id"])["status"] == "canceled"
+    assert room.client.wait(job["id"], timeout_s=5)["status"] == "canceled"
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    with FrontfootClient("http://127.0.0.1:9", TOKEN) as client:
+        for call in (lambda: client.job("x"), lambda: client.download("x", "report.html", tmp_path / "got")):
+            with pytest.raises(ClientError) as missing:
+                call()
+            assert (missing.value.status, missing.value.code) == (None, "connection_failed")
+        with pytest.raises(ClientError, match="refused") as missing:
+            client.wait("x", timeout_s=20, poll_s=0.01)
+        assert missing.value.code == "connection_failed"
+
+
+def test_waiting_outlives_a_restart_and_foreign_answers_are_named() -> None:
+    app = FastAPI(openapi_url=None)
+    asked = 0
+
+    @app.get("/api/coaches/plus/analysis-jobs/{job_id}")
+    def job(job_id: str) -> Response:
+        nonlocal asked
+        asked += 1
+        if job_id == "proxied":
+            return Response("<h1>It works!</h1>", media_type="text/html")
+        if asked < 4:
+            return Response("<h1>upstream is away</h1>", status_code=503, media_type="text/html")
+        return Response('{"id": "1", "status": "done", "stage": "DONE", "progress_pct": 100}')
+
+    with serving(app) as url, FrontfootClient(url, TOKEN) as client:
+        assert client.wait("1", timeout_s=20, poll_s=0.01)["status"] == "done"
+        assert asked == 4
+        with pytest.raises(ClientError) as foreign:
+            client.wait("proxied", timeout_s=20, poll_s=0.01)
+        assert (foreign.value.status, foreign.value.code) == (200, "unexpected_answer")
