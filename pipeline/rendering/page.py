@@ -1,0 +1,161 @@
+"""report.html: one file that shows everything a report says, with nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from inference.poses import PoseSequence
+from models.documents import Evidence, Finding, Metric, Results, TimeSpan
+from models.requests import Audience
+from pipeline.coaching.compare import own_spread
+from pipeline.coaching.quantities import measured, spread
+from pipeline.coaching.words import Words, load_words
+from pipeline.measurements import Signal
+from pipeline.rendering import words as said
+from pipeline.rendering.moments import evidence_rows, moment_at, moments
+from pipeline.rendering.stills import STILLS_PER_FINDING, STILLS_PER_WATCH, Still, metric_rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plot:
+    """A signal and its drawing."""
+
+    signal: Signal
+    svg: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """Everything on the page that is not words."""
+
+    subject: Still
+    """Who was judged."""
+    evidence: Mapping[int, Still]
+    """By row of the `PoseSequence`; a row without a still is left out on the page."""
+    plots: Sequence[Plot]
+    overlay: tuple[TimeSpan, ...]
+    """What overlay.mp4 shows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remedy:
+    """A recording that would help, and what it would let us measure."""
+
+    advice: str | None
+    """None where no recording with one camera would."""
+    missing: tuple[tuple[str, tuple[str, ...]], ...]
+    """(reason, names of the metrics it holds for)."""
+
+
+def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audience: Audience = "player") -> str:
+    """The HTML of the whole report; equal input gives equal text.
+
+    It goes through the report's own sections, in their order and under their titles, and shows each with pictures,
+    numbers and plots instead of the bare text, so page and text cannot disagree.
+    """
+    words = load_words(audience)
+    events = moments(results)
+
+    def stills(evidence: Evidence, limit: int) -> list[Still]:
+        rows = evidence_rows(evidence, poses, limit)
+        return [pictures.evidence[row] for row in rows if row in pictures.evidence]
+
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            pictures=pictures,
+            events=events,
+            words=words,
+            said=said,
+            faults=[finding for finding in results.findings.findings if is_fault(finding)],
+            strengths=[finding for finding in results.findings.findings if finding.type == "strength"],
+            remedies=remedies(results.metrics),
+            whole=is_whole(pictures.overlay, poses),
+            overlay_s=sum(span.end_s - span.start_s for span in pictures.overlay),
+            stills=stills,
+            metric_stills=[
+                (pictures.evidence[row], [label(name, results.metrics[name]) for name in names])
+                for row, names in metric_rows(results, poses).items()
+                if row in pictures.evidence
+            ],
+            event_at=lambda time_s: moment_at(events, time_s),
+            label=label,
+            quantity=lambda metric: measured(metric, words),
+            over=lambda name: over(name, results, words),
+            per_finding=STILLS_PER_FINDING,
+            per_watch=STILLS_PER_WATCH,
+        )
+    )
+
+
+def is_whole(spans: Sequence[TimeSpan], poses: PoseSequence) -> bool:
+    """Whether the overlay shows every analysed frame."""
+    first, last = poses.timestamps_s[[0, -1]].tolist()
+    return len(spans) == 1 and spans[0].start_s <= first and spans[0].end_s >= last
+
+
+def is_fault(finding: Finding) -> bool:
+    """Something to work on: neither a strength nor about the recording."""
+    return finding.type not in ("strength", "recording")
+
+
+def label(name: str, metric: Metric) -> str:
+    """The metric's name for a reader, as the first word of a line."""
+    text = metric.label or name.replace("_", " ")
+    return text[0].upper() + text[1:]
+
+
+def over(name: str, results: Results, words: Words) -> str:
+    """What is behind a number: `6 deliveries, varied by 4.1 % of height`; empty where it counts nothing."""
+    metric = results.metrics[name]
+    if metric.n == 0:
+        return ""
+    repeated = any(name in repetition.metrics for repetition in results.repetitions)
+    counted = words.counted(results.mode, metric.n) if repeated else words.measured.samples.format(n=metric.n)
+    own = own_spread(metric)
+    return (
+        counted if own is None else f"{counted}, {words.measured.spread.format(spread=spread(own, metric.unit, words))}"
+    )
+
+
+def remedies(metrics: Mapping[str, Metric]) -> tuple[Remedy, ...]:
+    """What could not be measured, by the recording that would fix it: the one that adds most first, none last."""
+    grouped: dict[str | None, dict[str, list[str]]] = {}
+    for name, metric in metrics.items():
+        if metric.value is None:
+            reasons = grouped.setdefault(metric.advice, {})
+            reasons.setdefault(metric.reason or "", []).append(label(name, metric))
+    ordered = sorted(grouped.items(), key=lambda group: (group[0] is None, -sum(map(len, group[1].values()))))
+    return tuple(
+        Remedy(advice=advice, missing=tuple((reason, tuple(names)) for reason, names in reasons.items()))
+        for advice, reasons in ordered
+    )
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "clock": said.clock,
+        "data_uri": _data_uri,
+        "inline": said.inline_markdown,
+        "markdown": said.markdown,
+        "percent": said.percent,
+    }
+    return environment

@@ -1,0 +1,177 @@
+from html.parser import HTMLParser
+
+import pytest
+import reports
+
+from models.documents import ReportSection, TimeSpan
+from pipeline.measurements import Signal
+from pipeline.rendering.page import Pictures, Plot, build_page, remedies
+from pipeline.rendering.stills import Still
+from pipeline.rendering.words import clock, inline_markdown, markdown
+
+TIMES = [number / 30 for number in range(30)]
+POSES = reports.poses(TIMES)
+ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> ![x](http://x/) [y](javascript:alert(1))"
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Outline(HTMLParser):
+    """Tags in order, those that stay open, and every attribute."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, attribute):
+        return [value for _, name, value in self.attributes if name == attribute]
+
+
+def still(row):
+    return Still(row=row, frame=row, time_s=row / 30, jpeg=b"picture %d" % row, width=30, height=40)
+
+
+def page(document=None, *, stills=(6, 12, 15), overlay=((0.0, 0.97),), **options):
+    signal = Signal(
+        id="s", label="Hip <speed>", unit="ratio", times_s=POSES.timestamps_s, values=POSES.timestamps_s * 2
+    )
+    pictures = Pictures(
+        subject=still(9),
+        evidence={row: still(row) for row in stills},
+        plots=[Plot(signal=signal, svg=b"<svg/>")],
+        overlay=tuple(TimeSpan(start_s=start, end_s=end) for start, end in overlay),
+    )
+    return build_page(document or reports.results(), POSES, pictures, **options)
+
+
+def test_it_is_whole_and_equal_every_time():
+    html = page()
+    outline = Outline(html)
+    assert outline.open == []
+    assert outline.tags.count("h1") == 1
+    ids = outline.all("id")
+    assert len(ids) == len(set(ids))
+    assert set(outline.all("aria-labelledby")) <= set(ids)
+    assert html == page()
+
+
+def test_it_fetches_nothing():
+    outline = Outline(page())
+    assert all(value.startswith("data:") for value in outline.all("src"))
+    assert outline.all("href") == []
+    assert not {"script", "link", "iframe", "object", "video", "form"} & set(outline.tags)
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in outline.all("content")
+
+
+def test_pictures_say_what_they_show():
+    outline = Outline(page())
+    assert len(outline.all("alt")) == outline.tags.count("img") == 1 + 2 + 1 + 2 + 1
+    assert all(outline.all("alt"))
+
+
+def test_it_follows_the_reports_own_sections():
+    outline = Outline(page())
+    titles = [section.title for section in reports.SECTIONS]
+    places = [outline.text.index(title) for title in titles]
+    assert places == sorted(places)
+    assert "Filmed from the side." in outline.text
+
+
+def test_a_finding_is_shown_with_number_reference_cue_and_drill():
+    text = " ".join(Outline(page()).text.split())
+    for words in ("You slow down", "14 % slower", "0.86 ± 0.03", "coaching convention", "Five run-throughs", "likely"):
+        assert words in text
+    assert "<em>through</em>" in page()
+    assert "0:00.500 · frame 15 · front foot contact" in text
+
+
+def test_without_findings_the_numbers_still_have_pictures():
+    sections = [section for section in reports.SECTIONS if section.id not in ("priorities", "watches")]
+    document = reports.results(findings=[], watches=[], sections=sections)
+    outline = Outline(page(document, stills=(15, 6)))
+    assert "What to work on" not in outline.text
+    assert "article" in outline.tags, "what could not be measured"
+    assert len(outline.all("alt")) == 1 + 2 + 1
+
+
+def test_numbers_carry_error_and_status_and_missing_ones_are_not_in_the_table():
+    table = page().split("<table>")[1].split("</table>")[0]
+    text = " ".join(Outline(f"<table>{table}</table>").text.split())
+    assert "129 ± 8°" in text
+    assert "less certain" in text
+    assert "30 frames a second" in text
+    assert "elease height" not in text
+
+
+def test_what_is_missing_is_grouped_by_what_would_fix_it():
+    groups = [(remedy.advice, remedy.missing) for remedy in remedies(reports.METRICS)]
+    assert groups == [
+        ("film a whole delivery", (("no release was seen", ("Release height", "Front knee at release")),)),
+        ("film at 120 frames a second", (("asks for 95 frames a second", ("Delivery time",)),)),
+        (None, (("one camera is flat", ("Hip-shoulder separation",)),)),
+    ]
+
+
+def test_the_receipt_adds_up_in_words():
+    assert "30 decoded = 20 analysed + 10 not sampled." in Outline(page()).text
+
+
+@pytest.mark.parametrize(
+    ("overlay", "said"),
+    [
+        (((0.0, 0.97),), "Every analysed frame with its skeleton, 0:00.000–0:00.970"),
+        (
+            ((1.0, 61.0), (200.0, 230.0)),
+            "1:30.000 of 5:00.000, around what this report rests on (0:01.000–1:01.000, 3:20.000–3:50.000)",
+        ),
+    ],
+)
+def test_a_cut_overlay_is_said_to_be_cut(overlay, said):
+    document = reports.results(duration_s=300.0 if len(overlay) > 1 else 1.0)
+    assert said in " ".join(Outline(page(document, overlay=overlay)).text.split())
+
+
+def test_nothing_that_is_said_becomes_markup():
+    finding = reports.FINDING.model_copy(
+        update=dict.fromkeys(("title", "text", "reference", "cue", "drill"), ATTACK) | {"metric": "run_up_speed_ratio"}
+    )
+    metrics = {
+        name: metric.model_copy(update={"label": ATTACK, "reason": ATTACK, "advice": ATTACK, "method": ATTACK})
+        for name, metric in reports.METRICS.items()
+    }
+    sections = [*reports.SECTIONS[1:], ReportSection(id="assessment", title=ATTACK, text=ATTACK)]
+    watch = reports.WATCH.model_copy(update={"text": ATTACK})
+    outline = Outline(page(reports.results(findings=[finding], metrics=metrics, sections=sections, watches=[watch])))
+    assert outline.open == []
+    assert not {"script", "a"} & set(outline.tags)
+    assert all(value.startswith("data:") for value in outline.all("src"))
+    assert not [name for _, name, _ in outline.attributes if name.startswith("on")]
+
+
+def test_analysts_read_their_own_words():
+    assert "likely (&gt; 1 expected error)" in page(audience="analyst")
+
+
+def test_markdown_is_words_and_emphasis():
+    assert markdown("**a** <b>") == "<p><strong>a</strong> &lt;b&gt;</p>\n"
+    assert inline_markdown("*a* [b](c)") == "<em>a</em> [b](c)"
+    assert inline_markdown("<http://x>") == "&lt;http://x&gt;"
+
+
+@pytest.mark.parametrize(("time_s", "said"), [(0, "0:00.000"), (62.3454, "1:02.345"), (59.9996, "1:00.000")])
+def test_clock(time_s, said):
+    assert clock(time_s) == said
