@@ -12,7 +12,7 @@ from api import problems
 from api.auth import Tokens
 from api.context import Limits, Services
 from api.middleware import RequestLog, SmallBodies
-from api.routes import artifacts, health, jobs, sessions, uploads
+from api.routes import artifacts, description, health, jobs, sessions, uploads
 from models.artifacts import ArtifactStore
 from models.database import Database
 from models.jobs import Owner
@@ -60,6 +60,7 @@ def create_app(
         version=version,
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
+        openapi_url=None,  # `routes/description.py` has it, behind the token; its viewers load from elsewhere
         generate_unique_id_function=lambda route: route.name,
         # A path with a slash too many is no path of ours; a redirect would drop an upload's body.
         redirect_slashes=False,
@@ -78,6 +79,6 @@ def create_app(
     problems.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(RequestLog)
-    for routes in (sessions, uploads, jobs, artifacts, health):
+    for routes in (sessions, uploads, jobs, artifacts, description, health):
         app.include_router(routes.router)
     return app

@@ -346,7 +346,7 @@ def test_text_that_no_database_keeps_is_refused(server: Server, text: str) -> No
         (b"title=Nets", "application/x-www-form-urlencoded", 422, "validation_failed"),
         (b'{"title": "\xff"}', "application/json", 400, "bad_request"),
         (b"[" * 60_000, "application/json", 400, "bad_request"),
-        (b'{"notes": "' + b"n" * 70_000, "application/json", 413, "request_too_large"),
+        (b'{"notes": "' + b"n" * 300_000, "application/json", 413, "request_too_large"),
     ],
 )
 def test_a_broken_body_is_the_callers_fault(
@@ -392,6 +392,7 @@ def test_a_waiting_job_is_canceled_at_once(server: Server) -> None:
         ("POST", f"/analysis-jobs/{MISSING_ID}/cancel"),
         ("GET", f"/analysis-jobs/{MISSING_ID}/artifacts"),
         ("GET", f"/analysis-jobs/{MISSING_ID}/artifacts/report.html"),
+        ("GET", "/openapi.json"),
     ],
 )
 def test_no_door_opens_without_a_token(server: Server, method: str, path: str) -> None:
@@ -415,6 +416,12 @@ def test_what_is_somebody_elses_is_not_found(server: Server) -> None:
         problem(server.lions.request(method, path), 404, "not_found")
     answer = server.lions.post(f"/sessions/{job['session_id']}/analysis-jobs", json={"analysis_mode": "bowling"})
     problem(answer, 404, "not_found")
+
+
+def test_the_description_is_for_whoever_holds_a_token(server: Server) -> None:
+    assert f"{PREFIX}/analysis-jobs/{{job_id}}" in server.jane.get("/openapi.json").json()["paths"]
+    for path in ("/openapi.json", "/docs", "/redoc"):
+        problem(httpx.get(server.url + path, trust_env=False), 404, "not_found")
 
 
 def test_unknown_paths_and_methods_are_problems_too(server: Server) -> None:
