@@ -151,11 +151,10 @@ def _summary(extraction: Extraction, extract_s: float) -> dict[str, Any]:
 
 
 def _write(analysis: Analysis, out: Path) -> list[Path]:
-    """All files by name; results.json and report.md are the last stage's."""
+    """All files by name; results.json is the last stage's."""
     final = analysis.final.results
     contents = {
         "results.json": json_bytes(final),
-        "report.md": (final.report.text + "\n").encode(),
         **analysis.files,
     }
     for name, content in contents.items():

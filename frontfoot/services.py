@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+API_GRACE_S = 10
+"""How long a stop waits for requests in flight."""
+
 
 def migrate() -> None:
     """Bring the database to the newest schema."""
@@ -41,9 +44,9 @@ def api(*, host: str | None, port: int | None) -> None:
     logs.configure(settings.log_level)
     if not settings.tokens:
         raise typer.BadParameter("FRONTFOOT_TOKENS is empty: nobody could call the API", param_hint="FRONTFOOT_TOKENS")
-    with _listening(settings) as listener:
-        logger.info("API listening: url=%s", _url(listener))
-        _server(_app(settings)).run(sockets=[listener])
+    with _stop_events() as (stop, _), _serving(settings) as url:
+        logger.info("API listening: url=%s", url, extra={"url": url})
+        stop.wait()
 
 
 def worker() -> None:
@@ -61,17 +64,10 @@ def up(*, host: str | None, port: int | None, data: Path | None) -> None:
     upgrade(settings.database_url)
     if not settings.tokens:
         settings = settings.model_copy(update={"tokens": {_kept_token(settings.data_dir): "coach:local"}})
-    with _listening(settings) as listener:
-        server = _server(_app(settings))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True)
-        thread.start()
-        typer.echo(f"Frontfoot is at {_url(listener)}")
+    with _serving(settings) as url:
+        typer.echo(f"Frontfoot is at {url}")
         typer.echo(f"Token: {next(iter(settings.tokens))}")
-        try:
-            _run_worker(settings)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
+        _run_worker(settings)
 
 
 def _run_worker(settings: Settings) -> None:
@@ -131,29 +127,35 @@ def _app(settings: Settings) -> FastAPI:
     owners = {}
     for token, owner in settings.tokens.items():
         kind, _, name = owner.partition(":")
-        owners[token] = Owner(owner_type=kind, owner_id=name)
+        owners[token] = Owner(owner_type="org" if kind == "org" else "coach", owner_id=name)
     return create_app(
         database=storage.database,
         queue=storage.queue,
         store=storage.store,
-        tokens=owners,
-        models=frozenset({settings.model}),
+        owners=owners,
+        models={settings.model},
         limits=Limits(max_upload_bytes=settings.max_upload_bytes),
         version=version("frontfoot"),
     )
 
 
-def _server(app: FastAPI) -> uvicorn.Server:
-    # log_config None: our own JSON on standard output, not uvicorn's.
-    return uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10))
-
-
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """A socket that listens before anybody is told its port."""
+def _serving(settings: Settings) -> Iterator[str]:
+    """The API on a thread of its own, listening before anybody is told its URL; signals stay ours."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # log_config None: our own JSON on standard output, not uvicorn's.
+    config = uvicorn.Config(
+        _app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=API_GRACE_S, lifespan="on"
+    )
+    server = uvicorn.Server(config)
     with socket.create_server((settings.host, settings.port), family=family, backlog=2048) as listener:
-        yield listener
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True)
+        thread.start()
+        try:
+            yield _url(listener)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=API_GRACE_S + 5)
 
 
 def _url(listener: socket.socket) -> str:

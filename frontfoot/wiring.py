@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frontfoot.settings import Settings
-from models.storage import S3Options, StorageOptions
+from models.s3 import S3Options
+from models.storage import StorageOptions
 
 if TYPE_CHECKING:
     from inference.extract import ExtractorOptions
@@ -48,12 +49,13 @@ def extractor_options(settings: Settings) -> ExtractorOptions:
 def limits(settings: Settings) -> Limits:
     """What the operator allows a clip to be."""
     from inference.video import VideoLimits
-    from pipeline.rendering import RenderLimits
+    from pipeline.rendering.render import RenderLimits
     from pipeline.stages import Limits
 
+    video = VideoLimits(max_duration_s=settings.max_clip_s, max_pixels=settings.max_clip_pixels)
     return Limits(
-        video=VideoLimits(max_duration_s=settings.max_clip_s, max_pixels=settings.max_clip_pixels),
-        render=RenderLimits(max_overlay_s=settings.max_overlay_s),
+        video=video,
+        render=RenderLimits(max_overlay_s=settings.max_overlay_s, threads=settings.cpu_threads, video=video),
         max_source_bytes=settings.max_upload_bytes,
     )
 

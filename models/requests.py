@@ -32,8 +32,8 @@ class AnalysisOptions(BaseModel):
     """Real frames a second = frames a second of the file × this."""
     subject: tuple[SubjectPoint, ...] = ()
     handedness: Handedness | None = None
-    rules: str | None = None
-    """Name of a rule set; None is the built-in one."""
+    rules: Literal["frontfoot"] | None = None
+    """Name of a rule set; None is the built-in one, which is the only one yet."""
     audience: Audience = "player"
 
 

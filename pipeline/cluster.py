@@ -83,7 +83,7 @@ class Cluster:
     def _start_actor(self, ray: Any) -> Any:
         from inference.actor import PoseActor
 
-        remote = ray.remote(PoseActor).options(
+        remote = ray.remote(
             num_cpus=1,
             num_gpus=self._options.actor_gpus,
             max_restarts=-1,
@@ -92,7 +92,7 @@ class Cluster:
             # Above 1, so that a call whose arguments are not there yet does not hold back those behind it.
             max_concurrency=4,
             concurrency_groups={"analyse": self._options.clips_per_actor, "control": 4},
-        )
+        )(PoseActor)
         return remote.remote(self._options.extractor)
 
 

@@ -15,6 +15,7 @@ import ray
 from inference.sources import ClipSource
 from models.queue import ClaimedJob
 from models.requests import AnalysisRequest
+from models.storage import StorageOptions
 from pipeline import persist, stages
 from pipeline.cluster import CONTROL
 from pipeline.stages import Limits, Stage
@@ -51,7 +52,7 @@ def submit_stage(
     source: ClipSource,
     request: AnalysisRequest,
     limits: Limits,
-    storage: persist.StorageOptions,
+    storage: StorageOptions,
     quick_extraction: Any = None,
 ) -> StageGraph:
     """Submit the graph of one stage and return at once. The last stage of a job also draws its files."""
@@ -61,8 +62,8 @@ def submit_stage(
     measurements = _measure.remote(extraction, request, stage)
     findings = _judge.remote(measurements)
     report = _word.remote(extraction, measurements, findings)
-    results = _compose.remote(extraction, measurements, findings, report, include_frames=request.include_frames)
-    files = _draw.remote(source, extraction, measurements, results, limits) if last else None
+    results = _compose.remote(extraction, measurements, findings, report, request.include_frames)
+    files: Any = _draw.remote(source, extraction, measurements, results, limits) if last else None
     persisted = _persist.remote(storage, job, stage, results, files)
     nodes = [wanted, extraction, measurements, findings, report, results, files, persisted]
     return StageGraph(

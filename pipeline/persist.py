@@ -42,7 +42,7 @@ def persist(
     key = artifact_key(job.source_key, job.id, job.attempt, f"{stage}_results.json")
     for name, content in sorted((files or {}).items()):
         storage.store.put_bytes(job.bucket, artifact_key(job.source_key, job.id, job.attempt, name), content)
-    _log(f"Saving {stage} results to S3", job_id=job.id, bucket=job.bucket, key=key)
+    _log(f"Saving {stage} results to S3", {"job_id": job.id, "bucket": job.bucket, "key": key})
     storage.store.put_bytes(job.bucket, key, json_bytes(results))
 
     document: dict[str, Any] = results.model_dump(mode="json", warnings=False)
@@ -54,12 +54,12 @@ def persist(
         else:
             storage.queue.save_quick(job.lease, document=document, s3_key=key)
     except ArtifactsMissing as error:
-        _log(f"{kind} job failed validation", job_id=job.id, level=logging.ERROR, tail=error.message)
+        _log(f"{kind} job failed validation", {"job_id": job.id}, level=logging.ERROR, tail=error.message)
         raise
-    sizes = {"findings_len": len(results.findings.findings), "report_len": len(results.report.text)}
-    _log("Persisted job artifacts", job_id=job.id, **sizes)
+    sizes: dict[str, object] = {"findings_len": len(results.findings.findings), "report_len": len(results.report.text)}
+    _log("Persisted job artifacts", {"job_id": job.id, **sizes})
     if last:
-        _log(f"[PERSISTED] {kind} job completed", **{"job_id": job.id, f"{stage}_results_s3_key": key, **sizes})
+        _log(f"[PERSISTED] {kind} job completed", {"job_id": job.id, f"{stage}_results_s3_key": key, **sizes})
     return key
 
 
@@ -108,7 +108,7 @@ class _Recording(logging.Handler):
         self._source.propagate = True
 
 
-def _log(sentence: str, *, level: int = logging.INFO, tail: str = "", **values: object) -> None:
+def _log(sentence: str, values: Mapping[str, object], *, level: int = logging.INFO, tail: str = "") -> None:
     """`sentence: key=value …`, with the values as fields too."""
     pairs = " ".join(f"{key}={value}" for key, value in values.items())
     logger.log(level, "%s: %s", sentence, f"{pairs} {tail}".strip(), extra=values)

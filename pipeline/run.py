@@ -84,6 +84,6 @@ class _Run:
         measurements = stages.measure_poses(extraction, self.request, stage)
         findings = stages.judge(measurements)
         report = stages.word(extraction, measurements, findings)
-        results = stages.compose(extraction, measurements, findings, report, include_frames=self.request.include_frames)
+        results = stages.compose(extraction, measurements, findings, report, self.request.include_frames)
         self.on_progress(stage, "metrics", 1.0)
         return StageOutcome(extraction=extraction, measurements=measurements, results=results)

@@ -14,7 +14,10 @@ def clip_source(store: ArtifactStore, bucket: str, key: str, limits: Limits) -> 
     """A path where the store is a folder, a presigned link where it is S3. Raises SourceMissing."""
     if not store.exists(bucket, key):
         raise SourceMissing
+    url = store.presigned_url(bucket, key, LINK_LIFETIME_S)
+    if url is not None:
+        return LinkedClip(url=url, size_limit=limits.max_source_bytes)
     path = store.local_path(bucket, key)
-    if path is not None:
-        return LocalClip(path=path)
-    return LinkedClip(url=store.presigned_url(bucket, key, LINK_LIFETIME_S), size_limit=limits.max_source_bytes)
+    if path is None:
+        raise SourceMissing
+    return LocalClip(path=path)

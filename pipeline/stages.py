@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from pipeline.biomechanics.measure import measure
 from pipeline.coaching.findings import generate_findings
 from pipeline.coaching.report import generate_report_text
 from pipeline.measurements import MeasureContext, Measurements
-from pipeline.rendering import RenderLimits, render
+from pipeline.rendering.render import RenderLimits, render
 from pipeline.results import assemble, subject_document
 
 Stage = Literal["quick", "deep"]
@@ -35,15 +35,13 @@ DEEP_FPS = 240.0
 class Limits:
     """What the operator allows."""
 
-    video: VideoLimits = VideoLimits()
-    render: RenderLimits = RenderLimits()
+    video: VideoLimits = field(default_factory=VideoLimits)
+    render: RenderLimits = field(default_factory=RenderLimits)
     max_source_bytes: int = 4 * 1024**3
     """Largest file that an actor fetches."""
 
 
-def extract_request(
-    stage: Stage, request: AnalysisRequest, limits: Limits, quick: Extraction | None = None
-) -> ExtractRequest:
+def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quick: Extraction | None) -> ExtractRequest:
     """What to extract in this stage. DEEP follows whom QUICK chose, unless the caller pointed at somebody."""
     real_fps = QUICK_FPS if stage == "quick" else DEEP_FPS
     sample_fps = real_fps / request.options.slowmo_factor
@@ -56,7 +54,8 @@ def extract_request(
         sample_fps=sample_fps,
         window_s=window_s,
         subject=within or (subject_hints(quick) if quick else ()),
-        subject_source_is_caller=bool(within),
+        subject_source="caller" if within else "automatic",
+        subject_confidence=quick.subject.confidence if quick and not within else 1.0,
         limits=limits.video,
     )
 
@@ -105,7 +104,7 @@ def word(extraction: Extraction, measurements: Measurements, findings: Findings)
 
 
 def compose(
-    extraction: Extraction, measurements: Measurements, findings: Findings, report: Report, *, include_frames: bool
+    extraction: Extraction, measurements: Measurements, findings: Findings, report: Report, include_frames: bool
 ) -> Results:
     """Everything → the one document that is stored."""
     return assemble(
@@ -124,6 +123,14 @@ def draw(
     """Results → the files a coach opens, by name. Reads the clip once more; nothing of it is kept but what is drawn."""
     with source.open() as clip, tempfile.TemporaryDirectory(prefix="frontfoot-") as folder:
         out = Path(folder)
-        render(clip, extraction.poses, results, measurements.signals, out, limits.render)
+        render(
+            clip=clip,
+            poses=extraction.poses,
+            results=results,
+            signals=measurements.signals,
+            out=out,
+            audience=measurements.options.audience,
+            limits=limits.render,
+        )
         write_parquet(out / "poses.parquet", extraction.poses)
         return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
