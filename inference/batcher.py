@@ -84,37 +84,17 @@ class FairBatcher:
         closed, FrameAccountingError if a result is missing or doubled.
         """
         lane = Lane(self._lock, self._work, capacity=self._lane_capacity, priority=priority)
-        with self._lock:
-            if self._closed:
-                raise InferenceStopped
-            self._lanes.append(lane)
         keys: dict[int, K] = {}
-
-        def produce() -> None:
-            try:
-                for number, frame in enumerate(frames):
-                    keys[number], prepared = prepare(frame)
-                    lane.put(number, prepared)
-                lane.finish(None)
-            except LaneAbandoned:
-                pass
-            except BaseException as error:  # noqa: BLE001  # whatever it is, it belongs to the thread that waits for us
-                lane.finish(error)
-            finally:
-                if isinstance(frames, Generator):
-                    frames.close()
-
-        producer = threading.Thread(target=produce, name="clip", daemon=True)
-        producer.start()
+        producer = threading.Thread(target=_produce, args=(lane, frames, prepare, keys), name="clip", daemon=True)
+        self._admit(lane)
         try:
+            producer.start()
             for number, people in lane.results():
                 yield keys.pop(number), people
         finally:
-            with self._lock:
-                lane.abandon()
-                self._lanes.remove(lane)
-                self._work.notify_all()
-            producer.join()
+            self._dismiss(lane)
+            if producer.ident is not None:  # the system had a thread to give
+                producer.join()
 
     def stats(self) -> BatchStats:
         """What was done so far."""
@@ -124,14 +104,26 @@ class FairBatcher:
 
     def close(self) -> None:
         """Stop after the batch in progress; whoever still waits gets InferenceStopped. May be called again."""
-        self._stop(InferenceStopped)
+        self._stop()
         self._thread.join()
 
-    def _stop(self, reason: Callable[[], InferenceError]) -> None:
+    def _admit(self, lane: Lane) -> None:
+        with self._lock:
+            if self._closed:
+                raise InferenceStopped
+            self._lanes.append(lane)
+
+    def _dismiss(self, lane: Lane) -> None:
+        with self._lock:
+            lane.abandon()
+            self._lanes.remove(lane)
+            self._work.notify()  # those who stay may have been waited for on its account
+
+    def _stop(self) -> None:
         with self._lock:
             self._closed = True
             for lane in self._lanes:
-                lane.fail(reason())
+                lane.fail(InferenceStopped())
             self._work.notify_all()
 
     def _serve(self) -> None:
@@ -140,7 +132,7 @@ class FairBatcher:
                 self._run(batch)
         finally:
             # Also if this thread dies of a fault of its own: nobody may wait for it for ever.
-            self._stop(InferenceStopped)
+            self._stop()
 
     def _next_batch(self) -> list[tuple[Lane, Waiting]] | None:
         """Wait for a batch that is due and take it out of the lanes; None when closed."""
@@ -201,6 +193,22 @@ class FairBatcher:
             else:
                 for lane in lanes:
                     lane.fail(_own_copy(failure))
+
+
+def _produce(lane: Lane, frames: Iterable[T], prepare: Callable[[T], tuple[K, Prepared]], keys: dict[int, K]) -> None:
+    """A clip's own thread: from frames to its lane, until they end, fail, or nobody wants them."""
+    try:
+        for number, frame in enumerate(frames):
+            keys[number], prepared = prepare(frame)
+            lane.put(number, prepared)
+        lane.finish(None)
+    except LaneAbandoned:
+        pass
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it belongs to the thread that waits for us
+        lane.finish(error)
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()
 
 
 def _own_copy(error: InferenceError) -> InferenceError:

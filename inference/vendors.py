@@ -21,8 +21,12 @@ def quiet_ultralytics(folder: Path) -> None:
         YOLO_CONFIG_DIR=str(folder),
         ULTRALYTICS_SAFE_LOAD="true",  # unpickle known classes only, behind the checksum a second lock
     )
+    threads = os.environ.get("OMP_NUM_THREADS")
     from ultralytics import settings as vendor_settings
 
+    if threads is None:
+        # Its import sets this to 1, which every process started from here would inherit.
+        os.environ.pop("OMP_NUM_THREADS", None)
     settings: Any = vendor_settings
     if settings["sync"]:
         settings.update(sync=False)

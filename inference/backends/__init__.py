@@ -33,7 +33,7 @@ def make_backend(
 
     `threads` are CPU threads, all by default. Raises BackendUnavailable, naming what there is, and WeightsRejected.
     """
-    name = choose_backend(backend, gpu=cuda_gpus() > 0)
+    name = choose_backend(backend, gpu=cuda_gpus() > 0 and torch_backend.sees_gpu())
     chosen = choose_precision(name, precision, _PRECISIONS[name]())
     kind = torch_backend.TorchBackend if name == "torch" else openvino_backend.OpenVinoBackend
     return kind(spec, precision=chosen, threads=threads, cache_dir=cache_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     import torch
 
 
+def sees_gpu() -> bool:
+    """Whether the installed torch can use a GPU of this machine."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def precisions() -> tuple[Precision, ...]:
     """What the GPU, or without one this processor, runs natively, the fastest first."""
     import torch
 
-    if torch.cuda.is_available():
+    if sees_gpu():
         return ("fp16", "bf16", "fp32") if torch.cuda.is_bf16_supported() else ("fp16", "fp32")
     native = torch.cpu.get_capabilities()
     return ("bf16", "fp32") if native.get("avx512_bf16") or native.get("amx_bf16") else ("fp32",)
@@ -36,9 +44,8 @@ class TorchBackend:
     def __init__(self, spec: ModelSpec, *, precision: Precision, threads: int | None, cache_dir: Path) -> None:
         import torch
 
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if threads is not None:
-            torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if sees_gpu() else "cpu")
+        torch.set_num_threads(threads or os.cpu_count() or 1)  # said, never left to OMP_NUM_THREADS
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         model: Any = load_torch_model(spec, cache_dir)
         model = model.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)

@@ -131,11 +131,14 @@ from pathlib import Path
 from inference.catalog import resolve
 from inference.estimator import Estimator
 Estimator.load(resolve("yolo11n-pose"), backend="openvino", cache_dir=Path({str(cache)!r}))
+import os
+assert "OMP_NUM_THREADS" not in os.environ
 from ultralytics import settings
 from ultralytics.utils.events import Events
 assert settings["sync"] is False and Events().enabled is False
 """
     environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment.pop("OMP_NUM_THREADS", None)
     command = [sys.executable, "-W", "error", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=work)
     assert (done.stdout, done.stderr) == ("", "")
