@@ -108,16 +108,15 @@ def is_fault(finding: Finding) -> bool:
 
 def label(name: str, metric: Metric) -> str:
     """The metric's name for a reader, as the first word of a line."""
-    text = metric.label or name.replace("_", " ")
-    return text[0].upper() + text[1:]
+    return said.capital(metric.label or name.replace("_", " "))
 
 
 def over(name: str, results: Results, words: Words) -> str:
-    """What is behind a number: `6 deliveries, varied by 4.1 % of height`; empty where it counts nothing."""
+    """What is behind a number: `6 deliveries, varied by 4.1 % of height`; empty where it is no count of several."""
     metric = results.metrics[name]
-    if metric.n == 0:
-        return ""
     repeated = any(name in repetition.metrics for repetition in results.repetitions)
+    if metric.n == 0 or (metric.n == 1 and not repeated):
+        return ""
     counted = words.counted(results.mode, metric.n) if repeated else words.measured.samples.format(n=metric.n)
     own = own_spread(metric)
     return (
@@ -152,6 +151,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "capital": said.capital,
         "clock": said.clock,
         "data_uri": _data_uri,
         "inline": said.inline_markdown,
