@@ -22,10 +22,15 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line.update({key: value for key, value in vars(record).items() if key not in _STANDARD and key not in line})
+        line.update({key: value for key, value in vars(record).items() if not _is_noise(key) and key not in line})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _is_noise(key: str) -> bool:
+    """What logging itself, Ray's record factory (`_ray_timestamp_ns`) and uvicorn put on every record."""
+    return key in _STANDARD or key.startswith("_") or key == "color_message"
 
 
 def configure(level: str, *, stream: TextIO | None = None) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference.extract import ExtractorOptions
+
+if TYPE_CHECKING:
+    from inference.actor import ActorStatus
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +65,17 @@ class Cluster:
         with self._lock:
             self._load[actor] -= 1
 
-    def statuses(self) -> list[Any]:
-        """The `ActorStatus` of every actor."""
+    def statuses(self) -> list[ActorStatus]:
+        """What the actors say of themselves; one that does not answer (it may be starting again) is left out."""
         import ray
 
-        return list(ray.get([actor.status.remote() for actor in self._load]))
+        asked = [actor.status.remote() for actor in self._load]
+        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=2.0) if asked else ([], [])
+        statuses: list[ActorStatus] = []
+        for reference in answered:
+            with suppress(ray.exceptions.RayError):
+                statuses.append(ray.get(reference))
+        return statuses
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""

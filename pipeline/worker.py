@@ -51,10 +51,12 @@ class Worker:
         while not stop.is_set():
             if time.monotonic() >= next_sweep:
                 self._sweep()
+                self._log_batches()
                 next_sweep = time.monotonic() + self._lease_s / 3
             if not self._start_next():
                 stop.wait(self._options.poll_s)
         self._drain(hand_back or threading.Event())
+        self._log_batches()
         self._storage.close()
         logger.info("Worker stopped: worker_id=%s", self.id)
 
@@ -89,6 +91,21 @@ class Worker:
             return
         if returned:
             logger.warning("Jobs of dead workers requeued: count=%d", returned, extra={"count": returned})
+
+    def _log_batches(self) -> None:
+        """How full the batches are, and how many hold frames of several clips: what an actor is worth."""
+        for status in self._cluster.statuses():
+            batches = status.batches
+            if batches.batches:
+                values = {
+                    "batches": batches.batches,
+                    "frames": batches.frames,
+                    "mixed": batches.mixed,
+                    "fill": round(batches.fill, 3),
+                    "clips": status.clips,
+                }
+                pairs = " ".join(f"{key}={value}" for key, value in values.items())
+                logger.info("Batches so far: %s", pairs, extra=values)
 
     def _drain(self, hand_back: threading.Event) -> None:
         deadline = time.monotonic() + self._options.grace_s

@@ -1,4 +1,4 @@
-"""Clips made on the spot, for the tests of what reads them; and one cache of converted weights for all."""
+"""Clips made on the spot, for the tests of what reads them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,3 @@ def make_clip(tmp_path: Path) -> MakeClip:
         return make(tmp_path / f"clip{len(list(tmp_path.iterdir()))}.bin", Recipe(**recipe))
 
     return build
-
-
-@pytest.fixture(scope="session")
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where the weights are converted by whoever needs them first."""
-    return tmp_path_factory.mktemp("models")

@@ -1,0 +1,80 @@
+"""One local Ray with one pose actor for all tests of the spine, and an extractor in this process to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from footage import Image, half_size_frames
+from servers import S3Server
+from workers import Bench
+
+from inference.extract import ExtractorOptions, PoseExtractor, load_extractor
+from models.s3 import S3Options
+from models.storage import StorageOptions
+from pipeline.cluster import Cluster, ClusterOptions
+
+
+@pytest.fixture(scope="session")
+def extractor_options(model_cache: Path) -> ExtractorOptions:
+    return ExtractorOptions(threads=2, cache_dir=model_cache)
+
+
+@pytest.fixture(scope="session")
+def extractor(extractor_options: ExtractorOptions) -> Iterator[PoseExtractor]:
+    loaded = load_extractor(extractor_options)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(extractor_options: ExtractorOptions) -> Iterator[Cluster]:
+    started = Cluster(ClusterOptions(extractor=extractor_options))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(params=["sqlite+folder", "postgresql+s3"])
+def storage_options(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageOptions]:
+    """The embedded default and the production pair; the test runs once on each."""
+    if request.param == "sqlite+folder":
+        yield StorageOptions(database_url=request.getfixturevalue("sqlite_url"), folder=tmp_path / "artifacts")
+        return
+    server: S3Server = request.getfixturevalue("s3")
+    yield StorageOptions(
+        database_url=request.getfixturevalue("postgres_url"),
+        folder=tmp_path / "unused",
+        s3=S3Options(
+            bucket=server.bucket,
+            endpoint_url=server.endpoint_url,
+            region=server.region,
+            access_key_id=server.access_key_id,
+            secret_access_key=server.secret_access_key,
+        ),
+    )
+    server.empty()
+
+
+@pytest.fixture
+def bench(storage_options: StorageOptions, cluster: Cluster) -> Iterator[Bench]:
+    """A worker's place on each pair of database and store."""
+    storage = storage_options.open()
+    yield Bench(options=storage_options, storage=storage, cluster=cluster)
+    storage.close()
+
+
+@pytest.fixture
+def embedded(sqlite_url: str, tmp_path: Path, cluster: Cluster) -> Iterator[Bench]:
+    """A worker's place on SQLite and a folder, where the store makes no difference."""
+    options = StorageOptions(database_url=sqlite_url, folder=tmp_path / "artifacts")
+    storage = options.open()
+    yield Bench(options=options, storage=storage, cluster=cluster)
+    storage.close()
+
+
+@pytest.fixture(scope="session")
+def footage(sample_clip: Path) -> list[Image]:
+    """The sample's frames at half size."""
+    return half_size_frames(sample_clip)

@@ -1,0 +1,91 @@
+"""The same clip and request give the same bytes in one process and through worker and Ray, on every store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workers import Bench
+
+from inference.extract import PoseExtractor
+from inference.sources import LocalClip
+from models.artifacts import artifact_key
+from models.documents import Results
+from models.requests import AnalysisRequest
+from pipeline.results import json_bytes
+from pipeline.run import Analysis, run_pose_metrics_findings_report
+from pipeline.stages import Limits
+
+pytestmark = [pytest.mark.ray, pytest.mark.model]
+
+REQUEST = AnalysisRequest(analysis_mode="bowling", camera_view="side", include_frames=True)
+
+
+@pytest.fixture(scope="module")
+def in_process(sample_clip: Path, extractor: PoseExtractor) -> Analysis:
+    return run_pose_metrics_findings_report(LocalClip(path=sample_clip), REQUEST, extractor=extractor, limits=Limits())
+
+
+def test_worker_and_command_agree(bench: Bench, sample_clip: Path, in_process: Analysis) -> None:
+    job_id = bench.submit(sample_clip, REQUEST)
+    with bench.working():
+        (job,) = bench.finish([job_id])
+
+    assert (job.status, job.stage, job.progress_pct, job.error_code) == ("done", "DONE", 100, None)
+    assert in_process.deep is not None
+    stored = bench.storage.queue.results(job.owner, job_id)
+    assert Results.model_validate(stored.quick_results) == in_process.quick.results
+    assert Results.model_validate(stored.deep_results) == in_process.deep.results
+    assert stored.results == {"quick": stored.quick_results, "deep": stored.deep_results}
+    assert job.deep_findings == stored.deep_results["findings"]  # type: ignore[index]
+    assert job.deep_report == stored.deep_results["report"]  # type: ignore[index]
+
+    def artifact(name: str) -> bytes:
+        key = artifact_key(job.s3_key or "", job_id, job.attempt, name)
+        return b"".join(bench.storage.store.open(bench.storage.store.bucket, key).chunks)
+
+    assert artifact("quick_results.json") == json_bytes(in_process.quick.results)
+    assert artifact("deep_results.json") == json_bytes(in_process.deep.results)
+    assert job.deep_results_s3_key == artifact_key(job.s3_key or "", job_id, 1, "deep_results.json")
+    assert set(in_process.files) == {"report.html", "report.md", "overlay.mp4", "poses.parquet"}
+    for name, content in in_process.files.items():
+        assert artifact(name) == content, name
+
+
+def test_what_the_sample_says_is_true(in_process: Analysis) -> None:
+    """Checked by hand against the video: a woman walks through the picture from the right, nobody bowls."""
+    results = in_process.final.results
+    assert results.receipt.decoded == results.receipt.inferred == 230
+    assert results.clip.fps == pytest.approx(30.0)
+    assert (results.clip.width, results.clip.height, results.clip.codec) == (1768, 994, "vp9")
+    # The athlete is the woman: at 3.8 s she is right of the middle, in the lower half.
+    poses = in_process.final.extraction.poses
+    row = int(poses.timestamps_s.searchsorted(3.8))
+    x1, y1, x2, _ = poses.boxes[row]
+    assert 800 < (x1 + x2) / 2 < 1200
+    assert y1 > 450
+    assert results.metrics["front_knee_angle_contact"].status == "not_measurable"
+    assert results.metrics["elbow_extension"].status == "not_measurable"
+    assert results.findings.basis == "insufficient"
+    assert results.report.text.startswith("**Overall Assessment**: this clip does not let us judge")
+
+
+def test_a_quick_only_job_leaves_the_deep_columns_empty(embedded: Bench, sample_clip: Path) -> None:
+    job_id = embedded.submit(sample_clip, REQUEST.model_copy(update={"deep_enabled": False, "include_frames": False}))
+    with embedded.working():
+        (job,) = embedded.finish([job_id])
+    stored = embedded.storage.queue.results(job.owner, job_id)
+    assert job.status == "done"
+    assert job.quick_report
+    assert (job.deep_findings, job.deep_report, job.deep_results_s3_key) == (None, None, None)
+    assert stored.results == {"quick": stored.quick_results, "deep": None}
+    assert stored.quick_results is not None
+    receipt = stored.quick_results["receipt"]
+    assert receipt == {
+        "decoded": 230,
+        "inferred": 77,
+        "skipped": {"not_sampled": 153},
+        "broken": 0,
+        "truncated": False,
+        "gaps": [],
+    }

@@ -1,0 +1,128 @@
+"""`frontfoot up` as its users meet it: many clips at once, its log, its end."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from footage import Image, write
+from workers import Up, descendants, up
+
+from frontfoot.client import FrontfootClient
+from inference.extract import PoseExtractor
+from models.requests import AnalysisRequest
+from pipeline import stages
+from pipeline.stages import Limits
+
+pytestmark = [pytest.mark.ray, pytest.mark.model]
+
+CLIPS = 20
+REQUEST = AnalysisRequest(analysis_mode="bowling", camera_view="side", include_frames=True)
+
+
+def _alone(clip: Path, extractor: PoseExtractor) -> dict[str, Any]:
+    """The deep keypoints that a clip gets when nothing else runs."""
+    limits = Limits()
+    quick = extractor.extract(clip, stages.extract_request("quick", REQUEST, limits, None))
+    deep = extractor.extract(clip, stages.extract_request("deep", REQUEST, limits, quick))
+    measurements = stages.measure_poses(deep, REQUEST, "deep")
+    findings = stages.judge(measurements)
+    report = stages.word(deep, measurements, findings)
+    results = stages.compose(deep, measurements, findings, report, True)
+    assert results.frames is not None
+    frames: dict[str, Any] = results.frames.model_dump(mode="json")
+    return frames
+
+
+def test_twenty_clips_at_once_share_batches_and_each_gets_what_it_gets_alone(
+    tmp_path: Path, model_cache: Path, footage: list[Image], extractor: PoseExtractor
+) -> None:
+    paths = [
+        write(tmp_path / f"clip{number}.mp4", footage[60 + 4 * number : 60 + 4 * number + 16])
+        for number in range(CLIPS)
+    ]
+    with up(tmp_path, model_cache) as service, FrontfootClient(service.url, service.token) as client:
+        ids = []
+        for path in paths:
+            session = client.create_session(title=path.stem, session_type="bowling")
+            client.upload(session["id"], path)
+            ids.append(client.submit(session["id"], REQUEST)["id"])
+        jobs = [client.wait(job_id, timeout_s=240) for job_id in ids]
+        frames = [client.job(job_id, results=True)["deep_results"]["frames"] for job_id in ids]
+        assert service.stop() == 0
+        records = service.records()
+
+    assert [job["status"] for job in jobs] == ["done"] * CLIPS, [job["error_code"] for job in jobs]
+    batches = [record for record in records if record["message"].startswith("Batches so far")][-1]
+    assert batches["mixed"] > 0
+    assert batches["frames"] >= CLIPS * 16
+    for path, got in zip(paths, frames, strict=True):
+        assert got == _alone(path, extractor), path.name
+    _check_contract_lines(records, jobs)
+
+
+def _check_contract_lines(records: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> None:
+    """Every line of the contract, once for each job, with its values in the sentence and as fields."""
+    messages = [record["message"] for record in records if record["level"] == "INFO"]
+    for job in jobs:
+        sizes = f"findings_len={len(job['deep_findings']['findings'])} report_len={len(job['deep_report']['text'])}"
+        quick = f"findings_len={len(job['quick_findings']['findings'])} report_len={len(job['quick_report']['text'])}"
+        deep_key, quick_key = job["deep_results_s3_key"], job["quick_results_s3_key"]
+        for line in (
+            f"Saving quick results to S3: job_id={job['id']} bucket=local key={quick_key}",
+            f"Saving deep results to S3: job_id={job['id']} bucket=local key={deep_key}",
+            f"Persisted job artifacts: job_id={job['id']} {quick}",
+            f"Persisted job artifacts: job_id={job['id']} {sizes}",
+            f"[PERSISTED] Deep job completed: job_id={job['id']} deep_results_s3_key={deep_key} {sizes}",
+        ):
+            expected = 2 if line.startswith("Persisted") and quick == sizes else 1
+            assert messages.count(line) == expected, line
+    completed = [record for record in records if record["message"].startswith("[PERSISTED]")]
+    assert {record["job_id"] for record in completed} == {job["id"] for job in jobs}
+    assert all(isinstance(record["findings_len"], int) for record in completed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_it_says_where_it_is_and_leaves_nothing_behind(
+    tmp_path: Path, model_cache: Path, number: signal.Signals
+) -> None:
+    with up(tmp_path, model_cache) as service:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]{16,}", service.token)
+        _wait_until_working(service)
+        family = descendants(service.process.pid)
+        assert family
+        assert service.stop(number) == 0
+        assert [pid for pid in family if _runs(pid)] == []
+        plain = [line for line in service.lines() if not line.startswith("{")]
+        assert plain == [f"Frontfoot is at {service.url}", f"Token: {service.token}"]
+        assert all({"message", "level"} <= json.loads(line).keys() for line in service.lines() if line not in plain)
+    assert (tmp_path / "data" / "token").stat().st_mode & 0o077 == 0
+
+
+def test_the_token_stays_the_same_from_one_start_to_the_next(tmp_path: Path, model_cache: Path) -> None:
+    from frontfoot import services
+
+    first = services._kept_token(tmp_path)
+    assert services._kept_token(tmp_path) == first
+
+
+def _wait_until_working(service: Up) -> None:
+    deadline = time.monotonic() + 60
+    while not any("Worker started" in line for line in service.lines()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there; one that has ended may take a moment to be collected."""
+    try:
+        process = psutil.Process(pid)
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
