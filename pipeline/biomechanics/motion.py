@@ -1,6 +1,6 @@
 """The cleaned movement of one athlete: what every event and metric reads.
 
-`prepare` runs the whole chain of `signals` and `sides` once. Positions are pixels with **y upwards**; `Motion.pct`
+`prepare` runs the whole chain of `signals` and `sides` once. Positions are pixels with **y upwards**; `Motion.stature`
 turns lengths into % of height. Times exist twice: `times_s` is the clip's clock, `real_s` the athlete's (slow motion
 undone).
 """
@@ -86,10 +86,10 @@ class Motion:
             nowhere = np.full((len(self.times_s), 2), np.nan)
             return Point(path=nowhere, sigma=float("nan"), trusted=np.zeros(len(nowhere), dtype=bool))
         index = [self.names.index(member) for member in members]
-        share = signals.allowed_cutoff(CUTOFF_HZ[band], self.fps) / (self.fps / 2)
+        left = signals.noise_shares(CUTOFF_HZ[band], self.fps)[1]
         return Point(
             path=self.bands[band][:, index].mean(axis=1),
-            sigma=float(np.sqrt(np.sum(self.noise[index] ** 2) * share) / len(index)),
+            sigma=float(np.sqrt(np.sum(self.noise[index] ** 2)) * left / len(index)),
             trusted=np.all(self.trusted[:, index], axis=1),
         )
 

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from models.documents import ViewDocument
+from pipeline.biomechanics import errors, gates
+from pipeline.biomechanics.errors import Point, evaluate
+from pipeline.biomechanics.kinematics import compute_joint_angle
+
+
+def view(value, source="caller"):
+    return ViewDocument(value=value, source=source, confidence=1.0 if value else 0.0)
+
+
+def test_expected_error_shrinks_only_its_random_part():
+    assert errors.expected_error(3.0, 4.0, 1) == pytest.approx(5.0)
+    assert errors.expected_error(3.0, 4.0, 16) == pytest.approx(np.sqrt(10.0))
+    with pytest.raises(ValueError, match="n is 0"):
+        errors.expected_error(3.0, 4.0, 0)
+
+
+def test_noise_is_carried_through_a_formula_as_an_experiment_finds_it():
+    hip, knee, ankle = np.array([0.0, 100.0]), np.array([10.0, 0.0]), np.array([-30.0, -95.0])
+    rng, many = np.random.default_rng(1), 40_000
+    sigma = 1.5
+    noisy = [p + rng.normal(0, sigma, (many, 2)) for p in (hip, knee, ankle)]
+    seen = np.ones(1, dtype=bool)
+    series = evaluate(compute_joint_angle, [Point(path=p[None], sigma=sigma, trusted=seen) for p in (hip, knee, ankle)])
+    assert series.rand[0] == pytest.approx(np.std(compute_joint_angle(*noisy)), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("need", "fps", "status"),
+    [
+        ("timing", 120, "measurable"), ("timing", 94, "degraded"), ("timing", 47.952, "degraded"),
+        ("timing", 30, "not_measurable"), ("contact", 47.952, "measurable"), ("contact", 30, "degraded"),
+        ("contact", 23.976, "degraded"), ("contact", 20, "not_measurable"), ("posture", 60, "measurable"),
+        ("posture", 24, "degraded"), ("posture", 10, "not_measurable"), ("still", 10, "measurable"),
+        ("still", 5, "not_measurable"), ("still", float("nan"), "not_measurable"),
+    ],
+)  # fmt: skip
+def test_the_gates_of_the_frame_rate(need, fps, status):
+    assert gates.judge_rate(need, fps).status == status
+
+
+@pytest.mark.parametrize(
+    ("need", "value", "yaw", "status"),
+    [
+        ("side", "side", 20, "measurable"), ("side", "side", 21, "degraded"), ("side", "side", 36, "not_measurable"),
+        ("side", "behind", None, "not_measurable"), ("side", None, None, "not_measurable"),
+        ("along", "front", None, "measurable"), ("along", "behind", 80, "measurable"),
+        ("along", "side", None, "not_measurable"), ("along", "other", None, "not_measurable"),
+        ("any", None, None, "measurable"), ("never", "side", 0, "not_measurable"),
+    ],
+)  # fmt: skip
+def test_the_gates_of_the_view(need, value, yaw, status):
+    verdict = gates.judge_view(need, view(value), yaw)
+    assert verdict.status == status
+    assert status == "measurable" or (verdict.reason and verdict.advice)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "angle", "status"),
+    [(119, True, "not_measurable"), (119, False, "degraded"), (120, True, "degraded"), (200, True, "measurable"),
+     (float("nan"), True, "not_measurable")],
+)  # fmt: skip
+def test_the_gates_of_the_athletes_size(pixels, angle, status):
+    assert gates.judge_size(pixels, angle=angle).status == status
+
+
+def test_the_gate_of_the_moment():
+    assert [gates.judge_timing(t, 8.0).status for t in (4.0, 4.1, 12.0, 12.1)] == [
+        "measurable", "degraded", "degraded", "not_measurable",
+    ]  # fmt: skip
+
+
+def test_the_worst_verdict_wins_and_equals_add_their_reasons():
+    one, two = gates.degraded("a", "x."), gates.degraded("b", "x.")
+    assert gates.worst(gates.MEASURABLE, one, two, one) == gates.degraded("a; b", "x.")
+    assert gates.worst(one, gates.refused("c"), gates.refused("d")) == gates.refused("c")
+    assert gates.worst() == gates.MEASURABLE
+
+
+def test_an_estimated_view_degrades_only_what_depends_on_it():
+    assert gates.judge_estimated_view("side", view("side", "estimate")).status == "degraded"
+    assert gates.judge_estimated_view("side", view("side")).status == "measurable"
+    assert gates.judge_estimated_view("any", view("side", "estimate")).status == "measurable"

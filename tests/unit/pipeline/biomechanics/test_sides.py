@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from inference.poses import COCO_17
+from pipeline.biomechanics.sides import find_merged, repair_sides
+
+LEFT = [pair[0] for pair in COCO_17.left_right]
+RIGHT = [pair[1] for pair in COCO_17.left_right]
+LEG = ([11, 13, 15], [12, 14, 16])
+
+
+def exchanged(points, frames, left, right):
+    out = points.copy()
+    for i in frames:
+        out[i, left], out[i, right] = points[i, right], points[i, left]
+    return out
+
+
+@pytest.fixture
+def walk(figures):
+    poses = figures.walker(30.0).film()
+    return poses.keypoints.astype(float), poses.timestamps_s, np.full(len(poses.timestamps_s), 400.0)
+
+
+def test_a_correct_walk_is_left_alone(walk):
+    points, times, size = walk
+    repaired, report = repair_sides(points, times, size)
+    assert (report.swapped_share, report.mirrored_share) == (0.0, 0.0)
+    kept = ~np.isnan(repaired)
+    assert np.array_equal(repaired[kept], points[kept])
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_swapped_leg_is_swapped_back_whole_and_counted(walk, length):
+    points, times, size = walk
+    apart = int(np.argmax(np.abs(points[60:80, 15, 0] - points[60:80, 16, 0]))) + 60
+    frames = range(apart - length // 2, apart - length // 2 + length)
+    broken = exchanged(points, frames, *LEG)
+    repaired, report = repair_sides(broken, times, size)
+    assert report.swapped_share == pytest.approx(length / len(times))
+    kept = ~np.isnan(repaired)
+    assert np.array_equal(repaired[kept], points[kept])
+
+
+def test_a_mirrored_body_seen_from_the_front_is_turned_back(figures):
+    poses = figures.keeper(30.0).film(view="front")
+    points, size = poses.keypoints.astype(float), np.full(len(poses.timestamps_s), 400.0)
+    broken = exchanged(points, [40, 41, 42, 90], LEFT, RIGHT)
+    repaired, report = repair_sides(broken, poses.timestamps_s, size)
+    assert report.mirrored_share == pytest.approx(4 / len(points))
+    assert np.array_equal(repaired, points)
+
+
+def test_a_jump_without_a_way_back_is_not_repaired(walk):
+    points, times, size = walk
+    broken = exchanged(points, range(75, len(points)), *LEG)
+    assert repair_sides(broken, times, size)[1].swapped_share == 0.0
+
+
+def test_merged_legs_are_withdrawn_and_passing_ones_kept(walk):
+    points, times, size = walk
+    crossing = find_merged(points, times, size)
+    assert crossing.sum() == 0
+    merged = points.copy()
+    apart = int(np.argmax(np.abs(points[60:80, 15, 0] - points[60:80, 16, 0]))) + 60
+    merged[apart : apart + 4, 16] = merged[apart : apart + 4, 15]
+    merged[apart : apart + 4, 14] = merged[apart : apart + 4, 13]
+    repaired, report = repair_sides(merged, times, size)
+    assert np.flatnonzero(report.merged).tolist() == list(range(apart, apart + 4))
+    assert np.isnan(repaired[report.merged][:, [13, 14, 15, 16]]).all()
+    assert not np.isnan(repaired[:, :13]).any()
