@@ -14,7 +14,8 @@ IDS = {
     "foot_line_offset elbow_extension "
     "shoulder_counter_rotation hip_shoulder_separation cadence step_length travel_speed trunk_lean",
     "batting": "head_sideways_plant head_forward_plant head_forward_impact head_steadiness "
-    "trunk_lateral_flexion_plant plant_before_impact front_knee_angle_impact lead_elbow_angle_impact base_width weight_transfer x_factor trunk_lean",
+    "trunk_lateral_flexion_plant plant_before_impact front_knee_angle_impact lead_elbow_angle_impact "
+    "base_width weight_transfer x_factor trunk_lean",
     "wicketkeeping": "crouch_knee_angle crouch_hip_angle crouch_depth crouch_tilt hand_height_ready head_steadiness "
     "lateral_steps shuffles trunk_lean",
     "fielding": "first_step_length second_step_length step_length cadence approach_speed pick_up_speed_ratio "
