@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference.errors import SubjectNotFound
 from inference.poses import FloatArray, Subject
-from inference.tracks import Point, Track, size_of
+from inference.tracks import Point, Track
 
 _JOIN_S = 2.0
 """Longest absence after which somebody may be known again."""
@@ -20,6 +22,8 @@ _JOIN_REACH, _JOIN_REACH_PER_S = 0.35, 0.5
 _JOIN_GROWTH = 1.4
 _JOIN_MARGIN = 0.3
 """How much better (in body sizes, and twice as good) than any other way of joining."""
+_PACE_S = 0.5
+"""Weighs a change of pace: as far as it leads in this time."""
 _TREND_S = 0.4
 """Over which the velocity at the end of a sighting is measured."""
 _FIRM_S, _FIRM_SIGHTINGS = 0.15, 3
@@ -79,17 +83,20 @@ def choose(
 
 def join(tracks: Sequence[Track]) -> list[Person]:
     """Join sightings that follow one another where there is no doubt; every track is in exactly one person."""
-    firm = [track for track in tracks if _firm(track)]
-    costs = np.array([[_join_cost(a, b) for b in firm] for a in firm], np.float64).reshape(len(firm), len(firm))
+    firm = sorted((track for track in tracks if _firm(track)), key=lambda track: (track.start_s, track.end_s))
+    costs = _join_costs([(_End.of(track, last=False), _End.of(track, last=True)) for track in firm])
+    by_row: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    by_column: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for pair in costs:
+        by_row[pair[0]].append(pair)
+        by_column[pair[1]].append(pair)
     follower: dict[int, int] = {}
-    for row, column in zip(*np.nonzero(np.isfinite(costs)), strict=True):
-        cost = costs[row, column]
-        others = np.append(np.delete(costs[row], column), np.delete(costs[:, column], row))
-        rival = float(others.min(initial=np.inf))
+    for (row, column), cost in costs.items():
+        rival = min((costs[pair] for pair in by_row[row] + by_column[column] if pair != (row, column)), default=np.inf)
         if rival > cost + _JOIN_MARGIN and rival > 2 * cost:
-            follower[int(row)] = int(column)
+            follower[row] = column
     people = []
-    for first in set(range(len(firm))) - set(follower.values()):
+    for first in sorted(set(range(len(firm))) - set(follower.values())):
         chain, place = [firm[first]], first
         while place in follower:
             place = follower[place]
@@ -102,32 +109,59 @@ def _firm(track: Track) -> bool:
     return track.end_s - track.start_s >= _FIRM_S and len(track) >= _FIRM_SIGHTINGS
 
 
-def _join_cost(a: Track, b: Track) -> float:
-    """Distance, in body sizes, between where `a` was going and where `b` came from; infinite where it cannot be."""
-    gap = b.start_s - a.end_s
-    if not 0 < gap <= _JOIN_S:
-        return np.inf
-    size, other = _size(a.boxes[-_FIRM_SIGHTINGS:]), _size(b.boxes[:_FIRM_SIGHTINGS])
-    if max(size, other) > _JOIN_GROWTH * min(size, other):
-        return np.inf
-    middle = a.end_s + gap / 2  # each goes on as before for half of the absence
-    miss = float(np.linalg.norm(_expected(a, middle, end=True) - _expected(b, middle, end=False)))
-    distance = miss / max(size, other)
-    return distance if distance <= _JOIN_REACH + _JOIN_REACH_PER_S * gap else np.inf
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _End:
+    """The first or last moments of a sighting."""
+
+    time_s: float
+    size: float
+    place: Point
+    """(2,) at `time_s`, by the trend of these moments."""
+    velocity: Point
+    """(2,) pixels a second."""
+
+    @classmethod
+    def of(cls, track: Track, *, last: bool) -> _End:
+        times, boxes = track.times_s, track.boxes
+        time_s = float(times[-1] if last else times[0])
+        near = np.abs(times - time_s) <= _TREND_S
+        since = times[near] - time_s
+        (place, velocity), *_ = np.linalg.lstsq(np.column_stack([np.ones_like(since), since]), track.anchors[near])
+        size = _size(boxes[-_FIRM_SIGHTINGS:] if last else boxes[:_FIRM_SIGHTINGS])
+        return cls(time_s=time_s, size=size, place=place, velocity=velocity)
+
+
+def _join_costs(ends: Sequence[tuple[_End, _End]]) -> dict[tuple[int, int], float]:
+    """(sighting, one that may continue it) → cost; only pairs that can be one person. `ends` in the order of starts."""
+    starts = [first.time_s for first, _ in ends]
+    costs: dict[tuple[int, int], float] = {}
+    for row, (_, last) in enumerate(ends):
+        for column in range(bisect_right(starts, last.time_s), bisect_right(starts, last.time_s + _JOIN_S)):
+            cost = _join_cost(last, ends[column][0])
+            if cost is not None:
+                costs[row, column] = cost
+    return costs
+
+
+def _join_cost(last: _End, first: _End) -> float | None:
+    """How badly one sighting continues another, in body sizes; None where it cannot.
+
+    The distance between where one was going and where the other came from, and the change of pace: two who cross are
+    at one place, but not at one velocity.
+    """
+    if max(last.size, first.size) > _JOIN_GROWTH * min(last.size, first.size):
+        return None
+    size, gap = max(last.size, first.size), first.time_s - last.time_s
+    # Each goes on as before for half of the absence.
+    apart = (last.place + last.velocity * gap / 2) - (first.place - first.velocity * gap / 2)
+    distance = float(np.linalg.norm(apart)) / size
+    if distance > _JOIN_REACH + _JOIN_REACH_PER_S * gap:
+        return None
+    return distance + _PACE_S * float(np.linalg.norm(last.velocity - first.velocity)) / size
 
 
 def _size(boxes: FloatArray) -> float:
-    return float(np.median([size_of(box) for box in boxes]))
-
-
-def _expected(track: Track, time_s: float, *, end: bool) -> Point:
-    """(2,) where the person of a track was before or will be after it, by the trend at that end."""
-    times = track.times_s
-    near = times >= times[-1] - _TREND_S if end else times <= times[0] + _TREND_S
-    times, places = times[near], track.anchors[near]
-    design = np.column_stack([np.ones_like(times), times - times.mean()])
-    (middle, slope), *_ = np.linalg.lstsq(design, places, rcond=None)
-    return np.asarray(middle + slope * (time_s - times.mean()))
+    return float(np.median(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).clip(1.0)))
 
 
 def _prominence(person: Person) -> float:

@@ -28,8 +28,10 @@ _REACH, _REACH_PER_S, _REACH_MAX = 0.12, 2.5, 0.6
 """How far from where they were expected somebody may be, in body sizes: jitter, plus a change of pace over time."""
 _GROWTH = 1.8
 """Largest ratio of two sizes of one person."""
-_DOUBT_PAIR, _DOUBT_ONE = 0.25, 0.15
+_DOUBT_PAIR, _DOUBT_ONE = 0.5, 0.3
 """Costs this close do not tell two people apart: of two exchanged, of one against another."""
+_YOUNG_S, _YOUNG_DOUBT = 0.1, 1.5
+"""Who has been followed for less has no velocity yet, so that much more doubt."""
 _SAME_OVERLAP, _SAME_DISTANCE = 0.4, 0.08
 """Two detections that overlap so much, keypoints that near (in sizes), are one person seen twice."""
 _FAR = 1e6
@@ -55,8 +57,9 @@ class Tracker:
             [[_cost(track, timestamp_s, poses[pick]) for pick in seen] for track in self._active], np.float64
         ).reshape(len(self._active), len(seen))
         matches = _assign(costs)
-        doubtful = _doubtful(costs, matches)
         tracks = list(self._active)
+        doubt = np.array([_YOUNG_DOUBT if track.end_s - track.start_s < _YOUNG_S else 1.0 for track in tracks])
+        doubtful = _doubtful(costs, matches, doubt)
         self._end([tracks[row] for row in doubtful])
         certain = {column: row for row, column in matches.items() if row not in doubtful}
         for column, pick in enumerate(seen):
@@ -126,20 +129,23 @@ def _assign(costs: NDArray[np.float64]) -> dict[int, int]:
     return {row: column for row, column in pairs if costs[row, column] < _FAR}
 
 
-def _doubtful(costs: NDArray[np.float64], matches: dict[int, int]) -> set[int]:
-    """Tracks (matched or waiting) for whom another match would have been about as good."""
+def _doubtful(costs: NDArray[np.float64], matches: dict[int, int], doubt: NDArray[np.float64]) -> set[int]:
+    """Tracks (matched or waiting) for whom another match would have been about as good; `doubt` weighs each track's."""
     doubtful: set[int] = set()
     taken = set(matches.values())
     for row, column in matches.items():
         cost = costs[row, column]
-        for other, pose in matches.items():
-            exchanged = costs[row, pose] + costs[other, column] - cost - costs[other, pose]
-            if other != row and exchanged < _DOUBT_PAIR:
-                doubtful |= {row, other}
         for pose in range(costs.shape[1]):
-            if pose not in taken and costs[row, pose] - cost < _DOUBT_ONE:
+            if pose not in taken and costs[row, pose] - cost < _DOUBT_ONE * doubt[row]:
                 doubtful.add(row)
         for other in range(costs.shape[0]):
-            if other not in matches and costs[other, column] - cost < _DOUBT_ONE:
+            more = max(doubt[row], doubt[other])
+            if other not in matches:
+                close = costs[other, column] - cost < _DOUBT_ONE * more
+            else:
+                pose = matches[other]
+                exchanged = costs[row, pose] + costs[other, column] - cost - costs[other, pose]
+                close = other != row and exchanged < _DOUBT_PAIR * more
+            if close:
                 doubtful |= {row, other}
     return doubtful
