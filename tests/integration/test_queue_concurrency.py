@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from models.database import Database
 from models.errors import LeaseLost
-from models.jobs import Owner
+from models.jobs import ClaimedJob, Owner
 from models.queue import JobQueue
 from models.requests import AnalysisRequest
 
@@ -94,6 +95,27 @@ def test_threads_do_every_job_once_and_the_session_ends_ready(database: Database
     assert sorted(finished) == sorted(jobs)
     assert queue.counts()["done"] == 40
     # Jobs of one session that end at once: the last of them must see the others' ends.
+    assert queue.list_sessions(JANE).items[0].status == "ready"
+
+
+def test_jobs_that_end_at_once_see_each_other(database: Database) -> None:
+    queue = JobQueue(database)
+    submit(queue, 2)
+    first, second = queue.claim("a"), queue.claim("b")
+    assert first is not None
+    assert second is not None
+
+    def finish(claimed: ClaimedJob) -> None:
+        queue.finish(claimed.lease, stage="quick", document=DOCUMENT, s3_key="k")
+
+    with ThreadPoolExecutor(2) as pool:
+        with database.transaction() as transaction:  # holds both up where they settle the session's status
+            transaction.execute(text("UPDATE video_sessions SET notes = 'held'"))
+            ends = [pool.submit(finish, claimed) for claimed in (first, second)]
+            time.sleep(0.3)
+            assert not any(end.done() for end in ends)
+        for end in ends:
+            end.result()
     assert queue.list_sessions(JANE).items[0].status == "ready"
 
 

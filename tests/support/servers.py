@@ -47,7 +47,9 @@ class PostgresServer:
         """A fresh database, a copy of `template`; returns its name."""
         name = f"test_{uuid.uuid4().hex}"
         self._administer(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
         return name
 
@@ -194,10 +196,10 @@ def _postgres_binaries(folder: Path, identity: dict[str, object]) -> Path:
             [installed / "bin" / "postgres", "--version"], check=True, capture_output=True, cwd="/", **identity
         )
     except (PermissionError, subprocess.CalledProcessError):
-        copy = folder / "pginstall"
-        shutil.copytree(installed, copy)
-        folder.chmod(0o755)
-        return copy / "bin"
+        package = Path(spec.origin).parent
+        for name in (package.name, f"{package.name}.libs"):  # side by side: the programs find their libraries by it
+            shutil.copytree(package.with_name(name), folder / name)
+        return folder / package.name / "pginstall" / "bin"
     return installed / "bin"
 
 

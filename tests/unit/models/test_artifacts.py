@@ -23,7 +23,8 @@ from models.errors import InvalidKey, NotFound, RangeNotSatisfiable, StoreError,
 from models.s3 import PART_BYTES, S3Options, S3Store
 
 KEY = "sessions/one/source/clip.mp4"
-LARGE = bytes(range(256)) * (PART_BYTES // 256 * 2 + 1)
+LARGE = bytes(range(256)) * (PART_BYTES // 256 * 2 + 1000)
+"""Two whole parts and a small one that is longer than a chunk."""
 
 
 def content(store: ArtifactStore, key: str = KEY, **part: int) -> bytes:
@@ -138,7 +139,7 @@ class TestEveryStore:
         assert len(next(chunks)) <= CHUNK_BYTES
         chunks.close()  # type: ignore[attr-defined]
 
-    @pytest.mark.parametrize("size", [1, PART_BYTES, 2 * PART_BYTES])
+    @pytest.mark.parametrize("size", [1, PART_BYTES, 2 * PART_BYTES, len(LARGE) - 1])
     def test_too_much_leaves_nothing(self, store: ArtifactStore, size: int) -> None:
         with pytest.raises(UploadTooLarge):
             store.put_stream(store.bucket, KEY, in_chunks(LARGE[: size + 1]), size)

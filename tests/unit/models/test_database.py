@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import StatementError
 
 from models import database as database_module
@@ -15,7 +15,7 @@ from models.errors import SchemaBehind, StoreUnavailable
 from models.jobs import Owner
 from models.queue import JobQueue
 from models.requests import AnalysisRequest
-from models.tables import SCHEMA_REVISIONS, VideoSession
+from models.tables import SCHEMA_REVISIONS, VideoAnalysisJob, VideoSession
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,19 @@ class TestTransaction:
     def test_a_naive_moment_is_refused(self, database: Database) -> None:
         with pytest.raises(StatementError, match="needs a time zone"), database.transaction() as transaction:
             transaction.add(_session("s", created_at=datetime(2026, 5, 4)))  # noqa: DTZ001 - that is the point
+
+    def test_none_is_sql_null_in_every_document(self, database: Database, queue: JobQueue, jane: Owner) -> None:
+        session = queue.create_session(jane, title="Nets", session_type="bowling")
+        queue.submit(jane, session.id, AnalysisRequest(analysis_mode="bowling"))
+        names = ("quick_results", "deep_results", "results", "quick_findings", "deep_report", "history")
+        for value in ([], None):
+            with database.transaction() as transaction:
+                row = transaction.scalars(select(VideoAnalysisJob)).one()
+                for name in names:
+                    setattr(row, name, value)
+        counted = " + ".join(f"count({name})" for name in names)
+        with database.transaction(read_only=True) as transaction:
+            assert transaction.scalar(text(f"SELECT {counted} FROM video_analysis_jobs")) == 0  # noqa: S608 - our names
 
     def test_a_lazy_load_is_refused(self, database: Database) -> None:
         with database.transaction() as transaction:
