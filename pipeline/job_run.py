@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """How often progress and cancellation travel."""
+SINK_S = 5.0
+"""How long the sink may take to return once it has ended the job in the database."""
 _SPANS: dict[Stage, tuple[float, float]] = {"quick": (0.0, 45.0), "deep": (50.0, 90.0)}
 """progress_pct at the start and the end of pose extraction; what is between belongs to metrics and drawing."""
 
@@ -124,7 +126,12 @@ class _StageRun:
             while not dag.finished(graph, timeout_s=TICK_S):
                 if self.hand_back.is_set():
                     raise HandedBack
-                self._beat(stage)
+                try:
+                    self._beat(stage)
+                except LeaseLost:
+                    # The sink may have ended the job between our look and our beat: then its word counts.
+                    if not dag.finished(graph, timeout_s=SINK_S):
+                        raise
         except BaseException:
             dag.cancel(graph, self.actor, self.claimed)
             raise
