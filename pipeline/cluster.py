@@ -111,6 +111,10 @@ def _connect(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    cpus = len(os.sched_getaffinity(0))
+    # Ray ends idle processes beyond one a CPU after a second; each fresh one imports for four CPU seconds before it
+    # measures anything, which cost a burst of short clips most of its time.
+    os.environ.setdefault("RAY_num_workers_soft_limit", str(cpus + 3))
     if address != "local":
         import ray
 
@@ -125,7 +129,7 @@ def _connect(address: str) -> Any:
         include_dashboard=False,
         configure_logging=False,
         # One CPU belongs to the actor; on a single core the tasks of the graph must still find a place.
-        num_cpus=max(2, len(os.sched_getaffinity(0))),
+        num_cpus=max(2, cpus),
         resources={CONTROL: 1},
     )
     return ray

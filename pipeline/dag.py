@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 
+from inference.extract import Extraction, ExtractRequest
 from inference.sources import ClipSource
 from models.queue import ClaimedJob
 from models.requests import AnalysisRequest
@@ -21,13 +22,12 @@ from pipeline.cluster import CONTROL
 from pipeline.stages import Limits, Stage
 
 _task = ray.remote(num_cpus=0.5, max_retries=0)
-_plan = _task(stages.extract_request)
 _measure = _task(stages.measure_poses)
 _judge = _task(stages.judge)
 _word = _task(stages.word)
 _compose = _task(stages.compose)
 _draw = ray.remote(num_cpus=1, max_retries=0)(stages.draw)
-_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.001}, max_retries=0)(persist.persist_recording_logs)
+_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.5}, max_retries=0)(persist.persist_recording_logs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,14 +50,13 @@ def submit_stage(
     actor: Any,
     job: ClaimedJob,
     source: ClipSource,
+    wanted: ExtractRequest,
     request: AnalysisRequest,
     limits: Limits,
     storage: StorageOptions,
-    quick_extraction: Any = None,
 ) -> StageGraph:
     """Submit the graph of one stage and return at once. The last stage of a job also draws its files."""
     last = stage == "deep" or not request.deep_enabled
-    wanted = _plan.remote(stage, request, limits, quick_extraction)
     extraction = actor.extract.remote(_key(job), source, wanted)
     measurements = _measure.remote(extraction, request, stage)
     findings = _judge.remote(measurements)
@@ -65,7 +64,7 @@ def submit_stage(
     results = _compose.remote(extraction, measurements, findings, report, request.include_frames)
     files: Any = _draw.remote(source, extraction, measurements, results, limits) if last else None
     persisted = _persist.remote(storage, job, stage, results, files)
-    nodes = [wanted, extraction, measurements, findings, report, results, files, persisted]
+    nodes = [extraction, measurements, findings, report, results, files, persisted]
     return StageGraph(
         extraction=extraction,
         results=results,
@@ -75,16 +74,22 @@ def submit_stage(
 
 
 def cancel(graph: StageGraph, actor: Any, job: ClaimedJob) -> None:
-    """Stop whatever of the stage is still running."""
+    """Stop the stage: what waits never begins; a running extraction, a thread of its actor, ends at its next frame."""
     actor.cancel.remote(_key(job))
-    for node in graph.nodes[2:]:
-        ray.cancel(node, force=False)
+    for node in graph.nodes:
+        ray.cancel(node)
 
 
 def finished(graph: StageGraph, *, timeout_s: float) -> bool:
     """Wait up to `timeout_s` for the stage to end, well or badly."""
     done, _ = ray.wait([graph.persisted], timeout=timeout_s)
     return bool(done)
+
+
+def extraction_of(graph: StageGraph) -> Extraction:
+    """The poses of a finished stage."""
+    extraction: Extraction = ray.get(graph.extraction)
+    return extraction
 
 
 def outcome(graph: StageGraph) -> persist.Persisted:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from inference.extract import Extraction
+from inference.sources import ClipSource
 from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
 from models.queue import ClaimedJob
 from models.requests import AnalysisRequest
@@ -18,7 +20,7 @@ from pipeline.cluster import Cluster
 from pipeline.errors import HandedBack, ModeMissing, RequestInvalid
 from pipeline.failures import failure_of
 from pipeline.sources import clip_source
-from pipeline.stages import Limits, Stage
+from pipeline.stages import Limits, Stage, extract_request
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +60,10 @@ class JobRunner:
         actor = self.cluster.borrow()
         try:
             run = _StageRun(runner=self, claimed=claimed, request=request, actor=actor, hand_back=hand_back)
-            extraction = run.run("quick", source)
+            quick = run.run("quick", source)
             if request.deep_enabled:
                 self.storage.queue.start_deep(claimed.lease)
-                run.run("deep", source, quick_extraction=extraction)
+                run.run("deep", source, quick)
         finally:
             self.cluster.give_back(actor)
 
@@ -110,17 +112,17 @@ class _StageRun:
     actor: Any
     hand_back: threading.Event
 
-    def run(self, stage: Stage, source: Any, quick_extraction: Any = None) -> Any:
-        """Submit a stage's graph and see it to its end. Returns the reference to its extraction."""
+    def run(self, stage: Stage, source: ClipSource, quick: Extraction | None = None) -> Extraction:
+        """Submit a stage's graph and see it to its end; DEEP follows whom `quick` chose."""
         graph = dag.submit_stage(
             stage,
             actor=self.actor,
             job=self.claimed,
             source=source,
+            wanted=extract_request(stage, self.request, self.runner.limits, quick),
             request=self.request,
             limits=self.runner.limits,
             storage=self.runner.storage_options,
-            quick_extraction=quick_extraction,
         )
         try:
             while not dag.finished(graph, timeout_s=TICK_S):
@@ -140,7 +142,7 @@ class _StageRun:
             logging.getLogger(record.name).handle(record)
         if persisted.error:
             raise persisted.error
-        return graph.extraction
+        return dag.extraction_of(graph)
 
     def _beat(self, stage: Stage) -> None:
         """Renew the lease, write progress, bring back cancellation. The lease may outlast a database away."""

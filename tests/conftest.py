@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,26 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@dataclass
+class PostgresDatabases:
+    """Databases at the newest revision: one that a test left as it should be serves the next one too."""
+
+    server: PostgresServer
+    template: str
+    schema: list[tuple[object, ...]]
+    free: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        """URL of an empty one."""
+        name = self.free.pop() if self.free else self.server.create_database(self.template)
+        yield self.server.url(name)
+        if self.server.empty(name, self.schema):
+            self.free.append(name)
+        else:
+            self.server.drop_database(name)
+
+
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: PostgresServer) -> str:
     """Name of a PostgreSQL database at the newest revision, to be copied."""
@@ -60,6 +82,11 @@ def migrated_postgres(postgres: PostgresServer) -> str:
     name = postgres.create_database()
     upgrade(postgres.url(name))
     return name
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: PostgresServer, migrated_postgres: str) -> PostgresDatabases:
+    return PostgresDatabases(server=postgres, template=migrated_postgres, schema=postgres.schema(migrated_postgres))
 
 
 @pytest.fixture
@@ -71,11 +98,10 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer, migrated_postgres: str) -> Iterator[str]:
+def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
     """A PostgreSQL database of this test's own, built by the migrations."""
-    name = postgres.create_database(migrated_postgres)
-    yield postgres.url(name)
-    postgres.drop_database(name)
+    with postgres_databases.lend() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

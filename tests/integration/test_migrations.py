@@ -120,16 +120,14 @@ def everything(database: Database, table: str) -> list[dict[str, Any]]:
 
 class TestCommands:
     def test_what_an_operator_types(self, empty: Database) -> None:
-        assert alembic(empty.url, "current") == ""
         alembic(empty.url, "upgrade", "head")
         assert alembic(empty.url, "current") == f"{SCHEMA_REVISIONS[-1]} (head)\n"
-        assert "No new upgrade operations detected." in alembic(empty.url, "check")
         alembic(empty.url, "downgrade", f"{ADDS_SIX}-1")
         assert alembic(empty.url, "current") == f"{BEFORE_SIX}\n"
-        alembic(empty.url, "upgrade", "head")
+        upgrade(empty.url)
         alembic(empty.url, "downgrade", "-1")
-        assert alembic(empty.url, "current") == f"{SCHEMA_REVISIONS[-2]}\n"
-        alembic(empty.url, "downgrade", "base")
+        assert empty.revision() == SCHEMA_REVISIONS[-2]
+        command.downgrade(alembic_config(empty.url), "base")
         assert inspect(empty.engine).get_table_names() == ["alembic_version"]
 
     def test_a_heroku_style_url(self, postgres: PostgresServer) -> None:

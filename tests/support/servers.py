@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +55,32 @@ class PostgresServer:
 
     def drop_database(self, name: str) -> None:
         self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def schema(self, name: str) -> list[tuple[object, ...]]:
+        """What a database is built like: its columns, its indexes, its revision."""
+        with closing(psycopg2.connect(self.url(name))) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT table_name, column_name, data_type FROM information_schema.columns "
+                "WHERE table_schema = 'public' "
+                "UNION SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
+                "UNION SELECT 'alembic_version', version_num, '' FROM alembic_version ORDER BY 1, 2, 3"
+            )
+            return cursor.fetchall()
+
+    def empty(self, name: str, schema: list[tuple[object, ...]]) -> bool:
+        """Empty a database, much faster than making another; False where it is built differently or in use."""
+        try:
+            if self.schema(name) != schema:
+                return False
+            tables = {str(table) for table, *_ in schema} - {"alembic_version"}
+            names = sql.SQL(", ").join(map(sql.Identifier, sorted(tables)))
+            with closing(psycopg2.connect(self.url(name))) as connection, connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '1s'")
+                cursor.execute(sql.SQL("TRUNCATE {}").format(names))
+                connection.commit()
+        except psycopg2.Error:
+            return False
+        return True
 
     def _administer(self, statement: sql.Composed) -> None:
         connection = psycopg2.connect(self.url("postgres"))
