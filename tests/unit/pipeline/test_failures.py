@@ -1,0 +1,47 @@
+"""Which exception ends a job how."""
+
+from __future__ import annotations
+
+import pytest
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError
+
+from inference.errors import NoPerson, SourceUnavailable
+from models.errors import StoreUnavailable
+from pipeline.errors import HandedBack, ModeMissing
+from pipeline.failures import Failure, failure_of
+
+
+def _in_a_task(cause: Exception) -> RayTaskError:
+    return RayTaskError("measure", "traceback", cause)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "transient"),
+    [
+        (NoPerson(), "no_person", False),
+        (_in_a_task(NoPerson()), "no_person", False),
+        (_in_a_task(NoPerson()).as_instanceof_cause(), "no_person", False),
+        (_in_a_task(_in_a_task(NoPerson())), "no_person", False),
+        (SourceUnavailable(), "source_unavailable", True),
+        (StoreUnavailable(), "store_unavailable", True),
+        (ModeMissing(), "analysis_mode_missing", False),
+        (HandedBack(), "handed_back", True),
+        (MemoryError(), "out_of_memory", True),
+        (OutOfMemoryError("killed"), "out_of_memory", True),
+        (OSError(28, "No space left on device"), "io_error", True),
+        (ActorDiedError(), "actor_died", True),
+        (NodeDiedError("gone"), "cluster_error", True),
+        (ZeroDivisionError("division by zero"), "internal_error", False),
+        (_in_a_task(ZeroDivisionError("division by zero")), "internal_error", False),
+    ],
+)
+def test_an_error_is_known_by_its_cause(error: BaseException, code: str, *, transient: bool) -> None:
+    failure = failure_of(error)
+    assert (failure.code, failure.transient) == (code, transient)
+    assert failure.message
+
+
+def test_a_fault_of_ours_says_what_it_was() -> None:
+    assert failure_of(_in_a_task(KeyError("left_toe"))) == Failure(
+        code="internal_error", message="KeyError: 'left_toe'", transient=False
+    )
