@@ -60,6 +60,11 @@ class Estimator:
         made = make_backend(spec, backend=backend, precision=precision, threads=threads, cache_dir=cache_dir)
         return cls(made, spec)
 
+    @property
+    def best_batch(self) -> int:
+        """Pictures beyond which a larger batch gains nothing."""
+        return self._backend.best_batch
+
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """(h, w, 3) uint8 RGB of any size → what `infer` takes."""
         letterbox = Letterbox.fit(image.shape[1], image.shape[0])

@@ -84,7 +84,8 @@ class PoseExtractor:
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
-        self.batcher = FairBatcher(estimator.infer)
+        batch = estimator.best_batch
+        self.batcher = FairBatcher(estimator.infer, max_batch=batch, lane_capacity=2 * batch)
 
     @property
     def model(self) -> ModelInfo:

@@ -31,6 +31,11 @@ class Backend(Protocol):
         """Name and version of the runtime, and the device."""
         ...
 
+    @property
+    def best_batch(self) -> int:
+        """Pictures beyond which a larger batch gains nothing."""
+        ...
+
     def infer(self, batch: NDArray[np.uint8]) -> FloatArray:
         """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep."""
         ...

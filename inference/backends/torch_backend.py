@@ -52,6 +52,8 @@ class TorchBackend:
         _decode_in_float32(model.model[-1])
         self._model: Any = model
         self.precision: Precision = precision
+        # On CPUs measured: flat from 2 up. On a GPU reasoned only: it starves on small batches and has the memory.
+        self.best_batch = 32 if self._device.type == "cuda" else 4
         self.runtime = f"torch {version('torch')} {self._device.type}"
 
     def infer(self, batch: NDArray[np.uint8]) -> FloatArray:
