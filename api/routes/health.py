@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import APIRouter
 
 from api.context import PREFIX, Parts
 from api.problems import Problem, responses
 from api.schemas import Health
 from models.database import schema_state
-from models.errors import SchemaBehind
+from models.errors import SchemaBehind, StoreError
 
 router = APIRouter(tags=["health"])
+
+log = logging.getLogger(__name__)
 
 
 @router.get("/health/live")
@@ -29,5 +33,9 @@ def ready(parts: Parts) -> Health:
         raise SchemaBehind
     if state == "unreachable":
         raise Problem("store_unavailable", "The database does not answer.")
-    parts.store.exists(parts.store.bucket, "health")  # nothing is there; what counts is that the store answers
+    try:
+        parts.store.check()
+    except StoreError as error:  # a bucket that is not there, or not ours, is as little use as no answer
+        log.error("Artifact store not ready: code=%s", error.code, exc_info=error)
+        raise Problem("store_unavailable", "The artifact store cannot be used.") from error
     return Health(status="ready", version=parts.version)

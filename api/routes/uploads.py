@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -13,9 +14,12 @@ from api.problems import Problem, responses
 from api.schemas import SessionRead
 from api.sniff import SNIFF_BYTES, sniff
 from api.streaming import body_chunks, peek
+from models.errors import NotFound, StoreError
 from models.jobs import Owner, Session
 
 router = APIRouter(prefix=f"{PREFIX}/sessions", tags=["sessions"])
+
+log = logging.getLogger(__name__)
 
 _REFUSALS = (
     "unauthorized",
@@ -68,4 +72,29 @@ def _store_video(parts: Services, owner: Owner, session_id: str, chunks: Iterato
         raise Problem("not_a_video", "The body is neither MP4, MOV, Matroska, WebM, AVI nor MPEG-TS.")
     bucket, key = parts.store.bucket, f"sessions/{session_id}/source/{uuid4()}{container.extension}"
     upload = parts.store.put_stream(bucket, key, chunks, parts.limits.max_upload_bytes)
-    return parts.queue.attach_upload(owner, session_id, bucket, key, upload.size)
+    try:
+        return parts.queue.attach_upload(owner, session_id, bucket, key, upload.size)
+    except StoreError:
+        _discard(parts, owner, session_id, bucket, key)
+        raise
+
+
+def _discard(parts: Services, owner: Owner, session_id: str, bucket: str, key: str) -> None:
+    """Delete a video that its session did not take.
+
+    The database may have taken it and only its answer be lost, so the session is asked; while nobody answers it stays.
+    """
+    try:
+        if _source_key(parts, owner, session_id) != key:
+            parts.store.delete(bucket, key)
+    except StoreError as error:
+        values = {"bucket": bucket, "key": key, "code": error.code}
+        pairs = " ".join(f"{name}={value}" for name, value in values.items())
+        log.warning("Upload left without a session: %s", pairs, extra=values)
+
+
+def _source_key(parts: Services, owner: Owner, session_id: str) -> str | None:
+    try:
+        return parts.queue.get_session(owner, session_id).s3_key
+    except NotFound:
+        return None

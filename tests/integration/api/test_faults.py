@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,8 @@ from serving import serving
 from api.app import create_app
 from models.artifacts import ArtifactStore, FolderStore, OpenedObject
 from models.database import Database
-from models.jobs import Owner
+from models.errors import StoreUnavailable
+from models.jobs import Owner, Session
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store
 
@@ -25,11 +27,13 @@ NOBODY_LISTENS = "127.0.0.1:9"
 
 
 @contextmanager
-def api(database_url: str, store: ArtifactStore) -> Iterator[httpx.Client]:
+def api(
+    database_url: str, store: ArtifactStore, queue_of: Callable[[Database], JobQueue] = JobQueue
+) -> Iterator[httpx.Client]:
     database = Database(database_url)
     app = create_app(
         database=database,
-        queue=JobQueue(database),
+        queue=queue_of(database),
         store=store,
         owners={TOKEN: Owner(owner_type="coach", owner_id="jane")},
         models=set(),
@@ -85,6 +89,39 @@ def test_a_store_that_is_away_is_503_and_the_session_still_waits(sqlite_url: str
         assert code(client.put(f"/sessions/{session_id}/video", content=MP4_HEAD)) == (503, "store_unavailable")
         assert client.get(f"/sessions/{session_id}").json()["status"] == "pending"
         assert code(client.get("/health/ready")) == (503, "store_unavailable")
+
+
+def test_a_bucket_that_is_not_there_is_not_ready(sqlite_url: str, s3_options: S3Options) -> None:
+    with api(sqlite_url, S3Store(s3_options)) as client:
+        assert client.get("/health/ready").status_code == 200
+    with api(sqlite_url, S3Store(replace(s3_options, bucket="forgotten"))) as client:
+        assert code(client.get("/health/ready")) == (503, "store_unavailable")
+
+
+class AwayBefore(JobQueue):
+    """A database that goes away before it took an upload."""
+
+    def attach_upload(self, *_: object, **__: object) -> Session:
+        raise StoreUnavailable
+
+
+class AwayAfter(JobQueue):
+    """A database whose word that it took an upload gets lost."""
+
+    def attach_upload(self, owner: Owner, session_id: str, bucket: str, key: str, size: int) -> Session:
+        super().attach_upload(owner, session_id, bucket, key, size)
+        raise StoreUnavailable
+
+
+@pytest.mark.parametrize(("queue_of", "kept"), [(AwayBefore, 0), (AwayAfter, 1)])
+def test_a_video_is_kept_only_if_its_session_took_it(
+    sqlite_url: str, tmp_path: Path, queue_of: type[JobQueue], kept: int
+) -> None:
+    store = FolderStore(tmp_path)
+    with api(sqlite_url, store, queue_of) as client:
+        session_id = client.post("/sessions", json={"title": "Nets", "session_type": "bowling"}).json()["id"]
+        assert code(client.put(f"/sessions/{session_id}/video", content=MP4_HEAD)) == (503, "store_unavailable")
+    assert store.delete_prefix(store.bucket, f"sessions/{session_id}") == kept
 
 
 class Startled(FolderStore):
