@@ -45,15 +45,22 @@ def normalise_url(url: str) -> str:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine that connects on first use; SQLite is told to behave as a server would."""
+    """An engine that connects on first use; SQLite is told to behave as a server would.
+
+    Its errors quote no values (lease tokens, documents): their text ends up in logs and job rows.
+    """
     normalised = make_url(normalise_url(url))
     # NaN is not JSON: SQLite would swallow it and PostgreSQL refuse it, so it stops here for both.
     serializer = partial(json.dumps, allow_nan=False)
     if normalised.get_backend_name() == "postgresql":
         return create_engine(
-            normalised, pool_pre_ping=True, json_serializer=serializer, connect_args=_POSTGRES_ARGUMENTS
+            normalised,
+            pool_pre_ping=True,
+            json_serializer=serializer,
+            hide_parameters=True,
+            connect_args=_POSTGRES_ARGUMENTS,
         )
-    engine = create_engine(normalised, json_serializer=serializer)
+    engine = create_engine(normalised, json_serializer=serializer, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

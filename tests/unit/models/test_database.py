@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from models import database as database_module
 from models.database import Database, normalise_url, schema_state
@@ -53,6 +53,14 @@ class TestTransaction:
             fail_half_way()
         with database.transaction(read_only=True) as transaction:
             assert transaction.get(VideoSession, "kept") is None
+
+    def test_an_error_quotes_no_values(self, database: Database) -> None:
+        with database.transaction() as transaction:
+            transaction.add(_session("twice"))
+        with pytest.raises(IntegrityError) as raised, database.transaction() as transaction:
+            transaction.add(_session("twice"))
+        assert "INSERT INTO video_sessions" in str(raised.value)
+        assert "[parameters:" not in str(raised.value)
 
     def test_moments_come_back_in_utc(self, database: Database) -> None:
         local = datetime(2026, 5, 4, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30)))
