@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.poses import PoseSequence
 from pipeline.biomechanics import gates
-from pipeline.biomechanics.metrics.common import longest_run
+from pipeline.biomechanics.metrics.common import find_implausible_cadence, is_even, longest_run
 from pipeline.biomechanics.motion import CORE, Motion
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import CONFIDENCE_MIN
@@ -23,8 +23,6 @@ VISIBLE_SECONDS = 2.0
 PLANTED_S = 0.12
 MOVING_SPEED, MOVING_SHARE = 40.0, 0.35
 """% of height per second: four times the wander of a planted ankle; and a share of the athlete's own speed."""
-CADENCE_PLAUSIBLE = (50.0, 330.0)
-"""Steps a minute: an amble, and a sprinter with a margin."""
 
 
 def is_visible(poses: PoseSequence) -> bool:
@@ -42,8 +40,12 @@ def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
     """Whether the camera follows the athlete: a planted foot falls behind the hips faster than these cross the picture.
 
     Median over the steps of (fastest fall of ankle against hips within 0.12 s) minus (speed of the hips then), against
-    40 % of height/s and 35 % of the fall. Needs four steps: fewer tell nothing, and then the camera is taken to stand.
+    40 % of height/s and 35 % of the fall. Needs four steps that follow as in a walk or run, at a cadence that someone
+    has: else they tell nothing, and the camera is taken to stand.
     """
+    run = longest_run(steps, motion.slowmo)
+    if not is_even(run) or find_implausible_cadence(run, motion.slowmo) is not None:
+        return False
     hips = motion.point("hips", "contact")
     across = motion.velocity(hips)[:, 0]
     falls, excess = [], []
@@ -78,14 +80,22 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
             "Film at 120 frames a second.")  # fmt: skip
     issues += _view_issues(scene)
     if scene.camera_moves:
-        add("CAMERA_MOVES", "The camera moves: planted feet slide through the picture.", "Put the camera on a tripod.")
+        add(
+            "CAMERA_MOVES",
+            "The camera seems to move: feet that should stand slide through the picture.",
+            "Put the camera on a tripod.",
+        )
     if motion.sides.mirrored_share > 0.05:
         add("SIDES_UNSURE", "Left and right were exchanged in "
             f"{100 * motion.sides.mirrored_share:.0f} % of the frames.", "Film from nearer.")  # fmt: skip
-    cadence = _implausible_cadence(scene)
+    cadence = find_implausible_cadence(longest_run(scene.steps, motion.slowmo), motion.slowmo)
     if cadence is not None:
-        add("IMPLAUSIBLE_TIMING", f"The steps come at {cadence:.0f} a minute.",
-            "If this is slow motion, give its factor (--slowmo).")  # fmt: skip
+        advice = (
+            "If this is slow motion, give its factor (--slowmo)."
+            if motion.slowmo == 1
+            else f"Check the slow-motion factor: {motion.slowmo:g} was given (--slowmo)."
+        )
+        add("IMPLAUSIBLE_TIMING", f"The steps would come at {cadence:.0f} a minute.", advice)
     if context.gaps:
         add("TIME_GAPS", f"Frames are missing in {len(context.gaps)} places of the clip.",
             "Film with a constant frame rate and send the original file.")  # fmt: skip
@@ -113,12 +123,3 @@ def _view_issues(scene: Scene) -> list[RecordingIssue]:
             )
         ]
     return []
-
-
-def _implausible_cadence(scene: Scene) -> float | None:
-    """Steps a minute of at least four in a row, where nobody walks or runs like that."""
-    run = longest_run(scene.steps, scene.motion.slowmo)
-    if len(run) < 4:
-        return None
-    cadence = 60 * (len(run) - 1) / (run[-1].time_s - run[0].time_s) * scene.motion.slowmo
-    return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence

@@ -14,6 +14,7 @@ from models.documents import Evidence, Finding, Metric, Results, TimeSpan
 from models.requests import Audience
 from pipeline.coaching.compare import own_spread
 from pipeline.coaching.quantities import measured, spread
+from pipeline.coaching.report import CLOSE_CALL
 from pipeline.coaching.words import Words, load_words
 from pipeline.measurements import Signal
 from pipeline.rendering import words as said
@@ -89,6 +90,7 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             label=label,
             quantity=lambda metric: measured(metric, words),
             over=lambda name: over(name, results, words),
+            close_call=CLOSE_CALL,
             per_finding=STILLS_PER_FINDING,
             per_watch=STILLS_PER_WATCH,
         )
@@ -156,6 +158,5 @@ def _environment() -> Environment:
         "data_uri": _data_uri,
         "inline": said.inline_markdown,
         "markdown": said.markdown,
-        "percent": said.percent,
     }
     return environment

@@ -61,8 +61,3 @@ def clock(time_s: float) -> str:
 def capital(text: str) -> str:
     """The text with a capital first letter, the rest as it is."""
     return text[:1].upper() + text[1:]
-
-
-def percent(share: float) -> str:
-    """A share 0..1 as whole per cent."""
-    return f"{share * 100:.0f} %"

@@ -19,6 +19,8 @@ SETTLED = 1.5
 """% of height about the median: down, and not on the way."""
 RISE_WITHIN_S = 1.5
 READY_S = 0.5
+TRAVEL_MAX = 30.0
+"""% of height per second along the picture: a keeper waits in one place; who rolls or runs low does not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +34,14 @@ class Crouch:
 
 
 def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
-    """Stretches of at least 0.4 s with the hips under 42 % of height, each up to the rise that follows.
+    """Stretches of at least 0.4 s with the hips under 42 % of height, in one place, up to the rise that follows.
 
     Rise: the last frame within 1.5 % of the crouch's median before the hips leave it by 5 % upwards; the crouch itself
     lies between the first and the last such frame.
     """
     motion, real = scene.motion, scene.motion.real_s
     height = scene.height_above_feet("hips").values
+    across = motion.velocity(motion.point("hips"))[:, 0]
     crouches = []
     for low in find_stretches(height < CROUCHED, real, CROUCH_S):
         depth = float(np.median(height[low.first : low.last + 1]))
@@ -48,6 +51,9 @@ def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
         down = np.arange(low.first, (up[0] if len(up) else low.last) + 1)
         down = down[height[down] <= depth + SETTLED]
         if len(down) < 2 or real[down[-1]] - real[down[0]] < CROUCH_S:
+            continue
+        drift = across[down][~np.isnan(across[down])]
+        if len(drift) and abs(float(np.median(drift))) > TRAVEL_MAX:
             continue
         start, end = float(motion.times_s[down[0]]), float(motion.times_s[down[-1]])
         events = {"crouch": Event(time_s=(start + end) / 2, half_width_s=(end - start) / 2)}

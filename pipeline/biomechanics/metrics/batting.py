@@ -71,7 +71,7 @@ SPECS: tuple[Spec, ...] = (
         angle=True,
         method="mid-hips to mid-shoulders against the vertical, median over plant ± 0.1 s; "
         "signed like head_sideways_plant",
-        source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+        source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
     ),
     Spec(
         id="plant_before_impact",

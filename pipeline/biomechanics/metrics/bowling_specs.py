@@ -121,7 +121,7 @@ SPECS: tuple[Spec, ...] = (
         view="side",
         rate="contact",
         method="distance along the picture from the back ankle at its contact to the front ankle at its contact",
-        source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+        source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
     ),
     Spec(
         id="release_height",

@@ -24,7 +24,7 @@ CADENCE = Spec(
 STEP_LENGTH = Spec(
     id="step_length", label="Step length", unit="pct_height", view="side", rate="gait", estimable_view=True,
     method="distance along the picture between the ankles of one step and the next, mean over the steps",
-    source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
+    source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
 )  # fmt: skip
 TRAVEL_SPEED = Spec(
     id="travel_speed", label="Travel speed", unit="pct_height_per_s", view="side", rate="gait", estimable_view=True,
@@ -42,8 +42,16 @@ NO_STEPS = refused(
     "fewer than three steps in a row were found", "Film from the side, from well before the movement begins."
 )
 CAMERA_MOVES = refused(
-    "the camera moves, so the way along the picture is not the athlete's", "Put the camera on a tripod."
+    "the camera seems to move, so the way along the picture is not the athlete's", "Put the camera on a tripod."
 )
+UNEVEN_MAX = 2.5
+"""Longest interval between steps / shortest: a sprinter's start and two frames of doubt stay below it."""
+UNEVEN = refused(
+    "the feet come forward at uneven times: this is no steady walk or run",
+    "Film from the side, from well before the movement begins.",
+)
+CADENCE_PLAUSIBLE = (50.0, 330.0)
+"""Steps a minute: an amble, and a sprinter with a margin."""
 
 
 def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
@@ -60,15 +68,37 @@ def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
     return tuple(longest)
 
 
+def is_even(run: Sequence[Step]) -> bool:
+    """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length."""
+    intervals = np.diff([step.time_s for step in run])
+    return len(intervals) < 2 or bool(intervals.max() <= UNEVEN_MAX * intervals.min())
+
+
+def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None:
+    """Steps a minute of at least four even steps, where nobody walks or runs like that: the clock is wrong."""
+    if len(run) < 4 or not is_even(run):
+        return None
+    cadence = 60 * (len(run) - 1) / (run[-1].time_s - run[0].time_s) * slowmo
+    return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence
+
+
 def measure_gait(scene: Scene) -> dict[str, Outcome]:
     """All descriptive metrics over the clip."""
     run = longest_run(scene.steps, scene.motion.slowmo)
     yaw = scene.travel.yaw or 0.0
-    still: Verdict | None = CAMERA_MOVES if scene.camera_moves else None
+    no_gait: Verdict | None = None if is_even(run) else UNEVEN
+    no_way = no_gait or (CAMERA_MOVES if scene.camera_moves else None)
+    cadence = find_implausible_cadence(run, scene.motion.slowmo)
+    no_clock: Verdict | None = None
+    if cadence is not None:
+        no_clock = refused(
+            f"the steps would come at {cadence:.0f} a minute, so the clip's time is not the athlete's",
+            "Give the factor of the slow motion, 1 where there is none.",
+        )
     return {
-        "cadence": compute_cadence(scene.motion, run),
-        "step_length": still or compute_step_length(scene.motion, run, scene.facing, yaw),
-        "travel_speed": still or compute_travel_speed(scene.motion, run, yaw),
+        "cadence": no_gait or no_clock or compute_cadence(scene.motion, run),
+        "step_length": no_way or compute_step_length(scene.motion, run, scene.facing, yaw),
+        "travel_speed": no_way or no_clock or compute_travel_speed(scene.motion, run, yaw),
         "trunk_lean": compute_trunk_lean(scene),
     }
 

@@ -88,7 +88,7 @@ SPECS: tuple[Spec, ...] = (
         angle=True,
         method="mid-hips to mid-shoulders against the vertical, median over pick-up ± 0.1 s; "
         "positive to the fielder's left",
-        source="sys: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+        source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
     ),
     Spec(
         id="throw_elbow_height",

@@ -99,7 +99,7 @@ SPECS: tuple[Spec, ...] = (
 
 NO_RISE = refused("no rise out of this crouch was found", "Keep filming until after the ball.")
 NO_CROUCH = refused(
-    "no crouch found in this clip: the hips never stay low for 0.4 s",
+    "no crouch found in this clip: the hips never stay low and in one place for 0.4 s",
     "Film the keeper from before the crouch until after the take, the whole body in the picture.",
 )
 

@@ -120,6 +120,17 @@ def test_a_crouch(figures, judge):
     assert front.metrics["crouch_tilt"].value == pytest.approx(seen, abs=0.3)
 
 
+def test_who_moves_on_low_down_is_in_no_crouch(figures, judge):
+    poses = figures.keeper(30.0).film()
+    shift = 100.0 * poses.timestamps_s[:, None]  # a quarter of its 400 pixels a second
+    for factor, crouches in ((0.0, 1), (4.0, 0)):
+        points, boxes = poses.keypoints.copy(), poses.boxes.copy()
+        points[..., 0] += factor * shift
+        boxes[:, [0, 2]] += factor * shift
+        measured = judge(replace(poses, keypoints=points, boxes=boxes), "wicketkeeping")
+        assert len(measured.repetitions) == crouches
+
+
 def test_a_pick_up(figures, judge):
     figure = figures.fielder(60.0)
     side = judge(figure.film(), "fielding", height_m=2.0)
@@ -300,6 +311,33 @@ def test_a_camera_that_follows_the_athlete_spoils_ways_and_not_posture(figures, 
     assert "CAMERA_MOVES" in [issue.id for issue in measured.recording]
     assert measured.metrics["travel_speed"].status == "not_measurable"
     assert measured.metrics["cadence"].value == pytest.approx(100.0, rel=0.02)
+
+
+def test_a_wrong_slow_motion_factor_is_noticed_and_not_blamed_on_the_camera(figures, judge):
+    poses = figures.walker(30.0).film()
+    right, wrong = judge(poses, "fielding"), judge(poses, "fielding", slowmo_factor=4.0)
+    issues = {issue.id: issue for issue in wrong.recording}
+    assert "CAMERA_MOVES" not in issues
+    assert "4 was given" in issues["IMPLAUSIBLE_TIMING"].advice
+    assert wrong.metrics["cadence"].status == wrong.metrics["travel_speed"].status == "not_measurable"
+    assert wrong.metrics["step_length"].value == pytest.approx(right.metrics["step_length"].value, abs=2)
+
+
+def test_feet_that_come_forward_at_uneven_times_are_no_gait(figures, judge):
+    poses = figures.walker(30.0, speed=100.0, step_s=0.4).film()
+    held = np.sort(np.concatenate([np.arange(poses.keypoints.shape[0]), np.full(24, 70)]))  # a halt of 0.8 s
+    times = np.arange(len(held)) / 30
+    wait = np.where(held == 70, 0.01 * np.arange(len(held)), 0.0)[:, None, None]  # no repeated frames
+    measured = judge(
+        replace(
+            poses, keypoints=poses.keypoints[held] + wait.astype(np.float32), confidence=poses.confidence[held],
+            boxes=poses.boxes[held], timestamps_s=times, frame_indices=np.arange(len(held)),
+        ),
+        "bowling",
+    )  # fmt: skip
+    for name in ("cadence", "step_length", "travel_speed"):
+        assert measured.metrics[name].status == "not_measurable"
+    assert "uneven" in (measured.metrics["cadence"].reason or "")
 
 
 def test_the_same_poses_give_the_same_documents(film, judge):
