@@ -1,17 +1,14 @@
-"""The command line. Each command imports what it needs when it runs, so that `frontfoot api` never loads torch.
-
-Exit codes: 0 done · 1 an error of ours · 2 wrong usage · 3 this clip cannot be analysed · 4 the job failed or was
-canceled · 5 the server cannot be reached or refuses · 130 interrupted.
-"""
+"""The command line. Each command imports what it needs when it runs, so that `frontfoot api` never loads torch."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from frontfoot import exits
 from models.requests import AnalysisOptions, AnalysisRequest, Audience, Handedness, Mode, SubjectPoint, View
 
 app = typer.Typer(
@@ -22,17 +19,13 @@ app = typer.Typer(
         "Run it as a service on this machine: `frontfoot up`."
     ),
     epilog=(
-        "Exit codes: 0 done, 1 an error of ours, 2 wrong usage, 3 this clip cannot be analysed, "
+        "Exit codes: 0 done, 1 an error of ours, 2 wrong usage or settings, 3 this clip cannot be analysed, "
         "4 the job failed or was canceled, 5 the server cannot be reached or refuses, 130 interrupted."
     ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-EXIT_BAD_CLIP = 3
-EXIT_JOB_FAILED = 4
-EXIT_SERVER = 5
 
 
 def _subject(text: str) -> SubjectPoint:
@@ -43,6 +36,12 @@ def _subject(text: str) -> SubjectPoint:
         return SubjectPoint(x=float(x), y=float(y), time_s=float(time_s))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not X,Y@T: pixels and seconds, such as 1250,700@3.5") from None
+
+
+def _positive(sample_fps: float | None) -> float | None:
+    if sample_fps is not None and not sample_fps > 0:
+        raise typer.BadParameter(f"{sample_fps:g} is not more than 0")
+    return sample_fps
 
 
 ClipArgument = Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False, readable=True)]
@@ -62,15 +61,24 @@ SubjectOption = Annotated[
 HandednessOption = Annotated[Handedness | None, typer.Option(help="The bowling, batting or throwing hand.")]
 AudienceOption = Annotated[Audience, typer.Option(help="Whose words the report uses.")]
 SampleFpsOption = Annotated[
-    float | None, typer.Option("--sample-fps", help="Infer at most so many frames a second; lowers what is measurable.")
+    float | None,
+    typer.Option(
+        "--sample-fps", callback=_positive, help="Infer at most so many frames a second; lowers what is measurable."
+    ),
 ]
 FramesOption = Annotated[bool, typer.Option("--include-frames", help="List every frame's keypoints in the results.")]
 QuickOption = Annotated[bool, typer.Option("--quick-only", help="The quick pass alone: 10 frames/s, no event metrics.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Catalogue name, or a weights file with --sha256.")]
 ShaOption = Annotated[str | None, typer.Option("--sha256", help="Checksum that a weights file must have.")]
-BackendOption = Annotated[str | None, typer.Option("--backend", help="auto, torch or openvino.")]
-PrecisionOption = Annotated[str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+BackendOption = Annotated[
+    Literal["auto", "torch", "openvino"] | None,
+    typer.Option("--backend", help="What runs the model; auto: torch where there is a GPU, otherwise openvino."),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"] | None,
+    typer.Option("--precision", help="auto: the fastest that the processor has of its own."),
+]
 
 
 def _request(
@@ -137,7 +145,7 @@ def analyze(
         mode, view, height, slowmo, subject, handedness, audience, sample_fps, include_frames, quick_only
     )
     choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
-    with local.reported_errors(as_json=as_json, exit_code=EXIT_BAD_CLIP):
+    with local.reported_errors(as_json=as_json):
         local.analyze(clip, request, out, choice, as_json=as_json)
 
 
@@ -164,7 +172,7 @@ def poses(
     if every_frame and sample_fps is not None:
         raise typer.BadParameter("--every-frame and --sample-fps exclude each other")
     choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
-    with local.reported_errors(as_json=as_json, exit_code=EXIT_BAD_CLIP):
+    with local.reported_errors(as_json=as_json):
         local.poses(clip, out, tuple(subject), choice, every_frame=every_frame, sample_fps=sample_fps, as_json=as_json)
 
 
@@ -236,10 +244,10 @@ def submit(
     request = _request(
         mode, view, height, slowmo, subject, handedness, audience, sample_fps, include_frames, quick_only
     )
-    with remote.reported_errors(as_json=as_json, exit_code=EXIT_SERVER):
+    with remote.reported_errors(as_json=as_json):
         job = remote.submit(clip, request, title=title or clip.stem, wait=wait, as_json=as_json)
     if wait and job["status"] != "done":
-        raise typer.Exit(EXIT_JOB_FAILED)
+        raise typer.Exit(exits.JOB_FAILED)
 
 
 @app.command()
@@ -252,4 +260,15 @@ def settings() -> None:
 
 def main() -> None:
     """Entry point of the `frontfoot` command."""
-    app()
+    from pydantic import ValidationError
+
+    try:
+        app()
+    except ValidationError as error:
+        if error.title != "Settings":
+            raise
+        # Never the value: it may be a token or a password.
+        for fault in error.errors(include_input=False, include_url=False, include_context=False):
+            name = ".".join(str(part) for part in fault["loc"])
+            typer.secho(f"settings_invalid: {name}: {fault['msg']}", fg="red", err=True)
+        raise SystemExit(exits.USAGE) from None

@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from frontfoot import logs, wiring
+from frontfoot import exits, logs, wiring
 from frontfoot.progress import progress_bar
 from frontfoot.settings import Settings
-from inference.errors import InferenceError
+from inference.errors import BackendUnavailable, InferenceError, ModelUnknown, WeightsRejected
 from inference.extract import Extraction, ExtractRequest, load_extractor
 from inference.poses_io import write_npz
 from inference.sources import LocalClip
@@ -53,17 +53,29 @@ class ModelChoice:
 
 
 @contextmanager
-def reported_errors(*, as_json: bool, exit_code: int) -> Iterator[None]:
-    """Turn an InferenceError into one clear line (or JSON object) with its code, and an exit code."""
+def reported_errors(*, as_json: bool) -> Iterator[None]:
+    """Turn an error into one clear line (or JSON object) with its code, and an exit code."""
     logs.configure("WARNING", stream=sys.stderr)
     try:
         yield
     except InferenceError as error:
-        if as_json:
-            typer.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
-        else:
-            typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
-        raise typer.Exit(exit_code) from None
+        failure, code, message = _exit_code(error), error.code, error.message
+    except OSError as error:
+        failure, code, message = exits.ERROR, "io_error", str(error)
+    else:
+        return
+    if as_json:
+        typer.echo(json.dumps({"error": {"code": code, "message": message}}))
+    else:
+        typer.secho(f"{code}: {message}", fg="red", err=True)
+    raise typer.Exit(failure)
+
+
+def _exit_code(error: InferenceError) -> int:
+    """Who can mend it: whoever chose the model, whoever filmed the clip, or we."""
+    if isinstance(error, ModelUnknown | WeightsRejected | BackendUnavailable):
+        return exits.USAGE
+    return exits.ERROR if error.transient else exits.BAD_CLIP
 
 
 def analyze(clip: Path, request: AnalysisRequest, out: Path, choice: ModelChoice, *, as_json: bool) -> None:
@@ -140,8 +152,8 @@ def _summary(extraction: Extraction, extract_s: float) -> dict[str, Any]:
     return {
         "frames": frames,
         "poses": int(extraction.poses.seen.sum()),
-        "extract_s": round(extract_s, 4),
-        "fps": round(frames / extract_s, 2),
+        "extract_s": extract_s,
+        "fps": frames / extract_s,
         "clip_fps": round(extraction.clip.fps, 4),
         "model": model.name,
         "backend": model.backend,

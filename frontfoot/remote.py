@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from frontfoot import logs
+from frontfoot import exits, logs
 from frontfoot.client import ClientError, FrontfootClient
 from frontfoot.progress import progress_bar
 from frontfoot.settings import Settings
@@ -23,8 +23,8 @@ Job = dict[str, Any]
 
 
 @contextmanager
-def reported_errors(*, as_json: bool, exit_code: int) -> Iterator[None]:
-    """Turn a ClientError into one clear line (or JSON object) with its code, and an exit code."""
+def reported_errors(*, as_json: bool) -> Iterator[None]:
+    """Turn a ClientError into one clear line (or JSON object) with its code, and exit."""
     logs.configure("WARNING", stream=sys.stderr)
     try:
         yield
@@ -33,12 +33,14 @@ def reported_errors(*, as_json: bool, exit_code: int) -> Iterator[None]:
             typer.echo(json.dumps({"error": {"code": error.code, "status": error.status, "message": error.detail}}))
         else:
             typer.secho(f"{error.code}: {error.detail}", fg="red", err=True)
-        raise typer.Exit(exit_code) from None
+        raise typer.Exit(exits.SERVER) from None
 
 
 def submit(clip: Path, request: AnalysisRequest, *, title: str, wait: bool, as_json: bool) -> Job:
     """Upload, submit, perhaps wait; print the job (or its report) and return it."""
     settings = Settings()
+    if not settings.token.get_secret_value():
+        raise typer.BadParameter("FRONTFOOT_TOKEN is empty: the server would refuse", param_hint="FRONTFOOT_TOKEN")
     with FrontfootClient(settings.url, settings.token.get_secret_value()) as client:
         session = client.create_session(
             title=title, session_type=request.analysis_mode, camera_view=request.camera_view
