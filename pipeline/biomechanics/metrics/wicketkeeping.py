@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.wicketkeeping import READY_S, Crouch, find_crouches
-from pipeline.biomechanics.gates import refused
+from pipeline.biomechanics.gates import degraded, refused, worst
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.batting import compute_stray
-from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Spec, read_over
+from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Reading, Spec, read_over
 from pipeline.biomechanics.scene import Scene
 
 NO_EFFECT = "J Hum Mov Stud 2006 51:181 (posture had no effect on the next movement)"
@@ -97,6 +99,7 @@ SPECS: tuple[Spec, ...] = (
     *common.DESCRIPTIVE,
 )
 
+FAR_HAND = degraded("from the side the far hand is often drawn on the body")
 NO_RISE = refused("no rise out of this crouch was found", "Keep filming until after the ball.")
 NO_CROUCH = refused(
     "no crouch found in this clip: the hips never stay low and in one place for 0.4 s",
@@ -172,9 +175,12 @@ def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
     ready = _ready(scene, crouch)
     if ready is None:
         return NO_RISE
-    return read_over(
+    read = read_over(
         scene.motion, scene.height_above_feet("hands"), ready, scene.offset_sys(20.0, 2, 1), "before the rise"
     )
+    if scene.view.value == "side" and isinstance(read, Reading):
+        return replace(read, verdict=worst(read.verdict, FAR_HAND))
+    return read
 
 
 def compute_head_steadiness(scene: Scene, crouch: Crouch) -> Outcome:
