@@ -66,6 +66,7 @@ SampleFpsOption = Annotated[
         "--sample-fps", callback=_positive, help="Infer at most so many frames a second; lowers what is measurable."
     ),
 ]
+RulesOption = Annotated[Literal["frontfoot"] | None, typer.Option(help="Rule set; the built-in one by default.")]
 FramesOption = Annotated[bool, typer.Option("--include-frames", help="List every frame's keypoints in the results.")]
 QuickOption = Annotated[bool, typer.Option("--quick-only", help="The quick pass alone: 10 frames/s, no event metrics.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
@@ -89,6 +90,7 @@ def _request(
     subject: list[SubjectPoint],
     handedness: Handedness | None,
     audience: Audience,
+    rules: Literal["frontfoot"] | None,
     sample_fps: float | None,
     include_frames: bool,
     quick_only: bool,
@@ -108,6 +110,7 @@ def _request(
                 subject=tuple(subject),
                 handedness=handedness,
                 audience=audience,
+                rules=rules,
             ),
         )
     except ValidationError as error:
@@ -125,6 +128,7 @@ def analyze(
     subject: SubjectOption = [],  # noqa: B006 - Typer reads the default and hands over a list of its own
     handedness: HandednessOption = None,
     audience: AudienceOption = "player",
+    rules: RulesOption = None,
     sample_fps: SampleFpsOption = None,
     include_frames: FramesOption = False,
     quick_only: QuickOption = False,
@@ -142,7 +146,7 @@ def analyze(
     from frontfoot import local
 
     request = _request(
-        mode, view, height, slowmo, subject, handedness, audience, sample_fps, include_frames, quick_only
+        mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
     )
     choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
     with local.reported_errors(as_json=as_json):
@@ -228,6 +232,7 @@ def submit(
     subject: SubjectOption = [],  # noqa: B006 - as above
     handedness: HandednessOption = None,
     audience: AudienceOption = "player",
+    rules: RulesOption = None,
     sample_fps: SampleFpsOption = None,
     include_frames: FramesOption = False,
     quick_only: QuickOption = False,
@@ -242,7 +247,7 @@ def submit(
     from frontfoot import remote
 
     request = _request(
-        mode, view, height, slowmo, subject, handedness, audience, sample_fps, include_frames, quick_only
+        mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
     )
     with remote.reported_errors(as_json=as_json):
         job = remote.submit(clip, request, title=title or clip.stem, wait=wait, as_json=as_json)

@@ -76,11 +76,6 @@ _CATALOGUE = {
 }
 
 
-def model_names() -> tuple[str, ...]:
-    """The names that anybody may ask for."""
-    return tuple(_CATALOGUE)
-
-
 def catalogued(name: str) -> ModelSpec:
     """The model of this name. Never looks at the file system for the name itself. Raises ModelUnknown."""
     entry = _CATALOGUE.get(name)

@@ -21,13 +21,6 @@ GREY = 114
 """The padding that the models were trained with."""
 
 
-def limit_opencv_threads(threads: int) -> None:
-    """Tell OpenCV how many threads a resize may use in this process; 1 runs it on the calling thread."""
-    import cv2
-
-    cv2.setNumThreads(threads)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letterbox:
     """Where a picture of `source` size lies in the model's input. All sizes are (width, height) pixels."""

@@ -14,12 +14,6 @@ Array = NDArray[np.float64]
 EYE_TO_ANKLE = 0.897
 """Eye height 0.936 minus ankle height 0.039."""
 ANKLE_HEIGHT = 0.039
-TRUNK_LENGTH = 0.288
-"""Shoulder height 0.818 minus hip height 0.530."""
-THIGH_LENGTH = 0.245
-SHANK_LENGTH = 0.246
-UPPER_ARM_LENGTH = 0.186
-FOREARM_LENGTH = 0.146
 
 
 def compute_joint_angle(proximal: Array, joint: Array, distal: Array) -> Array:

@@ -28,7 +28,6 @@ OUTLIER_FLOOR = 0.03
 """A sample within 3 % of stature of its neighbours' fit is never an outlier."""
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
 EDGE_PX = 2.0
 NOISE_DEFAULT = 0.005
 """Share of stature: white noise where too few samples are left to measure it."""

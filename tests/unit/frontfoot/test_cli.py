@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from frontfoot import exits
 from frontfoot.cli import app, main
+from models.requests import AnalysisOptions
 
 COMMANDS = ("analyze", "poses", "up", "api", "worker", "migrate", "submit", "settings")
 SECRET = "not-to-be-seen-0001"
@@ -124,3 +125,9 @@ def test_the_command_line_itself_loads_nothing_heavy() -> None:
     code = f"import sys, frontfoot.cli; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_every_option_of_a_job_is_a_flag() -> None:
+    flags = run("analyze", "--help").stdout
+    words = {name.removesuffix("_m").removesuffix("_factor") for name in AnalysisOptions.model_fields}
+    assert all(f"--{word}" in flags for word in words)

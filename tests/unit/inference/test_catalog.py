@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.catalog import DEFAULT_MODEL, ModelSpec, catalogued, model_names, read_weights, resolve
+from inference.catalog import DEFAULT_MODEL, ModelSpec, catalogued, read_weights, resolve
 from inference.conversion import load_torch_model, openvino_model
 from inference.errors import ModelUnknown, WeightsRejected
 from inference.poses import COCO_17
@@ -48,7 +48,6 @@ def test_the_default_model_is_the_packaged_one() -> None:
     assert (spec.name, spec.version, spec.sha256, spec.licence) == ("yolo11n-pose", "1", DEFAULT_SHA256, "AGPL-3.0")
     assert spec.skeleton is COCO_17
     assert hashlib.sha256(read_weights(spec)).hexdigest() == DEFAULT_SHA256
-    assert model_names() == ("yolo11n-pose",)
 
 
 def test_finding_the_weights_imports_neither_their_package_nor_a_runtime() -> None:

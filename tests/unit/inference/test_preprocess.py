@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.preprocess import Letterbox, limit_opencv_threads
+from inference.preprocess import Letterbox
 from inference.vendors import quiet_ultralytics
 
 SIZES = [
@@ -90,12 +90,3 @@ def test_apply_refuses_another_picture_than_it_was_made_for(image: np.ndarray) -
 def test_a_letterbox_that_does_not_fit_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         Letterbox(source=(10, 10), resized=(640, 640), pad=(1, 0), size=(640, 640))
-
-
-def test_opencv_is_told_its_threads() -> None:
-    before = cv2.getNumThreads()
-    try:
-        limit_opencv_threads(1)
-        assert cv2.getNumThreads() == 1
-    finally:
-        cv2.setNumThreads(before)
