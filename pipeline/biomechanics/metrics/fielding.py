@@ -105,6 +105,8 @@ SPECS: tuple[Spec, ...] = (
 
 WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
+RATIO_MAX = 1.1
+"""Who is faster still at the pick-up was not seen on the approach, or fell."""
 APPROACH_S = 5.0
 STANDING = 35.0
 """% of height per second."""
@@ -210,7 +212,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
 
 
 def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> Outcome:
-    """Hip speed around the pick-up / fastest of the approach, 0..1.2; side. The stature drops out.
+    """Hip speed around the pick-up / fastest of the approach, 0..1.1; side. The stature drops out.
 
     Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over windows as long before it.
     """
@@ -228,6 +230,8 @@ def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> 
     if fastest is None or float(fastest.value) < 2 * STANDING:
         return refused("no running approach was seen before the pick-up", "Film the whole approach from the side.")
     peak, now = float(fastest.value), float(at_pick_up.value)
+    if now > RATIO_MAX * peak:
+        return refused("no approach faster than the pick-up itself was seen", "Film the whole approach from the side.")
     drift = errors.DISPLACEMENT_SYS / (2 * SPEED_WINDOW_S)
     return Reading(
         value=now / peak, sys=errors.combine(drift / peak, drift * now / peak**2),

@@ -314,6 +314,16 @@ def test_a_camera_that_follows_the_athlete_spoils_ways_and_not_posture(figures, 
     assert measured.metrics["cadence"].value == pytest.approx(100.0, rel=0.02)
 
 
+def test_who_is_fastest_at_the_pick_up_has_no_share_of_a_top_speed(figures, judge):
+    poses = figures.fielder(60.0).film()
+    points = poses.keypoints.copy()
+    forward = np.sign(points[-1, 11, 0] - points[0, 11, 0])
+    points[..., 0] += forward * 1600 * np.maximum(0, poses.timestamps_s - 2.25)[:, None]  # 400 % of height a second
+    ratio = judge(replace(poses, keypoints=points), "fielding").metrics["pick_up_speed_ratio"]
+    assert ratio.status == "not_measurable"
+    assert "faster than the pick-up" in (ratio.reason or "")
+
+
 def test_a_wrong_slow_motion_factor_is_noticed_and_not_blamed_on_the_camera(figures, judge):
     poses = figures.walker(30.0).film()
     right, wrong = judge(poses, "fielding"), judge(poses, "fielding", slowmo_factor=4.0)
