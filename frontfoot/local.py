@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -149,17 +150,23 @@ def _summary(extraction: Extraction, extract_s: float) -> dict[str, Any]:
     model = extraction.poses.model
     receipt = asdict(extraction.receipt)
     receipt["skipped"] = dict(extraction.receipt.skipped)
+    # A single frame has no rate, and JSON no NaN.
+    receipt["fps_measured"] = _number(extraction.receipt.fps_measured)
     return {
         "frames": frames,
         "poses": int(extraction.poses.seen.sum()),
         "extract_s": extract_s,
         "fps": frames / extract_s,
-        "clip_fps": round(extraction.clip.fps, 4),
+        "clip_fps": _number(extraction.clip.fps),
         "model": model.name,
         "backend": model.backend,
         "precision": model.precision,
         "receipt": receipt,
     }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def _write(analysis: Analysis, out: Path) -> list[Path]:

@@ -122,7 +122,7 @@ class ExtractionReceipt:
     decoded: int
     inferred: int
     skipped: Mapping[str, int] = field(default_factory=dict)
-    """Reason → frames; `not_sampled` and `after_quick_window` are no faults."""
+    """Reason → frames; `not_sampled` and `after_window` are no faults."""
     broken: int = 0
     """Packets or frames that the decoder could not turn into a picture; they are not among `decoded`."""
     truncated: bool = False
