@@ -53,7 +53,7 @@ def test_a_sequence_that_cannot_be(changed: dict[str, Any], fault: str) -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    with pytest.raises(ValueError, match="keypoints.*confidence.*box"):
+    with pytest.raises(ValueError, match=r"keypoints.*confidence.*box"):
         Pose(
             keypoints=np.zeros((17, 3), np.float32),
             confidence=np.ones(16, np.float32),
