@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.documents import Basis, Claim, Coverage, Finding, Findings, Level, Metric, Watch
+from pipeline.biomechanics.metrics.common import described_ids
 from pipeline.coaching.compare import Comparison, compare
 from pipeline.coaching.quantities import quantity, spread, with_error
 from pipeline.coaching.rules import Praise, Rule, RuleSet, load_rules
@@ -12,7 +13,7 @@ from pipeline.coaching.words import Words, load_words
 from pipeline.measurements import Measurements, RecordingIssue
 
 SUFFICIENT_COVERAGE = 0.5
-"""For `sufficient`: the share of the mode's metrics to be measured, and of the view's rules to be compared."""
+"""For `sufficient`: the share of the mode's own metrics to be measured, and of the view's rules to be compared."""
 
 SEEN_TOO_LITTLE = frozenset({"INSUFFICIENT_POSE_VISIBILITY", "LITTLE_SEEN"})
 """The recording issues that keep the basis below `sufficient` whatever was measured."""
@@ -53,10 +54,7 @@ def generate_findings(measurements: Measurements, rules: RuleSet | None = None) 
     faults = sorted((item for item in judged if item.comparison.verdict == "finding"), key=lambda item: item.rank)
     strengths = [item for item in judged if item.comparison.verdict == "strength"]
     watches = [item for item in judged if item.comparison.verdict == "watch"]
-    coverage = Coverage(
-        measured=sum(metric.status != "not_measurable" for metric in measurements.metrics.values()),
-        applicable=len(measurements.metrics),
-    )
+    coverage = _coverage(measurements)
     return Findings(
         findings=(
             *(_recording(issue, words) for issue in measurements.recording),
@@ -87,8 +85,15 @@ def _judge(measurements: Measurements, rules: tuple[Rule, ...]) -> list[_Judged]
     return judged
 
 
+def _coverage(measurements: Measurements) -> Coverage:
+    """Of the mode's own metrics: that somebody walks upright through the picture says nothing about a delivery."""
+    described = described_ids(measurements.mode)
+    own = [metric for name, metric in measurements.metrics.items() if name not in described]
+    return Coverage(measured=sum(metric.status != "not_measurable" for metric in own), applicable=len(own))
+
+
 def _basis(measurements: Measurements, coverage: Coverage, judged: int, rules: int) -> Basis:
-    """`insufficient`: nothing could be compared. `sufficient`: at least half of the mode's metrics were measured, at
+    """`insufficient`: nothing could be compared. `sufficient`: half of the mode's own metrics or more were measured, at
     least half of the view's rules compared, and the athlete was seen well enough. Otherwise `partial`.
     """
     if judged == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.documents import Finding, Findings, Report, ReportSection, SubjectDocument
+from models.documents import Coverage, Finding, Findings, Report, ReportSection, SubjectDocument
 from pipeline.coaching.compare import own_spread
 from pipeline.coaching.quantities import digits, measured, spread
 from pipeline.coaching.words import Words, load_words
@@ -51,7 +51,7 @@ def _assessment(measurements: Measurements, findings: Findings, words: Words) ->
     said = words.assessment
     if findings.basis == "insufficient":
         used = _with_value(measurements)[:MOST_SHOWN]
-        parts = _insufficient(measurements, used, words)
+        parts = _insufficient(measurements, findings.coverage, used, words)
     else:
         used = findings.compared
         labels = _labels(used, measurements, words)
@@ -72,7 +72,7 @@ def _assessment(measurements: Measurements, findings: Findings, words: Words) ->
     return _section("assessment", _capital(text), used, words)
 
 
-def _insufficient(measurements: Measurements, shown: tuple[str, ...], words: Words) -> list[str]:
+def _insufficient(measurements: Measurements, coverage: Coverage, shown: tuple[str, ...], words: Words) -> list[str]:
     """Why nothing was judged, what was seen all the same, and where to read on."""
     said, mode = words.assessment, measurements.mode
     if measurements.repetitions:
@@ -82,6 +82,8 @@ def _insufficient(measurements: Measurements, shown: tuple[str, ...], words: Wor
     else:
         why = said.no_repetition.format(one=words.mode[mode].one)
     parts = [said.insufficient.format(activity=words.mode[mode].activity), why]
+    if measurements.stage == "deep":  # the quick pass has not tried most of them
+        parts.append(said.coverage.format(measured=coverage.measured, applicable=coverage.applicable))
     if shown:
         numbers = [
             f"{_in_sentence(name, measurements)} {measured(measurements.metrics[name], words)}" for name in shown

@@ -49,6 +49,8 @@ class AssessmentWords(Entry):
     quick: Plain
     """Instead of `no_repetition`, where nobody has looked for one yet."""
     not_comparable: Annotated[Text, placeholders("repetitions")]
+    coverage: Annotated[Text, placeholders("measured", "applicable")]
+    """Of the mode's own metrics."""
     described: Annotated[Text, placeholders("numbers")]
     nothing: Plain
     film_again: Plain

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
 from models.documents import Evidence, TimeSpan
+from models.requests import Mode
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.gates import Verdict, refused
@@ -36,6 +38,14 @@ TRUNK_LEAN = Spec(
     method="mid-hips to mid-shoulders against the vertical, positive forward, median over the frames that show it",
 )  # fmt: skip
 DESCRIPTIVE = (CADENCE, STEP_LENGTH, TRAVEL_SPEED, TRUNK_LEAN)
+OWN_IN: Mapping[Mode, tuple[Spec, ...]] = MappingProxyType({"fielding": (CADENCE, STEP_LENGTH)})
+"""What describes any walker elsewhere and is a metric of these modes themselves."""
+
+
+def described_ids(mode: Mode) -> frozenset[str]:
+    """Ids that only describe a moving person in this mode: they tell nothing of how far its own metrics were seen."""
+    return frozenset(spec.id for spec in DESCRIPTIVE if spec not in OWN_IN.get(mode, ()))
+
 
 STEP_PAUSE_S = 1.5
 NO_STEPS = refused(

@@ -116,6 +116,23 @@ def test_without_a_repetition_nothing_is_compared(make_metric, make_measurements
     assert findings.coverage == Coverage(measured=1, applicable=18)
 
 
+@pytest.mark.parametrize(("mode", "measured"), [("bowling", 0), ("batting", 0), ("wicketkeeping", 0), ("fielding", 2)])
+def test_who_walks_through_the_picture_has_done_nothing_of_the_mode(
+    make_metric, make_measurements, metric_ids, mode, measured
+):
+    walk = {name: make_metric(1.0) for name in ("cadence", "step_length", "travel_speed", "trunk_lean")}
+    findings = generate_findings(make_measurements(walk, mode=mode, repetitions=()))
+    assert findings.coverage == Coverage(measured=measured, applicable=len(metric_ids[mode]))
+
+
+def test_walking_does_not_make_a_basis_sufficient(make_metric, make_measurements):
+    compared = {"head_sideways_contact": make_metric(1.0), "foot_line_offset": make_metric(1.0)}
+    almost = {**compared, **{name: make_metric(1.0) for name in "abcdefghijklm"}}  # 15 of 31
+    walk = {name: make_metric(1.0) for name in ("cadence", "step_length", "travel_speed", "trunk_lean")}
+    assert generate_findings(make_measurements(almost | walk)).basis == "partial"
+    assert generate_findings(make_measurements(almost | {"n": make_metric(1.0)})).basis == "sufficient"
+
+
 def test_a_rule_holds_only_in_its_views(make_metric, make_measurements):
     side = ViewDocument(value="side", source="caller", confidence=1.0)
     findings = generate_findings(make_measurements({"foot_line_offset": make_metric(30.0)}, view=side))

@@ -156,7 +156,8 @@ def test_a_claim_without_a_metric_is_refused(subject, make_metric, make_measurem
 def test_a_clip_that_shows_nothing_says_so_and_how_to_film(written, make_measurements):
     report = written(make_measurements({}, repetitions=()))
     assert report.text.startswith(
-        "**Overall Assessment**: this clip does not let us judge your bowling. We could not find a delivery in it."
+        "**Overall Assessment**: this clip does not let us judge your bowling. We could not find a delivery in it. "
+        "0 of 18 measurements for it came out."
     )
     assert [part.id for part in report.sections] == ["assessment", "measured", "not_measured", "recording", "method"]
     assert "Film it square-on." in section(report, "not_measured").text
