@@ -16,6 +16,10 @@ HAND_LOW = 22.0
 """% of height above the ground: standing, a hanging wrist is at 48."""
 HIPS_DROP = 6.0
 """% of height below their median."""
+FALL_MAX = 200.0
+"""% of height per second downwards: whose feet stand can let the hips drop from 53 % of height to 15 %, and even a free
+fall over that way ends at √(2 g · 0.38 / 1.75 m) = 2.06 heights a second. Faster is a jump or a tumble."""
+FALL_S = 1.0
 THROW_S = 3.0
 THROW_SPEED = 300.0
 """% of height per second of the wrist relative to the hips."""
@@ -33,6 +37,8 @@ class PickUp:
 def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
     """Moments with a hand near the ground and the hips down, at least 1.5 s apart.
 
+    Nobody who comes down from a jump or a tumble picks up a ball with it: no pick-up within a second after the hips
+    fell faster than feet on the ground allow (`FALL_MAX`).
     Pick-up: the lower wrist's lowest frame, under 22 % of height. Lowest point: of the hips, within half a second of
     it.
     """
@@ -51,6 +57,8 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
             near = np.flatnonzero((np.abs(real - real[i]) <= 0.5) & ~np.isnan(hips))
             if not len(near) or usual - np.min(hips[near]) < HIPS_DROP:
                 continue
+            if _falls_before(scene, i):
+                continue
             lowest = int(near[np.argmin(hips[near])])
             hand: Side = "left" if np.nan_to_num(heights["left"][i], nan=np.inf) <= np.nan_to_num(
                 heights["right"][i], nan=np.inf) else "right"  # fmt: skip
@@ -60,6 +68,14 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
                 events["throw_release"] = scene.event(throw[0], 1.5, 0.022)
             found.append(PickUp(hand=hand, throwing=throw[1] if throw else None, events=events))
     return tuple(found)
+
+
+def _falls_before(scene: Scene, index: int) -> bool:
+    """Whether the hips fell through the air in the second that ends here."""
+    motion = scene.motion
+    rise = motion.velocity(motion.point("hips"))[:, 1]
+    before = motion.window(float(motion.times_s[index]) - FALL_S * motion.slowmo, float(motion.times_s[index]))
+    return bool(np.any(rise[before] < -FALL_MAX))  # what was not seen is NaN and no fall
 
 
 def _find_throw(scene: Scene, pick_up: int) -> tuple[int, Side] | None:

@@ -145,6 +145,17 @@ def test_a_pick_up(figures, judge):
     assert front.metrics["trunk_lateral_flexion_pick_up"].value == pytest.approx(-seen, abs=2)
 
 
+@pytest.mark.parametrize(("drop", "pick_ups"), [(0.0, 1), (10.0, 1), (100.0, 0)])
+@pytest.mark.parametrize("fps", [30.0, 120.0])
+def test_who_lands_from_a_jump_picks_nothing_up(figures, judge, fps, drop, pick_ups):
+    poses = figures.fielder(fps).film()
+    up = 4.0 * figures.ease(poses.timestamps_s, [(1.8, drop), (2.2, 0.0)])[:, None]  # 400 pixels are the stature
+    points, boxes = poses.keypoints.copy(), poses.boxes.copy()
+    points[..., 1] -= up
+    boxes[:, [1, 3]] -= up
+    assert len(judge(replace(poses, keypoints=points, boxes=boxes), "fielding").repetitions) == pick_ups
+
+
 @pytest.mark.parametrize("fps", [24.0, 30.0, 60.0, 120.0, 240.0])
 def test_the_walk_is_the_same_at_any_rate_and_is_no_run_up(figures, judge, fps):
     figure = figures.walker(fps)
