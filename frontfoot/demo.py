@@ -75,7 +75,7 @@ def _running() -> Iterator[tuple[str, str]]:
             stderr=subprocess.STDOUT,
             # Ctrl-C reaches this process alone; it passes the wish on below, once.
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "FRONTFOOT_GRACE_S": "0"},
         )
     try:
         yield _address(process, log)
@@ -101,7 +101,14 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
     raise RuntimeError(f"`frontfoot up` did not start; its log is {log}")
 
 
+def _exit(number: int, frame: object) -> None:
+    """A signal ends the demo the way Ctrl-C does: through the block that stops what it started."""
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
+    for wish in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(wish, _exit)
     try:
         raise SystemExit(main())
     except KeyboardInterrupt:

@@ -6,9 +6,10 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,73 +45,76 @@ def api(*, host: str | None, port: int | None) -> None:
     logs.configure(settings.log_level)
     if not settings.tokens:
         raise typer.BadParameter("FRONTFOOT_TOKENS is empty: nobody could call the API", param_hint="FRONTFOOT_TOKENS")
-    with _stop_events() as (stop, _), _serving(settings) as url:
+    with _Signals() as signals, _serving(settings, signals.stop) as url:
         logger.info("API listening: url=%s", url, extra={"url": url})
-        stop.wait()
+        signals.stop.wait()
 
 
 def worker() -> None:
     """Run jobs until SIGTERM or SIGINT; a second one hands running jobs back at once."""
     settings = Settings()
     logs.configure(settings.log_level)
-    _run_worker(settings)
+    with _Signals() as signals:
+        _run_worker(settings, signals)
 
 
 def up(*, host: str | None, port: int | None, data: Path | None) -> None:
     """SQLite, a folder, local Ray, API and worker: everything in one command."""
-    settings = _settings(host=host, port=port, data_dir=data)
-    logs.configure(settings.log_level)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.database_url)
-    if not settings.tokens:
-        settings = settings.model_copy(update={"tokens": {_kept_token(settings.data_dir): "coach:local"}})
-    with _serving(settings) as url:
-        typer.echo(f"Frontfoot is at {url}")
-        typer.echo(f"Token: {next(iter(settings.tokens))}")
-        _run_worker(settings)
+    with _Signals() as signals:
+        settings = _settings(host=host, port=port, data_dir=data)
+        logs.configure(settings.log_level)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        upgrade(settings.database_url)
+        if not settings.tokens:
+            settings = settings.model_copy(update={"tokens": {_kept_token(settings.data_dir): "coach:local"}})
+        with _serving(settings, signals.stop) as url:
+            typer.echo(f"Frontfoot is at {url}")
+            typer.echo(f"Token: {next(iter(settings.tokens))}")
+            _run_worker(settings, signals)
 
 
-def _run_worker(settings: Settings) -> None:
+def _run_worker(settings: Settings, signals: _Signals) -> None:
     from pipeline.cluster import Cluster
 
     cluster = Cluster(wiring.cluster_options(settings))
-    with _stop_events() as (stop, hand_back):
-        try:
-            cluster.start()
-            # ray.init replaces the SIGTERM handler.
-            _handle_signals(stop, hand_back)
-            # Only now: what it imports loads ray, which reads its environment when it is loaded.
-            from pipeline.worker import Worker, WorkerOptions
-
-            Worker(
-                storage_options=wiring.storage_options(settings),
-                cluster=cluster,
-                limits=wiring.limits(settings),
-                options=WorkerOptions(poll_s=settings.poll_s, grace_s=settings.grace_s),
-            ).run(stop, hand_back)
-        finally:
-            cluster.stop()
-
-
-@contextmanager
-def _stop_events() -> Iterator[tuple[threading.Event, threading.Event]]:
-    """First signal → stop, second → hand back. The former handlers come back afterwards."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    stop, hand_back = threading.Event(), threading.Event()
-    _handle_signals(stop, hand_back)
     try:
-        yield stop, hand_back
+        cluster.start(signals.stop, on_connected=signals.install)
+        # Only now: what it imports loads ray, which reads its environment when it is loaded.
+        from pipeline.worker import Worker, WorkerOptions
+
+        Worker(
+            storage_options=wiring.storage_options(settings),
+            cluster=cluster,
+            limits=wiring.limits(settings),
+            options=WorkerOptions(poll_s=settings.poll_s, grace_s=settings.grace_s),
+        ).run(signals.stop, signals.hand_back)
     finally:
-        for number, handler in before.items():
+        cluster.stop()
+
+
+class _Signals:
+    """SIGINT and SIGTERM as events while the block runs: the first sets `stop`, the second `hand_back`."""
+
+    def __init__(self) -> None:
+        self.stop, self.hand_back = threading.Event(), threading.Event()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def install(self) -> None:
+        """Set the handlers; again after Ray has set its own."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
 
-def _handle_signals(stop: threading.Event, hand_back: threading.Event) -> None:
-    def handle(number: int, frame: object) -> None:
-        (hand_back if stop.is_set() else stop).set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    def _handle(self, number: int, frame: object) -> None:
+        (self.hand_back if self.stop.is_set() else self.stop).set()
 
 
 def _settings(**overrides: Any) -> Settings:
@@ -133,26 +137,38 @@ def _app(settings: Settings) -> FastAPI:
         queue=storage.queue,
         store=storage.store,
         owners=owners,
-        models={settings.model},
+        models={_model_name(settings)},
         limits=Limits(max_upload_bytes=settings.max_upload_bytes),
         version=version("frontfoot"),
     )
 
 
 @contextmanager
-def _serving(settings: Settings) -> Iterator[str]:
-    """The API on a thread of its own, listening before anybody is told its URL; signals stay ours."""
+def _serving(settings: Settings, stop: threading.Event) -> Iterator[str]:
+    """The API on a thread of its own, listening before anybody is told its URL; signals stay ours.
+
+    Raises RuntimeError at the end if the server ended by itself; it sets `stop` then, so that nothing outlives it.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # log_config None: our own JSON on standard output, not uvicorn's.
     config = uvicorn.Config(
         _app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=API_GRACE_S, lifespan="on"
     )
     server = uvicorn.Server(config)
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[listener])
+        finally:
+            stop.set()
+
     with socket.create_server((settings.host, settings.port), family=family, backlog=2048) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True)
+        thread = threading.Thread(target=serve, name="api", daemon=True)
         thread.start()
         try:
             yield _url(listener)
+            if not thread.is_alive():
+                raise RuntimeError("the API ended by itself")
         finally:
             server.should_exit = True
             thread.join(timeout=API_GRACE_S + 5)
@@ -167,7 +183,17 @@ def _kept_token(data_dir: Path) -> str:
     """The embedded default's token: made once, kept readable for its owner alone."""
     path = data_dir / "token"
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # Whole or not at all, and only one of two that start at once wins.
+        descriptor, fresh = tempfile.mkstemp(dir=data_dir, prefix=".token-")
         with os.fdopen(descriptor, "w") as file:
             file.write(new_token())
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+        Path(fresh).unlink()
     return path.read_text().strip()
+
+
+def _model_name(settings: Settings) -> str:
+    """What a caller may ask for: the catalogue's name, or that of the operator's file."""
+    path = Path(settings.model)
+    return path.stem if path.suffix == ".pt" else settings.model

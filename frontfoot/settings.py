@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from models.database import normalise_url
 
@@ -83,8 +86,8 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(ge=3)] = 60.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
     poll_s: Annotated[float, Field(gt=0)] = 1.0
-    grace_s: Annotated[float, Field(ge=0)] = 30.0
-    """How long SIGTERM waits for running jobs before it hands them back."""
+    grace_s: Annotated[float, Field(ge=0)] = 15.0
+    """How long SIGTERM waits for running jobs before it hands them back, which takes some seconds more."""
     max_overlay_s: Annotated[float, Field(gt=0)] = 120.0
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -97,16 +100,23 @@ class Settings(BaseSettings):
     @field_validator("tokens")
     @classmethod
     def _check_owners(cls, value: dict[str, str]) -> dict[str, str]:
-        for owner in value.values():
+        for token, owner in value.items():
+            if not re.match(TOKEN_PATTERN, token):
+                raise ValueError("a token has at least 16 letters, digits, `_`, `.` or `-`")
             kind, _, name = owner.partition(":")
             if kind not in {"coach", "org"} or not name:
                 raise ValueError("an owner is `coach:ID` or `org:ID`")
         return value
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Fill in the database's default and normalise its URL."""
-        url = self.database_url or f"sqlite:///{self.data_dir / 'frontfoot.sqlite3'}"
-        object.__setattr__(self, "database_url", normalise_url(url))
+    @model_validator(mode="after")
+    def _resolve_database(self) -> Self:
+        url = normalise_url(self.database_url or f"sqlite:///{self.data_dir / 'frontfoot.sqlite3'}")
+        try:
+            make_url(url)
+        except ArgumentError:
+            raise ValueError("DATABASE_URL cannot be read") from None  # its own message would show the password
+        object.__setattr__(self, "database_url", url)
+        return self
 
     @property
     def cpu_threads(self) -> int:
@@ -115,12 +125,12 @@ class Settings(BaseSettings):
 
     def masked(self) -> dict[str, Any]:
         """What is in force, without secrets: for `frontfoot settings` and the first log line."""
-        from sqlalchemy.engine import make_url
-
         shown = self.model_dump(mode="json")
         shown["database_url"] = make_url(self.database_url).render_as_string(hide_password=True)
         shown["tokens"] = {f"********{index}": owner for index, owner in enumerate(self.tokens.values(), start=1)}
         shown["token"] = "********" if self.token.get_secret_value() else ""
+        for name in ("url", "s3_endpoint_url"):
+            shown[name] = re.sub(r"//[^/@]*@", "//********@", shown[name] or "") or None
         return shown
 
 

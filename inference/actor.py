@@ -10,7 +10,7 @@ import ray
 from inference.batcher import BatchStats
 from inference.extract import Extraction, ExtractorOptions, ExtractRequest, PoseExtractor, load_extractor
 from inference.poses import ModelInfo
-from inference.sources import ClipSource
+from inference.sources import ClipSource, sweep_abandoned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,7 @@ class PoseActor:
     """Holds one model and decodes many clips on its own threads. `key` names a clip's extraction while it runs."""
 
     def __init__(self, options: ExtractorOptions) -> None:
+        sweep_abandoned()  # an actor that was killed, and is now started again, left its clips behind
         self._extractor: PoseExtractor = load_extractor(options)
         self._clips: dict[str, _Clip] = {}
 

@@ -6,6 +6,8 @@ An actor is handed one of these and needs no credentials and no knowledge of any
 from __future__ import annotations
 
 import http.client
+import os
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -19,7 +21,9 @@ from urllib.parse import urlsplit
 from inference.errors import SourceMissing, SourceTooLarge, SourceUnavailable
 
 _CHUNK = 1 << 20
-_TRY_AGAIN = {408, 425, 429}
+_TRY_AGAIN = {403, 408, 425, 429}
+"""403 too: the object was there when the link was signed, so the link or its signer's rights have run out."""
+_FOLDER = "frontfoot-clip-"
 
 
 class ClipSource(Protocol):
@@ -69,7 +73,7 @@ class LinkedClip:
 
         Raises SourceMissing (refused or not there), SourceTooLarge and SourceUnavailable (transient).
         """
-        with tempfile.TemporaryDirectory(prefix="frontfoot-clip-") as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
             path = Path(folder) / "clip"
             with path.open("wb") as file:
                 self._fetch(file)
@@ -99,6 +103,17 @@ class LinkedClip:
             file.write(chunk)
         if declared is not None and received < declared:
             raise SourceUnavailable(f"The connection ended after {received} of {declared} bytes.")
+
+
+def sweep_abandoned() -> int:
+    """Remove the copies of processes that were killed before they could; returns how many there were."""
+    swept = 0
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
+    return swept
 
 
 def _opener() -> urllib.request.OpenerDirector:

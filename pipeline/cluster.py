@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from inference.errors import BackendUnavailable
 from inference.extract import ExtractorOptions
 
 if TYPE_CHECKING:
@@ -18,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 CONTROL = "control"
 """The Ray resource that only the worker's own node offers: tasks that ask for it may hold database credentials."""
+ANSWER_S = 1.0
+"""How long a look at the actors may take."""
+WAITING_LOG_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,69 +39,161 @@ class ClusterOptions:
     extractor: ExtractorOptions
 
 
+@dataclass(slots=True)
+class _Member:
+    """An actor of the pool as the worker sees it."""
+
+    actor: Any
+    clips: int = 0
+    asked: Any = None
+    """A call for its status that it has not answered yet."""
+    status: ActorStatus | None = None
+    """Its last answer; None while it starts, or starts again after it died."""
+
+
 class Cluster:
     """A connection to Ray with its pose actors. One a process, as Ray has it."""
 
     def __init__(self, options: ClusterOptions) -> None:
         self._options = options
         self._lock = threading.Lock()
-        self._load: dict[Any, int] = {}
+        self._looking = threading.Lock()
+        self._released = threading.Event()
+        self._members: list[_Member] = []
 
-    def start(self) -> None:
-        """Connect, start the actors, and wait until each has loaded its model. Raises what loading raises."""
-        ray = _connect(self._options.address)
-        actors = [self._start_actor(ray) for _ in range(self._actor_count(ray))]
-        for status in ray.get([actor.status.remote() for actor in actors]):
-            logger.info("Pose actor ready: model=%s backend=%s", status.model.name, status.model.backend)
-        self._load = dict.fromkeys(actors, 0)
+    def start(self, stop: threading.Event | None = None, *, on_connected: Callable[[], None] = lambda: None) -> None:
+        """Connect, start the actors, and wait until each has loaded its model or `stop` is set.
+
+        `on_connected` is called on this thread once Ray has replaced the signal handlers, so as to set them again.
+        Raises what loading raises, and BackendUnavailable where a local Ray lacks the GPUs asked for.
+        """
+        stop = stop or threading.Event()
+        self._connect()
+        on_connected()
+        self._members = [_Member(actor=self._start_actor()) for _ in range(self._actor_count())]
+        logged = time.monotonic()
+        while not stop.is_set() and not self._look(first=True):
+            if time.monotonic() - logged > WAITING_LOG_S:
+                logged = time.monotonic()
+                ready = len(self._ready())
+                logger.warning("Waiting for pose actors: ready=%d of=%d", ready, len(self._members))
+        for member in self._ready():
+            model = member.status.model if member.status else None
+            logger.info("Pose actor ready: %s", model, extra={"model": model.name if model else None})
+
+    def capacity(self) -> int:
+        """Clips that all actors that answer now take at once; looks at them first."""
+        self._look()
+        return len(self._ready()) * self._options.clips_per_actor
 
     @property
-    def capacity(self) -> int:
-        """Clips that all actors together take at once."""
-        return len(self._load) * self._options.clips_per_actor
+    def model(self) -> str:
+        """Name of the model that the actors hold."""
+        names = {member.status.model.name for member in self._members if member.status}
+        return min(names, default=self._options.extractor.model)
 
-    def borrow(self) -> Any:
-        """Take the least busy actor for one clip; give it back with `give_back`."""
+    @contextmanager
+    def borrowed(self) -> Iterator[Any]:
+        """The least busy actor, counted as holding one clip more for as long as the block runs."""
         with self._lock:
-            actor = min(self._load, key=lambda candidate: self._load[candidate])
-            self._load[actor] += 1
-            return actor
-
-    def give_back(self, actor: Any) -> None:
-        """Return a borrowed actor."""
-        with self._lock:
-            self._load[actor] -= 1
+            # Where none answers any more, one that may come back is as good as another: the database retries.
+            member = min(self._ready() or self._members, key=lambda candidate: candidate.clips)
+            member.clips += 1
+        try:
+            yield member.actor
+        finally:
+            with self._lock:
+                member.clips -= 1
 
     def statuses(self) -> list[ActorStatus]:
         """What the actors say of themselves; one that does not answer (it may be starting again) is left out."""
-        import ray
-
-        asked = [actor.status.remote() for actor in self._load]
-        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=2.0) if asked else ([], [])
-        statuses: list[ActorStatus] = []
-        for reference in answered:
-            with suppress(ray.exceptions.RayError):
-                statuses.append(ray.get(reference))
-        return statuses
+        self._look()
+        return [member.status for member in self._members if member.status]
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""
         import ray
 
-        self._load = {}
+        self._members = []
         ray.shutdown()
+        self._released.set()
 
-    def _actor_count(self, ray: Any) -> int:
-        if self._options.actors:
-            return self._options.actors
-        gpus = float(ray.cluster_resources().get("GPU", 0))
-        return max(1, int(gpus / self._options.actor_gpus)) if self._options.actor_gpus else 1
+    def _connect(self) -> None:
+        """Connect on a thread of its own, which lives as long as the connection.
 
-    def _start_actor(self, ray: Any) -> Any:
+        On the main thread Ray would make a stop during the start an exit with a code of its own; and the kernel ends
+        the processes of a local Ray with the thread that started them.
+        """
+        outcome: Future[None] = Future()
+
+        def hold() -> None:
+            try:
+                _connect(self._options)
+            except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits for us
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(None)
+                self._released.wait()
+
+        threading.Thread(target=hold, name="ray", daemon=True).start()
+        outcome.result()
+
+    def _ready(self) -> list[_Member]:
+        return [member for member in self._members if member.status]
+
+    def _look(self, *, first: bool = False) -> bool:
+        """Ask every actor for its status; True when all have answered. `first` raises what a constructor raised.
+
+        A call to an actor that is starting again fails at once, so an actor that looks idle may be a dead one: without
+        this look it would swallow the queue, an attempt of every job at a time.
+        """
+        with self._looking:
+            self._ask_all(first=first)
+            return len(self._ready()) == len(self._members)
+
+    def _ask_all(self, *, first: bool) -> None:
+        import ray
+
+        for member in self._members:
+            member.asked = member.asked or member.actor.status.remote()
+        asked = [member.asked for member in self._members]
+        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
+        for member in self._members:
+            if member.asked not in answered:
+                member.status = None
+                continue
+            try:
+                member.status = ray.get(member.asked)
+            except ray.exceptions.ActorDiedError:
+                if first:
+                    raise
+                logger.warning("Pose actor is gone for good: another one is started")
+                member.actor, member.status = self._start_actor(), None
+            except ray.exceptions.RayError:
+                member.status = None
+            member.asked = None
+
+    def _actor_count(self) -> int:
+        import ray
+
+        options = self._options
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
+        gpus = resources.get("GPU", 0.0)
+        if options.address == "local" and gpus < options.actor_gpus:
+            raise BackendUnavailable(f"actors want {options.actor_gpus:g} GPUs each, this machine has {gpus:g}")
+        if options.actors or not options.actor_gpus:
+            return options.actors or 1
+        return max(1, int(gpus / options.actor_gpus))
+
+    def _start_actor(self) -> Any:
+        import ray
+
         from inference.actor import PoseActor
 
-        remote = ray.remote(
-            num_cpus=1,
+        declare: Any = ray.remote  # its types know neither concurrency groups nor max_concurrency
+        remote = declare(
+            # With a GPU the CPU only decodes; and several actors on a node must leave room for the tasks of the graph.
+            num_cpus=0.5 if self._options.actor_gpus else 1,
             num_gpus=self._options.actor_gpus,
             max_restarts=-1,
             # Retries belong to the database alone: a clip that killed its actor must not kill the next at once.
@@ -106,7 +205,7 @@ class Cluster:
         return remote.remote(self._options.extractor)
 
 
-def _connect(address: str) -> Any:
+def _connect(options: ClusterOptions) -> None:
     """Start or join Ray with everything set that must not be left to its defaults."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
@@ -115,21 +214,19 @@ def _connect(address: str) -> Any:
     # Ray ends idle processes beyond one a CPU after a second; each fresh one imports for four CPU seconds before it
     # measures anything, which cost a burst of short clips most of its time.
     os.environ.setdefault("RAY_num_workers_soft_limit", str(cpus + 3))
-    if address != "local":
-        import ray
-
-        ray.init(address=address, log_to_driver=True, configure_logging=False)
-        return ray
-    # Nothing outside this machine reaches a local Ray, and no token file is left behind.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if options.address == "local":
+        # Nothing outside this machine reaches a local Ray, and no token file is left behind.
+        os.environ["RAY_AUTH_MODE"] = "disabled"
     import ray
 
+    if options.address != "local":
+        ray.init(address=options.address, configure_logging=False)
+        return
     ray.init(
         address="local",
         include_dashboard=False,
         configure_logging=False,
-        # One CPU belongs to the actor; on a single core the tasks of the graph must still find a place.
-        num_cpus=max(2, cpus),
+        # Actors hold a CPU each; the tasks of the graph must find a place beside them on the smallest machine.
+        num_cpus=max(cpus, options.actors + 1, 2),
         resources={CONTROL: 1},
     )
-    return ray

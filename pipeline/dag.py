@@ -7,6 +7,7 @@ Nodes are per clip, never per frame. Retries belong to the database alone, so Ra
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,10 @@ def submit_stage(
 
 def cancel(graph: StageGraph, actor: Any, job: ClaimedJob) -> None:
     """Stop the stage: what waits never begins; a running extraction, a thread of its actor, ends at its next frame."""
-    actor.cancel.remote(_key(job))
-    for node in graph.nodes:
-        ray.cancel(node)
+    with suppress(ray.exceptions.RayError):  # an actor that is gone has nothing to cancel
+        actor.cancel.remote(_key(job))
+        for node in graph.nodes:
+            ray.cancel(node)
 
 
 def finished(graph: StageGraph, *, timeout_s: float) -> bool:

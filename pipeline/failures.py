@@ -10,6 +10,8 @@ from inference.errors import InferenceError
 from models.errors import StoreError
 from pipeline.errors import JobError
 
+INTERNAL = "An error of ours, not of the clip. The worker's log has the details under this job's id."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
@@ -29,9 +31,7 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(code="out_of_memory", message="The worker ran out of memory.", transient=True)
     if isinstance(cause, OSError):
         return Failure(code="io_error", message=f"{type(cause).__name__}: {cause}", transient=True)
-    return _ray_failure(cause) or Failure(
-        code="internal_error", message=f"{type(cause).__name__}: {cause}", transient=False
-    )
+    return _ray_failure(cause) or Failure(code="internal_error", message=INTERNAL, transient=False)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from ray.exceptions import RayError
 
+from inference.errors import ModelUnknown
 from inference.extract import Extraction
-from inference.sources import ClipSource
 from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
 from models.queue import ClaimedJob
 from models.requests import AnalysisRequest
@@ -19,6 +21,7 @@ from pipeline import dag
 from pipeline.cluster import Cluster
 from pipeline.errors import HandedBack, ModeMissing, RequestInvalid
 from pipeline.failures import failure_of
+from pipeline.persist import Persisted
 from pipeline.sources import clip_source
 from pipeline.stages import Limits, Stage, extract_request
 
@@ -56,16 +59,14 @@ class JobRunner:
 
     def _run_stages(self, claimed: ClaimedJob, hand_back: threading.Event) -> None:
         request = request_of(claimed)
-        source = clip_source(self.storage.store, claimed.bucket, claimed.source_key, self.limits)
-        actor = self.cluster.borrow()
-        try:
+        if request.model not in {None, self.cluster.model}:
+            raise ModelUnknown(f"This worker runs {self.cluster.model}, not {request.model}.")
+        with self.cluster.borrowed() as actor:
             run = _StageRun(runner=self, claimed=claimed, request=request, actor=actor, hand_back=hand_back)
-            quick = run.run("quick", source)
+            graph = run.run("quick")
             if request.deep_enabled:
                 self.storage.queue.start_deep(claimed.lease)
-                run.run("deep", source, quick)
-        finally:
-            self.cluster.give_back(actor)
+                run.run("deep", dag.extraction_of(graph))
 
     def _end(self, claimed: ClaimedJob, error: Exception) -> None:
         """Say in the queue how the job ended. If the database is away the lease runs out, and that says it too."""
@@ -112,17 +113,19 @@ class _StageRun:
     actor: Any
     hand_back: threading.Event
 
-    def run(self, stage: Stage, source: ClipSource, quick: Extraction | None = None) -> Extraction:
+    def run(self, stage: Stage, quick: Extraction | None = None) -> dag.StageGraph:
         """Submit a stage's graph and see it to its end; DEEP follows whom `quick` chose."""
+        runner, job = self.runner, self.claimed
         graph = dag.submit_stage(
             stage,
             actor=self.actor,
-            job=self.claimed,
-            source=source,
-            wanted=extract_request(stage, self.request, self.runner.limits, quick),
+            job=job,
+            # A link of its own for each stage: it must not run out before the stage is done.
+            source=clip_source(runner.storage.store, job.bucket, job.source_key, runner.limits),
+            wanted=extract_request(stage, self.request, runner.limits, quick),
             request=self.request,
-            limits=self.runner.limits,
-            storage=self.runner.storage_options,
+            limits=runner.limits,
+            storage=runner.storage_options,
         )
         try:
             while not dag.finished(graph, timeout_s=TICK_S):
@@ -135,14 +138,19 @@ class _StageRun:
                     if not dag.finished(graph, timeout_s=SINK_S):
                         raise
         except BaseException:
-            dag.cancel(graph, self.actor, self.claimed)
+            dag.cancel(graph, self.actor, job)
+            self._log_if_ended(graph)
             raise
-        persisted = dag.outcome(graph)
-        for record in persisted.records:
-            logging.getLogger(record.name).handle(record)
+        persisted = _logged(dag.outcome(graph))
         if persisted.error:
             raise persisted.error
-        return dag.extraction_of(graph)
+        return graph
+
+    def _log_if_ended(self, graph: dag.StageGraph) -> None:
+        """A sink that had ended the job before it was canceled has lines to say that operators search for."""
+        if dag.finished(graph, timeout_s=SINK_S):
+            with suppress(RayError):
+                _logged(dag.outcome(graph))
 
     def _beat(self, stage: Stage) -> None:
         """Renew the lease, write progress, bring back cancellation. The lease may outlast a database away."""
@@ -155,3 +163,10 @@ class _StageRun:
             return
         if reply.cancel_requested:
             raise JobCanceled
+
+
+def _logged(persisted: Persisted) -> Persisted:
+    """Write what the sink's process had to say to this process's log."""
+    for record in persisted.records:
+        logging.getLogger(record.name).handle(record)
+    return persisted

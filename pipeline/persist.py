@@ -47,7 +47,7 @@ def persist(
 
     document: dict[str, Any] = results.model_dump(mode="json", warnings=False)
     last = files is not None
-    kind = "Quick-only" if stage == "quick" and last else stage.capitalize()
+    kind = "Deep" if job.job.deep_enabled else "Quick-only"
     try:
         if last:
             storage.queue.finish(job.lease, stage=stage, document=document, s3_key=key)

@@ -105,6 +105,14 @@ def test_it_says_where_it_is_and_leaves_nothing_behind(
     assert (tmp_path / "data" / "token").stat().st_mode & 0o077 == 0
 
 
+def test_a_stop_while_it_starts_is_a_stop(tmp_path: Path, model_cache: Path) -> None:
+    with up(tmp_path, model_cache) as service:
+        time.sleep(2)  # the token is out, Ray is on its way
+        family = descendants(service.process.pid)
+        assert service.stop() == 0
+        assert [pid for pid in family if _runs(pid)] == []
+
+
 def test_the_token_stays_the_same_from_one_start_to_the_next(tmp_path: Path, model_cache: Path) -> None:
     from frontfoot import services
 

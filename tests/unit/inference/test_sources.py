@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from inference.errors import InferenceError, SourceMissing, SourceTooLarge, SourceUnavailable
-from inference.sources import ClipSource, LinkedClip, LocalClip
+from inference.sources import ClipSource, LinkedClip, LocalClip, sweep_abandoned
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
 MANY = 1 << 30
@@ -126,7 +129,7 @@ def test_the_copy_is_removed_when_its_user_fails(store: str, scratch: Path) -> N
     ("way", "limit", "error"),
     [
         ("404", MANY, SourceMissing),
-        ("403", MANY, SourceMissing),
+        ("403", MANY, SourceUnavailable),
         ("410", MANY, SourceMissing),
         ("408", MANY, SourceUnavailable),
         ("429", MANY, SourceUnavailable),
@@ -173,3 +176,16 @@ def test_sources_travel_and_keep_their_secret(tmp_path: Path) -> None:
     for source in sources:
         assert pickle.loads(pickle.dumps(source)) == source  # noqa: S301 — our own bytes
     assert "secret" not in repr(linked)
+
+
+def test_copies_of_processes_that_were_killed_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    for name in (f"frontfoot-clip-{int(ended.stdout)}-x", f"frontfoot-clip-{os.getpid()}-x", "frontfoot-clip-other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clip").write_bytes(b"film")
+    assert sweep_abandoned() == 1
+    assert sorted(path.name for path in tmp_path.glob("frontfoot-*")) == [
+        f"frontfoot-clip-{os.getpid()}-x",
+        "frontfoot-clip-other",
+    ]

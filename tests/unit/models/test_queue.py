@@ -355,6 +355,7 @@ class TestFailure:
     def test_back_off_doubles_and_then_the_job_failed(self, queue: JobQueue, jane: Owner, clock: Any) -> None:
         job = claimed(queue, jane)
         for wait in (5, 10):
+            queue.heartbeat(job.lease, 30)
             retry = queue.fail(job.lease, "actor_died", "gone", transient=True)
             assert (retry.status, retry.stage, retry.progress_pct, retry.error_code) == ("queued", "QUEUED", 0, None)
             assert retry.available_at == clock.now + timedelta(seconds=wait)

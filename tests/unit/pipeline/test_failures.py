@@ -8,7 +8,7 @@ from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayT
 from inference.errors import NoPerson, SourceUnavailable
 from models.errors import StoreUnavailable
 from pipeline.errors import HandedBack, ModeMissing
-from pipeline.failures import Failure, failure_of
+from pipeline.failures import INTERNAL, Failure, failure_of
 
 
 def _in_a_task(cause: Exception) -> RayTaskError:
@@ -41,7 +41,7 @@ def test_an_error_is_known_by_its_cause(error: BaseException, code: str, *, tran
     assert failure.message
 
 
-def test_a_fault_of_ours_says_what_it_was() -> None:
-    assert failure_of(_in_a_task(KeyError("left_toe"))) == Failure(
-        code="internal_error", message="KeyError: 'left_toe'", transient=False
+def test_a_fault_of_ours_tells_its_details_to_the_log_and_not_to_the_owner() -> None:
+    assert failure_of(_in_a_task(KeyError("/secret/path"))) == Failure(
+        code="internal_error", message=INTERNAL, transient=False
     )

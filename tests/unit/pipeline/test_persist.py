@@ -110,6 +110,16 @@ def test_the_guardrails_fail_the_job_and_say_what_is_missing(
     assert (row.quick_report is not None) is deep
 
 
+def test_a_deep_job_that_fails_in_its_quick_stage_is_a_deep_job(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = _claimed(storage, deep=True)
+    with pytest.raises(ArtifactsMissing):
+        persist(storage, job, "quick", _without("report"), None)
+    words = "Critical artifacts missing: findings=present report=MISSING"
+    assert caplog.messages[-1] == f"Deep job failed validation: job_id={job.id} {words}"
+
+
 def test_whoever_lost_the_lease_changes_nothing(storage: Storage) -> None:
     job = _claimed(storage, deep=False)
     storage.queue.release(job.lease)
