@@ -39,6 +39,7 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
     athlete is hardly seen gives no number at all and the recording issue `INSUFFICIENT_POSE_VISIBILITY`.
     """
     specs, room = ROOMS[context.mode]
+    specs = common.fit_units(specs, context.options)
     if len(poses.timestamps_s) < 2 or not is_visible(poses):
         return _nothing(poses, context, specs)
     scene = _look(poses, context)

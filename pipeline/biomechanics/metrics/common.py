@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 
 from models.documents import Evidence, TimeSpan
-from models.requests import Mode
+from models.requests import AnalysisOptions, Mode
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.gates import Verdict, refused
@@ -108,7 +109,7 @@ def measure_gait(scene: Scene) -> dict[str, Outcome]:
     return {
         "cadence": no_gait or no_clock or compute_cadence(scene.motion, run),
         "step_length": no_way or compute_step_length(scene.motion, run, scene.facing, yaw),
-        "travel_speed": no_way or no_clock or compute_travel_speed(scene.motion, run, yaw),
+        "travel_speed": no_way or no_clock or compute_travel_speed(scene, run, yaw),
         "trunk_lean": compute_trunk_lean(scene),
     }
 
@@ -153,14 +154,32 @@ def compute_step_length(motion: Motion, run: Sequence[Step], facing: int, yaw: f
     )  # fmt: skip
 
 
-def compute_travel_speed(motion: Motion, run: Sequence[Step], yaw: float) -> Outcome:
-    """Speed of mid-hips along the picture over the steps, % of height per second: slope of the least-squares line.
+def fit_units(specs: Sequence[Spec], options: AnalysisOptions) -> tuple[Spec, ...]:
+    """The specs in the units of this request: travel in metres where the caller gave the height, and only there."""
+    metric = replace(TRAVEL_SPEED, unit="m_per_s", method=f"{TRAVEL_SPEED.method}; metres by the given height")
+    return tuple(metric if spec == TRAVEL_SPEED and options.height_m is not None else spec for spec in specs)
 
-    Range 0..700. sys: 1 % displacement over the span, 3 % of stature, and what an oblique camera shortens.
+
+def compute_travel_speed(scene: Scene, run: Sequence[Step], yaw: float) -> Outcome:
+    """Speed of mid-hips along the picture over the steps: slope of the least-squares line, in the unit of `fit_units`.
+
+    Range 0..700 % of height per second, 0..12 m/s. sys: 1 % displacement over the span, 3 % of stature, and what an
+    oblique camera shortens.
     """
     if len(run) < 3:
         return NO_STEPS
-    return compute_speed_between(motion, run[0].time_s, run[-1].time_s, yaw)
+    reading = compute_speed_between(scene.motion, run[0].time_s, run[-1].time_s, yaw)
+    if scene.options.height_m is None:
+        return reading
+    return to_metres(reading, scene.options.height_m)
+
+
+def to_metres(speed: Outcome, height_m: float) -> Outcome:
+    """A speed in % of height per second as metres per second; the 3 % of stature are in its sys already."""
+    if isinstance(speed, Verdict):
+        return speed
+    metres = height_m / 100
+    return replace(speed, value=float(speed.value) * metres, sys=speed.sys * metres, rand=speed.rand * metres)
 
 
 def compute_speed_between(motion: Motion, start_s: float, end_s: float, yaw: float) -> Outcome:

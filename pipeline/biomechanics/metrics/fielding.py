@@ -204,11 +204,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
         return NO_APPROACH
     steps = approach[-5:]
     reading = common.compute_speed_between(scene.motion, steps[0].time_s, steps[-1].time_s, scene.travel.yaw or 0.0)
-    if isinstance(reading, Verdict):
-        return reading
-    metres = scene.options.height_m / 100
-    return Reading(value=float(reading.value) * metres, sys=reading.sys * metres, rand=reading.rand * metres,
-                   evidence=reading.evidence)  # fmt: skip
+    return common.to_metres(reading, scene.options.height_m)
 
 
 def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> Outcome:

@@ -91,6 +91,14 @@ def test_metres_need_a_height(film, judge):
     assert "--height" in (metric.advice or "")
 
 
+def test_travel_is_in_metres_where_the_height_is_given_and_only_there(figures, judge):
+    poses = figures.walker(30.0).film()
+    share, metres = (judge(poses, "bowling", **given).metrics["travel_speed"] for given in ({}, {"height_m": 1.5}))
+    assert (share.unit, metres.unit) == ("pct_height_per_s", "m_per_s")
+    assert metres.value == pytest.approx(share.value * 1.5 / 100, abs=1e-3)
+    assert metres.sys >= 0.03 * metres.value
+
+
 def test_a_shot(figures, judge):
     figure = figures.batter(120.0)
     side = judge(figure.film(), "batting", handedness="right")
@@ -159,7 +167,7 @@ def test_who_lands_from_a_jump_picks_nothing_up(figures, judge, fps, drop, pick_
 @pytest.mark.parametrize("fps", [24.0, 30.0, 60.0, 120.0, 240.0])
 def test_the_walk_is_the_same_at_any_rate_and_is_no_run_up(figures, judge, fps):
     figure = figures.walker(fps)
-    measured = judge(figure.film(), "bowling", height_m=1.7)
+    measured = judge(figure.film(), "bowling")
     for name in ("cadence", "step_length", "travel_speed"):
         assert measured.metrics[name].value == pytest.approx(figure.truth[name], rel=0.02)
     for name in ("run_up_speed", "stride_length", "front_knee_min"):
