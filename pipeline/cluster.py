@@ -77,9 +77,10 @@ class Cluster:
                 logged = time.monotonic()
                 ready = len(self._ready())
                 logger.warning("Waiting for pose actors: ready=%d of=%d", ready, len(self._members))
-        for member in self._ready():
-            model = member.status.model if member.status else None
-            logger.info("Pose actor ready: %s", model, extra={"model": model.name if model else None})
+        for status in (member.status for member in self._members if member.status):
+            model = status.model
+            values = {"model": model.name, "backend": model.backend, "precision": model.precision}
+            logger.info("Pose actor ready: model=%s backend=%s precision=%s", *values.values(), extra=values)
 
     def capacity(self) -> int:
         """Clips that all actors that answer now take at once; looks at them first."""
