@@ -34,12 +34,18 @@ def spread(value: float, unit: Unit, words: Words) -> str:
     return digits(value, DECIMALS.get(unit, 0) + 1) + words.unit[unit]
 
 
-def measured(metric: Metric, words: Words) -> str:
-    """The metric's value for a reader; a class is its own word. The metric must have a value."""
+def measured(name: str, metric: Metric, words: Words) -> str:
+    """The value of the metric `name` for a reader: a class is its own word, a way to one side or the other has its
+    word instead of a sign where the number is not 0. Raises `ValueError` where there is no value.
+    """
     if isinstance(metric.value, str):
         return metric.value
     if metric.value is None:
         raise ValueError("a metric that was not measured has no number to show")
     if metric.expected_error is None:
         return quantity(metric.value, metric.unit, words)
-    return with_error(metric.value, metric.expected_error, metric.unit, words)
+    direction = words.direction.get(name)
+    text = with_error(metric.value, metric.expected_error, metric.unit, words)
+    if direction is None or float(text.split(" ")[0]) == 0:
+        return text
+    return f"{text.removeprefix('-')} {direction.plus if metric.value > 0 else direction.minus}"

@@ -86,7 +86,7 @@ def _insufficient(measurements: Measurements, coverage: Coverage, shown: tuple[s
         parts.append(said.coverage.format(measured=coverage.measured, applicable=coverage.applicable))
     if shown:
         numbers = [
-            f"{_in_sentence(name, measurements)} {measured(measurements.metrics[name], words)}" for name in shown
+            f"{_in_sentence(name, measurements)} {measured(name, measurements.metrics[name], words)}" for name in shown
         ]
         parts.append(said.described.format(numbers=words.listed(tuple(numbers))))
     else:
@@ -168,7 +168,7 @@ def _measured_line(name: str, measurements: Measurements, words: Words) -> str:
     own = own_spread(metric)
     if own:  # a spread that the measurement alone explains is no news
         notes.append(words.measured.spread.format(spread=spread(own, metric.unit, words)))
-    line = f"- {_capital(_label(name, measurements))}: {measured(metric, words)}"
+    line = f"- {_capital(_label(name, measurements))}: {measured(name, metric, words)}"
     if any(notes):
         line += f" ({', '.join(note for note in notes if note)})"
     context = words.context.get(name)

@@ -124,6 +124,13 @@ class MethodWords(Entry):
     rules: Annotated[Text, placeholders("rules")]
 
 
+class Direction(Entry):
+    """The two ways of a metric that readers know by words and not by signs."""
+
+    plus: Plain
+    minus: Plain
+
+
 class Words(Entry):
     """Everything that the report says to one audience."""
 
@@ -143,6 +150,8 @@ class Words(Entry):
     method: MethodWords
     issue: dict[str, Plain]
     """Titles of recording findings."""
+    direction: dict[str, Direction]
+    """By metric: said instead of a sign."""
     context: dict[str, Plain]
     """By metric: what is known about a number that is described and not judged."""
 

@@ -88,7 +88,7 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             ],
             event_at=lambda time_s: moment_at(events, time_s),
             label=label,
-            quantity=lambda metric: measured(metric, words),
+            quantity=lambda name, metric: measured(name, metric, words),
             over=lambda name: over(name, results, words),
             close_call=CLOSE_CALL,
             per_finding=STILLS_PER_FINDING,

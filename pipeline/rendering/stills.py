@@ -16,6 +16,7 @@ from pipeline.rendering.skeleton import CENTRE, OUTLINE, Image, draw_skeleton, r
 STILLS_PER_FINDING = 3
 STILLS_PER_WATCH = 1
 STILLS_OF_METRICS = 6
+STILLS_PER_METRIC = 3
 
 _MARGIN = 0.18
 """Of the athlete's longer side, on each side of the crop."""
@@ -64,12 +65,20 @@ def wanted_rows(results: Results, poses: PoseSequence, limit: int) -> tuple[int,
 
 
 def metric_rows(results: Results, poses: PoseSequence) -> dict[int, list[str]]:
-    """Row → ids of the metrics that it shows best: a picture beside the numbers even where nothing was found."""
+    """Row → ids of the metrics that it shows best: a picture beside the numbers even where nothing was found.
+
+    The most telling row of every metric comes before the second of any.
+    """
+    rows = {
+        name: evidence_rows(metric.evidence, poses, STILLS_PER_METRIC)
+        for name, metric in results.metrics.items()
+        if metric.value is not None
+    }
     shown: dict[int, list[str]] = {}
-    for name, metric in results.metrics.items():
-        if metric.value is not None:
-            for row in evidence_rows(metric.evidence, poses, 1):
-                shown.setdefault(row, []).append(name)
+    for place in range(STILLS_PER_METRIC):
+        for name, own in rows.items():
+            if place < len(own):
+                shown.setdefault(own[place], []).append(name)
     return dict(list(shown.items())[:STILLS_OF_METRICS])
 
 

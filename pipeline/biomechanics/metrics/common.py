@@ -34,7 +34,7 @@ TRAVEL_SPEED = Spec(
     method="slope of the hips' way along the picture over the steps in a row (walking or running; not a run-up speed)",
 )  # fmt: skip
 TRUNK_LEAN = Spec(
-    id="trunk_lean", label="Forward lean of the trunk", unit="deg", view="side", rate="still", static=True, angle=True,
+    id="trunk_lean", label="Lean of the trunk", unit="deg", view="side", rate="still", static=True, angle=True,
     estimable_view=True,
     method="mid-hips to mid-shoulders against the vertical, positive forward, median over the frames that show it",
 )  # fmt: skip
@@ -225,7 +225,11 @@ def compute_trunk_lean(scene: Scene) -> Outcome:
     if len(seen) < 5:
         return refused("shoulders and hips were seen in too few frames", "Keep the whole athlete unobstructed.")
     span = (float(motion.times_s[seen[0]]), float(motion.times_s[seen[-1]]))
-    return read_over(motion, forward, span, trunk_sys(), "through the clip")
+    reading = read_over(motion, forward, span, trunk_sys(), "through the clip")
+    if isinstance(reading, Verdict):
+        return reading
+    shown = (int(seen[len(seen) // 2]), int(seen[0]), int(seen[-1]))  # one frame would not show a whole clip
+    return replace(reading, evidence=evidence_over(motion, *span, *shown))
 
 
 def trunk_sys() -> float:

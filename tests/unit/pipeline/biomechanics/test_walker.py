@@ -44,6 +44,9 @@ def test_her_steps_are_found_and_nothing_that_did_not_happen(walking, judge, mod
     together = metrics["cadence"].value / 60 * metrics["step_length"].value
     assert together == pytest.approx(metrics["travel_speed"].value / 1.65 * 100, rel=0.05)
     assert measured.repetitions == ()
+    lean = metrics["trunk_lean"].evidence.frames
+    assert len(lean) == 3
+    assert min(lean) < CONTACT_FRAMES[0] < lean[0] < CONTACT_FRAMES[-1] < max(lean)  # the middle, both ends
     described = {"cadence", "step_length", "travel_speed", "trunk_lean"}
     assert {name for name, metric in metrics.items() if metric.value is not None} == described
 

@@ -39,10 +39,26 @@ def test_digits_knows_no_minus_zero():
 
 def test_a_class_is_its_own_word_and_nothing_is_no_number(make_metric):
     words = load_words("player")
-    assert measured(make_metric("extender", unit="class", expected_error=None), words) == "extender"
-    assert measured(make_metric(4.0, unit="count", expected_error=None), words) == "4"
+    assert measured("front_knee_class", make_metric("extender", unit="class", expected_error=None), words) == "extender"
+    assert measured("shuffles", make_metric(4.0, unit="count", expected_error=None), words) == "4"
     with pytest.raises(ValueError, match="no number"):
-        measured(make_metric(None), words)
+        measured("shuffles", make_metric(None), words)
+
+
+@pytest.mark.parametrize("audience", ["player", "analyst"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-5.2, "5 ± 4° backwards"),
+        (5.2, "5 ± 4° forwards"),
+        (-0.3, "0 ± 4°"),
+        (0.3, "0 ± 4°"),
+        (-12.0, "12 ± 4° backwards"),
+    ],
+)
+def test_a_lean_has_a_word_and_no_sign(make_metric, audience, value, text):
+    metric = make_metric(value, unit="deg", expected_error=4.0)
+    assert measured("trunk_lean", metric, load_words(audience)) == text
 
 
 def test_lists():

@@ -79,7 +79,7 @@ def test_it_fetches_nothing():
 
 def test_pictures_say_what_they_show():
     outline = Outline(page())
-    assert len(outline.all("alt")) == outline.tags.count("img") == 1 + 2 + 1 + 2 + 1
+    assert len(outline.all("alt")) == outline.tags.count("img") == 1 + 2 + 1 + 3 + 1
     assert all(outline.all("alt"))
 
 
