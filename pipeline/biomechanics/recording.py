@@ -76,8 +76,9 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
         add("ATHLETE_TOO_SMALL", f"The athlete is only {size:.0f} pixels tall; 200 are needed for full trust.",
             "Film from nearer, or zoom in.")  # fmt: skip
     if context.stage == "deep" and motion.fps < gates.RATES["contact"][0] * gates.RATE_TOLERANCE:
-        add("LOW_FRAME_RATE", f"There are {motion.fps:.0f} real frames a second; fast moments need 48 or more.",
-            "Film at 120 frames a second.")  # fmt: skip
+        contact, timing = gates.RATES["contact"][0], gates.RATES["timing"][0]
+        add("LOW_FRAME_RATE", f"There are {motion.fps:.0f} real frames a second; angles at a foot contact need "
+            f"{contact:g} for full trust, release and timing {timing:g}.", "Film at 120 frames a second.")  # fmt: skip
     issues += _view_issues(scene)
     if scene.camera_moves:
         add(
@@ -100,7 +101,8 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
         add("TIME_GAPS", f"Frames are missing in {len(context.gaps)} places of the clip.",
             "Film with a constant frame rate and send the original file.")  # fmt: skip
     if not np.mean(motion.well_seen) >= VISIBLE_SHARE_MIN:
-        add("LITTLE_SEEN", f"The athlete was well seen in {100 * np.mean(motion.well_seen):.0f} % of the frames.",
+        share = 100 * np.mean(motion.well_seen)
+        add("LITTLE_SEEN", f"The athlete was seen well enough to measure in {share:.0f} % of the frames.",
             "Keep the whole athlete in the picture.")  # fmt: skip
     return tuple(issues)
 

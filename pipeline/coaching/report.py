@@ -207,14 +207,15 @@ def _some_labels(names: list[str], measurements: Measurements, words: Words) -> 
 def _recording(measurements: Measurements, findings: Findings, subject: SubjectDocument, words: Words) -> ReportSection:
     """Whom the report judges, from where and how fast it was filmed, and what was wrong with it."""
     said = words.recording
-    share = digits(100 * measurements.visible_share, 0) + " %"
+    shares = {"found": subject.visible_share, "share": measurements.visible_share}
+    shown = {name: digits(100 * share, 0) + " %" for name, share in shares.items()}
     left, top, right, bottom = subject.box
     place = f"{digits((left + right) / 2, 0)},{digits((top + bottom) / 2, 0)}"
     time = digits(subject.time_s, 1)
     lines = [
-        said.chosen.format(share=share, place=place, time=time)
+        said.chosen.format(**shown, place=place, time=time)
         if subject.people == 1
-        else said.several.format(share=share, people=subject.people, place=place, time=time)
+        else said.several.format(**shown, people=subject.people, place=place, time=time)
     ]
     if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
         lines.append(said.close_call)

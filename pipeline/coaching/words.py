@@ -103,9 +103,10 @@ class NotMeasuredWords(Entry):
 class RecordingWords(Entry):
     """Whom and what the clip shows."""
 
-    several: Annotated[Text, placeholders("share", "people", "place", "time")]
-    """`place` is the middle of the athlete in pixels, x,y as a caller would mark it."""
-    chosen: Annotated[Text, placeholders("share", "place", "time")]
+    several: Annotated[Text, placeholders("found", "share", "people", "place", "time")]
+    """`place` is the middle of the athlete in pixels, x,y as a caller would mark it. `found`: share of frames with
+    the athlete in them; `share`: with enough of the body to measure."""
+    chosen: Annotated[Text, placeholders("found", "share", "place", "time")]
     close_call: Plain
     view_caller: Annotated[Text, placeholders("view")]
     view_estimate: Annotated[Text, placeholders("view")]

@@ -120,7 +120,7 @@ def measurements_with(metrics: dict[str, Metric], *, mode: Mode = "bowling", **f
 def subject() -> SubjectDocument:
     """The only person of a clip."""
     return SubjectDocument(
-        source="automatic", confidence=0.9, people=1, visible_share=0.9, box=(10.0, 20.0, 60.0, 220.0), time_s=1.5
+        source="automatic", confidence=0.9, people=1, visible_share=0.95, box=(10.0, 20.0, 60.0, 220.0), time_s=1.5
     )
 
 

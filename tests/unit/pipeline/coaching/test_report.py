@@ -196,7 +196,11 @@ def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_
 
 def test_the_recording_names_whom_it_judged(written, six_deliveries):
     alone = section(written(six_deliveries()), "recording").text
-    assert "the only person we found (around pixel 35,120 at 1.5 s)" in alone
+    assert "the only person we found, who is marked in the picture at the top" in alone
+    assert "found in 95 % of the pictures we looked at, and seen well enough to measure in 90 %." in alone
+    assert "pixel" not in alone
+    analyst = section(written(six_deliveries(options=AnalysisOptions(audience="analyst"))), "recording").text
+    assert "around pixel 35,120 at 1.5 s" in analyst
     assert "- **Camera moves.** The camera moves. Use a tripod." in alone
     assert "close call" not in alone
     two = section(written(six_deliveries(), people=2, confidence=0.4), "recording").text
