@@ -19,7 +19,8 @@ MIN_SAMPLES = 5
 def collect_signals(scene: Scene, metrics: dict[str, Metric]) -> tuple[Signal, ...]:
     """Heights, angles and speed over time, in a fixed order; a signal with fewer than 5 samples is left out.
 
-    `Signal.metrics` names those read off it that have a value. Angles are drawn only in the view that shows them.
+    `Signal.metrics` names those read off it that have a value. Angles are drawn only in the view that shows them,
+    and never the far wrist of a side view: it is often hidden, and then drawn on the trunk.
     """
     side, along = scene.view.value == "side", scene.athletes_left is not None
     hips = scene.motion.velocity(scene.motion.point("hips"))
@@ -57,6 +58,7 @@ def collect_signals(scene: Scene, metrics: dict[str, Metric]) -> tuple[Signal, .
             ("head_sideways", "Head sideways of the feet", "pct_height", scene.distance("head", "feet", 0).values,
              ("head_sideways_contact", "head_sideways_plant", "head_outside_feet_pick_up")),
         ]  # fmt: skip
+    far_wrist = {"left": "right_wrist_height", "right": "left_wrist_height"}.get(scene.near or "")
     measured = {name for name, metric in metrics.items() if metric.value is not None}
     return tuple(
         Signal(
@@ -64,5 +66,5 @@ def collect_signals(scene: Scene, metrics: dict[str, Metric]) -> tuple[Signal, .
             metrics=tuple(m for m in readers if m in measured),
         )
         for name, label, unit, values, readers in candidates
-        if np.sum(~np.isnan(values)) >= MIN_SAMPLES
+        if name != far_wrist and np.sum(~np.isnan(values)) >= MIN_SAMPLES
     )  # fmt: skip

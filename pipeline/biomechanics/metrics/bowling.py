@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.documents import Event
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.bowling import Delivery, find_deliveries
-from pipeline.biomechanics.gates import Verdict, judge_timing, refused, worst
+from pipeline.biomechanics.gates import Verdict, degraded, judge_timing, refused, worst
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.bowling_specs import SPECS
 from pipeline.biomechanics.readings import (
@@ -33,6 +35,7 @@ RUN_UP_STEPS = 5
 RUN_UP_PAUSE_S = 1.0
 NO_CONTACT = refused("front-foot contact was not found", "Keep the feet in the picture and unobstructed.")
 NO_BACK_CONTACT = refused("back-foot contact was not found", "Keep the feet in the picture and unobstructed.")
+FAR_ARM = degraded("the bowling arm is on the far side of the body", "Film from the bowling arm's side.")
 NO_RUN_UP = refused("fewer than two steps of a run-up before the delivery were seen",
                     "Film from the side with the whole run-up in the picture.")  # fmt: skip
 NO_DELIVERY = refused(
@@ -299,12 +302,15 @@ def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
     """Height of the bowling wrist above the ground at release, % of height, 80..140; any view.
 
     Formula: wrist above the lower ankle + 3.9 % (ankle height, Drillis and Contini). sys: 2 % for each of the two
-    keypoints and 3 % of stature.
+    keypoints and 3 % of stature. The far arm of a side view is degraded: the model may draw it on the trunk.
     """
     height = scene.height_above_feet(f"{delivery.arm}_wrist", "arm")
     i = scene.motion.at(delivery.events["release"].time_s)
     sys = scene.offset_sys(float(np.nan_to_num(height.values[i])), 1, 1)
-    return read_at(scene.motion, height, delivery.events["release"], sys, "release")
+    reading = read_at(scene.motion, height, delivery.events["release"], sys, "release")
+    if isinstance(reading, Reading) and scene.view.value == "side" and scene.near != delivery.arm:
+        return replace(reading, verdict=worst(reading.verdict, FAR_ARM))
+    return reading
 
 
 def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:

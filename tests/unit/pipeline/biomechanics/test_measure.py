@@ -85,6 +85,19 @@ def test_a_delivery_along_the_pitch_has_the_same_signs_from_both_ends(figures, j
     assert metrics["front_knee_min"].status == "not_measurable"
 
 
+@pytest.mark.parametrize(("towards", "near", "status"), [(1, "right", "measurable"), (-1, "left", "degraded")])
+def test_the_far_arm_of_a_side_view_is_never_fully_trusted(figures, judge, towards, near, status):
+    poses = figures.bowler(240.0).film()  # a right arm; seen from the other side, it runs to the left
+    points, boxes = poses.keypoints.copy(), poses.boxes.copy()
+    if towards < 0:
+        points[..., 0] = poses.frame_size[0] - points[..., 0]
+        boxes[:, [0, 2]] = poses.frame_size[0] - poses.boxes[:, [2, 0]]
+    measured = judge(replace(poses, keypoints=points, boxes=boxes), "bowling")
+    assert measured.metrics["release_height"].status == status
+    wrists = {signal.id for signal in measured.signals if "wrist" in signal.id}
+    assert wrists == {f"{near}_wrist_height"}
+
+
 def test_metres_need_a_height(film, judge):
     metric = judge(film("bowling"), "bowling").metrics["run_up_speed"]
     assert metric.status == "not_measurable"
