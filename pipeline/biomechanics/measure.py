@@ -82,8 +82,9 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
 
 
 def _applicable(specs: Sequence[Spec], scene: Scene) -> tuple[Spec, ...]:
-    """A batter or a keeper who takes no steps is not asked for a step rate."""
-    if scene.mode in ("bowling", "fielding") or len(common.longest_run(scene.steps, scene.motion.slowmo)) >= 3:
+    """A batter or a keeper who takes no steps, or is filmed along the pitch, is not asked for a step rate."""
+    walks = scene.athletes_left is None and len(common.longest_run(scene.steps, scene.motion.slowmo)) >= 3
+    if walks or scene.mode in ("bowling", "fielding"):
         return tuple(specs)
     walking = {common.CADENCE.id, common.STEP_LENGTH.id, common.TRAVEL_SPEED.id}
     return tuple(spec for spec in specs if spec.id not in walking)

@@ -124,4 +124,12 @@ def _view_issues(scene: Scene) -> list[RecordingIssue]:
                 advice="Film square to the pitch, or along it.",
             )
         ]
+    if scene.view_doubtful:
+        return [
+            RecordingIssue(
+                id="VIEW_DOUBTFUL",
+                text=f"The view was given as {scene.view.value}, but the athlete travels straight across the picture.",
+                advice="Check the view (--view side, front or behind), and that the right person was followed.",
+            )
+        ]
     return []

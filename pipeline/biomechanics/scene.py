@@ -16,7 +16,7 @@ from pipeline.biomechanics.motion import CUTOFF_HZ, Band, Motion
 from pipeline.biomechanics.readings import Spec
 from pipeline.biomechanics.signals import allowed_cutoff
 from pipeline.biomechanics.steps import Side, Step, near_side
-from pipeline.biomechanics.view import Travel, decide_view
+from pipeline.biomechanics.view import SIDE_MAX, Travel, decide_view
 
 MIRRORED_MAX = 0.05
 """Share of mirrored frames above which left and right are not to be relied on."""
@@ -46,6 +46,15 @@ class Scene:
     def athletes_left(self) -> int | None:
         """1: the left of one who moves along the pitch is the picture's right; -1: the other way; None: other views."""
         return {"front": 1, "behind": -1}.get(self.view.value or "")
+
+    @property
+    def view_doubtful(self) -> bool:
+        """Whether a caller's view along the pitch meets a batter or keeper who travels across the picture.
+
+        Either the view is wrong, or this is no shot and no take: nobody leaves the crease sideways so far.
+        """
+        stays, yaw = self.mode in ("batting", "wicketkeeping"), self.travel.yaw
+        return stays and self.athletes_left is not None and yaw is not None and yaw <= SIDE_MAX
 
     def offset_sys(self, value: float, keypoints_a: int, keypoints_b: int) -> float:
         """`errors.offset_sys` for this camera: along the pitch a bent leg looks short, and the stature with it."""
@@ -131,6 +140,12 @@ class Scene:
         ]
         if not travels and not spec.estimable_view:
             verdicts.append(gates.judge_estimated_view(spec.view, self.view))
+        if self.view_doubtful and spec.view != "any" and not spec.estimable_view:
+            verdicts.append(
+                gates.degraded(
+                    "the view is in doubt: the athlete travels across the picture", "Check the view (--view)."
+                )
+            )
         mirrored = self.motion.sides.mirrored_share
         if spec.sided and mirrored > MIRRORED_MAX:
             verdicts.append(

@@ -57,6 +57,16 @@ def test_the_view_of_her_walk_is_estimated_as_the_side(walking, judge):
     assert view.confidence > 0.5
 
 
+@pytest.mark.parametrize("mode", ["batting", "wicketkeeping"])
+def test_who_walks_across_the_picture_makes_a_view_along_the_pitch_doubtful(walking, judge, mode):
+    doubts = {
+        view: "VIEW_DOUBTFUL" in [issue.id for issue in judge(walking, mode, view=view).recording]
+        for view in ("front", "behind", "side")
+    }
+    assert "cadence" not in judge(walking, mode, view="front").metrics
+    assert doubts == {"front": True, "behind": True, "side": False}
+
+
 def test_no_signal_is_invented_where_she_is_not_in_the_picture(walking, judge):
     signals = {s.id: s for s in judge(walking, "bowling").signals}
     assert {"hip_speed", "head_height", "left_knee_angle", "trunk_lean"} <= set(signals)
