@@ -250,8 +250,9 @@ def _has(name):
 
 def test_the_quick_look_does_not_miss_what_it_did_not_look_for(written, make_metric, make_measurements):
     nothing = written(make_measurements({}, stage="quick", repetitions=())).text
-    assert "does not let us judge your bowling. So far this is only the quick look" in nothing
+    assert "does not let us judge your bowling. This is only the quick look" in nothing
     assert "could not find" not in nothing
+    assert "follows" not in nothing, "a quick-only job has no full look"
     metrics = {"crouch_tilt": make_metric(30.0, unit="deg", label="Crouch tilt")}
     posture = make_measurements(metrics, mode="wicketkeeping", stage="quick", repetitions=())
     assert written(posture).text.startswith("**Overall Assessment**: judged from a quick look: crouch tilt.")
