@@ -57,7 +57,7 @@ def _print_findings(job: remote.Job) -> None:
     coverage = findings["coverage"]
     typer.echo(
         f"\nFindings: {len(findings['findings'])}, level {findings['overall_level']}, basis {findings['basis']} "
-        f"({coverage['measured']} of {coverage['applicable']} measures could be taken)"
+        f"({coverage['measured']} of {coverage['applicable']} {job['analysis_mode']} measures could be taken)"
     )
     for finding in findings["findings"]:
         typer.echo(f"  [{finding['severity']}] {finding['title']}")
