@@ -16,19 +16,19 @@ from models.storage import StorageOptions
 from pipeline.cluster import Cluster, ClusterOptions
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def extractor_options(model_cache: Path) -> ExtractorOptions:
     return ExtractorOptions(threads=2, cache_dir=model_cache)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def extractor(extractor_options: ExtractorOptions) -> Iterator[PoseExtractor]:
     loaded = load_extractor(extractor_options)
     yield loaded
     loaded.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def cluster(extractor_options: ExtractorOptions) -> Iterator[Cluster]:
     started = Cluster(ClusterOptions(extractor=extractor_options))
     started.start()
@@ -74,7 +74,7 @@ def embedded(sqlite_url: str, tmp_path: Path, cluster: Cluster) -> Iterator[Benc
     storage.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def footage(sample_clip: Path) -> list[Image]:
     """The sample's frames at half size."""
     return half_size_frames(sample_clip)
