@@ -64,6 +64,21 @@ def test_a_job_whose_actor_dies_is_tried_again_and_ends_well(embedded: Bench, lo
     assert f"/{job_id}/2/" in job.deep_results_s3_key
 
 
+def test_an_actor_that_is_gone_for_good_is_replaced(embedded: Bench, footage: list[Image], tmp_path: Path) -> None:
+    import ray
+
+    gone = embedded.cluster._members[0].actor
+    ray.kill(gone, no_restart=True)
+    deadline = time.monotonic() + 60
+    while not embedded.cluster.capacity() or embedded.cluster._members[0].actor is gone:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    job_id = embedded.submit(write(tmp_path / "clip.mp4", footage[60:76]), REQUEST)
+    with embedded.working():
+        (job,) = embedded.finish([job_id])
+    assert (job.status, job.attempt) == ("done", 1)
+
+
 def test_a_running_job_can_be_canceled_and_the_actor_is_free_again(embedded: Bench, long_clip: Path) -> None:
     job_id = embedded.submit(long_clip, REQUEST)
     with embedded.working():
