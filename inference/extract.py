@@ -39,6 +39,8 @@ class ExtractRequest:
     """Who gave the points: the caller, or an earlier pass over the clip."""
     subject_confidence: float = 1.0
     """How sure that earlier pass was of its choice, 0..1."""
+    slowmo_factor: float = 1.0
+    """How many times slower than life the file plays."""
     limits: VideoLimits = field(default_factory=VideoLimits)
 
 
@@ -150,7 +152,7 @@ class _Run:
         self, video: OpenVideo, clip: ClipInfo, request: ExtractRequest
     ) -> tuple[Tracker, list[int], list[float]]:
         """Infer the wanted frames and hand the people in them to a tracker, in order."""
-        tracker = Tracker()
+        tracker = Tracker(slowmo_factor=request.slowmo_factor)
         indices: list[int] = []
         times: list[float] = []
         end_s = min(request.window_s or clip.duration_s, clip.duration_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -66,10 +66,20 @@ def choose(
     times_s: NDArray[np.float64],
     hints: Sequence[SubjectHint],
     source: Literal["caller", "automatic"],
+    slowmo_factor: float,
 ) -> Choice:
-    """Choose among at least one track; see `Tracker.choose`."""
+    """Choose among at least one track, in real time, by hints in the clip's; see `Tracker.choose`."""
     people = join(tracks)
-    hits = [hit for hint in hints if (hit := _hit(people, hint, strict=source == "caller")) is not None]
+    hits = []
+    for hint in hints:
+        hit = _hit(people, replace(hint, time_s=hint.time_s / slowmo_factor))
+        if hit is not None:
+            hits.append(hit)
+        elif source == "caller":
+            within_s = _HINT_S * slowmo_factor
+            raise SubjectNotFound(
+                f"Nobody was found at {hint.x:g},{hint.y:g} within {within_s:g} s of {hint.time_s:g} s."
+            )
     ranked = sorted((_prominence(person) for person in people), reverse=True)
     if not hits:
         best = max(people, key=_prominence)
@@ -180,15 +190,13 @@ def _presence(track: Track) -> float:
     return (track.end_s - track.start_s) * size * (0.5 + 0.5 * min(movement / _MOVEMENT_ENOUGH, 1.0))
 
 
-def _hit(people: Sequence[Person], hint: SubjectHint, *, strict: bool) -> tuple[SubjectHint, Person, bool] | None:
+def _hit(people: Sequence[Person], hint: SubjectHint) -> tuple[SubjectHint, Person, bool] | None:
     """Whose box holds the point, nearest in time, then nearest to its middle; and whether nobody else's did then."""
     found: list[tuple[float, float, int]] = []
     for number, person in enumerate(people):
         for track in person:
             found += [(apart, off, number) for apart, off in _boxes_around(track, hint)]
     if not found:
-        if strict:
-            raise SubjectNotFound(f"Nobody was found at {hint.x:g},{hint.y:g} within {_HINT_S} s of {hint.time_s:g} s.")
         return None
     apart, _, number = min(found)
     alone = {other for distance, _, other in found if distance == apart} == {number}

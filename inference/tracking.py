@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -38,15 +39,23 @@ _FAR = 1e6
 
 
 class Tracker:
-    """Follows the people of one clip. All state is the instance's own: many clips may be followed at once."""
+    """Follows the people of one clip. All state is the instance's own: many clips may be followed at once.
 
-    def __init__(self) -> None:
+    How far and how long people may be gone is a matter of real time: in a file that plays `slowmo_factor` times slower
+    than life, frames that lie seconds apart in the clip are tenths of a second apart on the field.
+    """
+
+    def __init__(self, *, slowmo_factor: float = 1.0) -> None:
+        if not slowmo_factor > 0:
+            raise ValueError(f"slowmo_factor {slowmo_factor} is not positive")
+        self._slowmo_factor = slowmo_factor
         self._times = array("d")
         self._active: list[Track] = []
         self._ended: list[Track] = []
 
     def update(self, timestamp_s: float, poses: Sequence[Pose]) -> None:
-        """Take the people of the next frame. Raises ValueError unless time increases."""
+        """Take the people of the next frame, at its time in the clip. Raises ValueError unless time increases."""
+        timestamp_s = timestamp_s / self._slowmo_factor
         if self._times and not timestamp_s > self._times[-1]:
             raise ValueError(f"timestamp {timestamp_s} does not follow {self._times[-1]}")
         frame = len(self._times)
@@ -80,7 +89,9 @@ class Tracker:
         tracks = [*self._ended, *self._active]
         if not tracks:
             raise NoPerson
-        return choose(tracks, np.array(self._times, np.float64), hints, source)
+        factor = self._slowmo_factor
+        choice = choose(tracks, np.array(self._times, np.float64), hints, source, factor)
+        return replace(choice, subject=replace(choice.subject, time_s=choice.subject.time_s * factor))
 
     def _end(self, tracks: list[Track]) -> None:
         self._ended.extend(tracks)

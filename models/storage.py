@@ -10,8 +10,6 @@ from models.database import Database
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store
 
-__all__ = ["S3Options", "Storage", "StorageOptions"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Storage:

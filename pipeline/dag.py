@@ -37,8 +37,6 @@ class StageGraph:
 
     extraction: Any
     """→ `Extraction`."""
-    results: Any
-    """→ `Results`."""
     persisted: Any
     """→ `persist.Persisted`: the sink; when it is there, the stage is stored."""
     nodes: tuple[Any, ...]
@@ -68,7 +66,6 @@ def submit_stage(
     nodes = [extraction, measurements, findings, report, results, files, persisted]
     return StageGraph(
         extraction=extraction,
-        results=results,
         persisted=persisted,
         nodes=tuple(node for node in nodes if node is not None),
     )

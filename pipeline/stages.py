@@ -56,6 +56,7 @@ def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quic
         subject=within or (subject_hints(quick) if quick else ()),
         subject_source="caller" if within else "automatic",
         subject_confidence=quick.subject.confidence if quick and not within else 1.0,
+        slowmo_factor=request.options.slowmo_factor,
         limits=limits.video,
     )
 

@@ -136,7 +136,7 @@ def prepare(poses: PoseSequence, slowmo: float, *, constant_view: bool) -> Motio
     raw = poses.keypoints[keep].astype(np.float64) * np.array([1.0, -1.0])
     confidence = np.nan_to_num(poses.confidence[keep].astype(np.float64), nan=0.0)
     confidence[_cut_off(poses.boxes[keep], poses.frame_size)] = 0.0
-    raw = np.where((confidence >= signals.CONFIDENCE_MIN)[..., None], raw, np.nan)
+    raw = signals.mask_doubtful(raw, confidence)
 
     chain = kinematics.compute_eye_to_ankle({name: raw[:, i] for i, name in enumerate(names)})
     local = kinematics.compute_size(chain, real, 0.5)

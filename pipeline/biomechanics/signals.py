@@ -31,8 +31,8 @@ _EPS = 1e-9
 
 
 def mask_doubtful(path: Array, confidence: Array) -> Array:
-    """`path` (T, 2) with NaN where `confidence` (T,) is below 0.3 or missing."""
-    return np.where((confidence >= CONFIDENCE_MIN)[:, None], path, np.nan)
+    """`path` (…, 2) with NaN where `confidence` (…,) is below 0.3 or missing."""
+    return np.where((confidence >= CONFIDENCE_MIN)[..., None], path, np.nan)
 
 
 def typical_interval(times: Array) -> float:

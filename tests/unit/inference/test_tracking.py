@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -362,6 +363,21 @@ def test_the_walking_woman_is_the_athlete_of_the_sample_clip(step: int) -> None:
     assert np.diff(middle).max() < 15  # from right to left, box edges breathing
     assert choice.subject.people == 2
     assert 0.2 < choice.subject.confidence < 0.8
+
+
+def test_slow_motion_changes_the_clips_time_and_nothing_else() -> None:
+    _, times, poses = demo(3)  # ten real frames a second, as the quick pass takes them
+    hint = SubjectHint(x=1000, y=700, time_s=3.8)
+    life, slow = Tracker(), Tracker(slowmo_factor=8)
+    for time, people in zip(times, poses, strict=True):
+        life.update(time, people)
+        slow.update(8 * time, people)
+    for hints in ((), (hint,)):
+        expected = life.choose(hints)
+        got = slow.choose([replace(point, time_s=8 * point.time_s) for point in hints])
+        assert np.array_equal(got.picks, expected.picks)
+        assert np.count_nonzero(got.picks >= 0) > 50
+        assert got.subject == replace(expected.subject, time_s=pytest.approx(8 * expected.subject.time_s))
 
 
 @pytest.mark.parametrize("step", [1, 3])
