@@ -71,5 +71,11 @@ async def _owner(
 
 Parts = Annotated[Services, Depends(_services)]
 Caller = Annotated[Owner, Depends(_owner)]
+Reader = Caller
+"""Whoever may read (`jobs:read`)."""
+Writer = Caller
+"""Whoever may submit and change (`jobs:write`)."""
+Admin = Caller
+"""Whoever may see and change secrets (`admin`)."""
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
 PageSize = Annotated[int, Query(ge=1, le=200, description="At most this many.")]

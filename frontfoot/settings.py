@@ -57,6 +57,28 @@ class Settings(BaseSettings):
     tokens: Annotated[dict[str, str], NoDecode, BeforeValidator(_owners)] = {}
     """Token → owner, as `token=coach:jane,token2=org:lions`."""
     max_upload_bytes: Annotated[int, Field(gt=0)] = 4 * 1024**3
+    rate_limit_per_minute: Annotated[int, Field(ge=0)] = 1200
+    """Requests a minute and key (in one API process); 0 is no limit."""
+    max_active_jobs: Annotated[int, Field(ge=0)] = 50_000
+    """Jobs of one owner that are not terminal; 0 is no limit."""
+    link_expiry_s: Annotated[int, Field(ge=60, le=7 * 86_400)] = 3600
+    """How long a link to an artifact works."""
+    upload_expiry_s: Annotated[int, Field(ge=60, le=7 * 86_400)] = 86_400
+    """How long a caller may take between `initiate` and `complete`; then the upload is forgotten and deleted."""
+    jwt_secret: SecretStr = SecretStr("")
+    """HS256 secret, at least 32 bytes; empty: none."""
+    jwt_jwks_file: Path | None = None
+    """Public keys for RS256 or ES256."""
+    jwt_algorithm: Literal["HS256", "RS256", "ES256"] = "HS256"
+    """The only algorithm that is accepted, whatever a token says."""
+    jwt_audience: str = "frontfoot"
+    jwt_issuer: str = ""
+    """Needed with `jwt_secret` or `jwt_jwks_file`."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Prometheus metrics of this process; 0 serves none."""
+    metrics_host: str = "127.0.0.1"
+    webhook_allowed_networks: tuple[str, ...] = ()
+    """Private networks (CIDR) that webhooks may reach all the same."""
     url: str = "http://127.0.0.1:8000"
     """The client's server."""
     token: SecretStr = SecretStr("")
@@ -88,7 +110,15 @@ class Settings(BaseSettings):
     poll_s: Annotated[float, Field(gt=0)] = 1.0
     grace_s: Annotated[float, Field(ge=0)] = 15.0
     """How long SIGTERM waits for running jobs before it hands them back, which takes some seconds more."""
+    stall_s: Annotated[float, Field(gt=0)] = 600.0
+    """An extraction that makes no progress for this long is given up, and its actor is replaced."""
     max_overlay_s: Annotated[float, Field(gt=0)] = 120.0
+
+    # Cleaning; None keeps for ever.
+    keep_artifacts_days: Annotated[float, Field(ge=0)] | None = None
+    """After a job ended, its files; the row with its findings and reports stays."""
+    keep_jobs_days: Annotated[float, Field(ge=0)] | None = None
+    """After a job ended, its row and its files."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

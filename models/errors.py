@@ -93,3 +93,27 @@ class RangeNotSatisfiable(StoreError):
     """The range starts behind the end of the object."""
 
     code = "range_not_satisfiable"
+
+
+class IdempotencyConflict(StoreError):
+    """The idempotency key was used for another request."""
+
+    code = "idempotency_conflict"
+
+
+class TooManyActiveJobs(StoreError):
+    """The owner has as many unfinished jobs as allowed."""
+
+    code = "too_many_active_jobs"
+
+
+class BucketNotAllowed(StoreError):
+    """The source is not in a bucket that may be read."""
+
+    code = "bucket_not_allowed"
+
+
+class UploadInvalid(StoreError):
+    """What arrived is not what was announced."""
+
+    code = "upload_invalid"

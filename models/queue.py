@@ -1,4 +1,4 @@
-"""Every SQL statement about a job's life: submit, claim, heartbeat, finish.
+"""Every SQL statement about a job's life that a worker causes: claim, heartbeat, finish.
 
 Rows stay here; what leaves is frozen (`models.jobs`). A claim carries a fresh lease token and every later write shows
 it, so a worker that lost its lease changes nothing. Only the token decides: a lease that ran out and was not yet given
@@ -21,7 +21,6 @@ from sqlalchemy.orm import aliased
 from models.database import Database
 from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost
 from models.jobs import (
-    RUNNING,
     STAGES,
     TERMINAL,
     ClaimedJob,
@@ -29,17 +28,16 @@ from models.jobs import (
     Job,
     JobDetail,
     JobResults,
-    JobStatus,
     Lease,
     Owner,
     Page,
     Session,
     missing_artifacts,
 )
-from models.requests import AnalysisRequest
-from models.rows import WITHOUT_DOCUMENTS, WITHOUT_RESULTS, find, job_fields, job_value, lock, owned, read_page
-from models.sessions import SessionRegister, check_source_key, settle_session, utc_now
-from models.tables import VideoAnalysisJob, VideoSession
+from models.register import JobRegister
+from models.rows import WITHOUT_DOCUMENTS, job_value, lock
+from models.sessions import settle_session, utc_now
+from models.tables import VideoAnalysisJob
 from models.transitions import (
     STAGE_PROGRESS,
     check_goes_on,
@@ -65,7 +63,7 @@ __all__ = [
 ]
 
 
-class JobQueue(SessionRegister):
+class JobQueue(JobRegister):
     """Jobs and the sessions they belong to: the database is the only queue.
 
     `clock` gives aware moments; it is the workers' clocks that lease times are measured with, so they should agree to
@@ -83,125 +81,11 @@ class JobQueue(SessionRegister):
         clock: Callable[[], datetime] = utc_now,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        super().__init__(database, clock=clock)
+        super().__init__(database, clock=clock, max_attempts=max_attempts)
         self._lease = timedelta(seconds=lease_s)
-        self._max_attempts = max_attempts
         self._backoff_s = backoff_s
         self._max_backoff_s = max_backoff_s
         self._uniform = uniform
-
-    # What an owner does.
-
-    def submit(self, owner: Owner, session_id: str, request: AnalysisRequest, priority: int = 0) -> Job:
-        """A job on the session's video as it is now, or on the one that is still to come.
-
-        Raises NotFound and KeyTooLong.
-        """
-        now = self._now()
-        with self._database.transaction() as transaction:
-            # Locked, so that the video cannot arrive between this look and our insert and leave the job waiting.
-            session = find(transaction, lock(owned(VideoSession, owner)), VideoSession, session_id)
-            check_source_key(session.s3_key or "")
-            status: JobStatus = "awaiting_upload" if session.s3_key is None else "queued"
-            row = VideoAnalysisJob(
-                id=str(uuid.uuid4()),
-                session_id=session.id,
-                owner_type=session.owner_type,
-                owner_id=session.owner_id,
-                created_at=now,
-                updated_at=now,
-                analysis_mode=request.analysis_mode,
-                camera_view=request.camera_view or session.camera_view,
-                sample_fps=request.sample_fps,
-                include_frames=request.include_frames,
-                deep_enabled=request.deep_enabled,
-                priority=priority,
-                model_name=request.model,
-                options=request.options.model_dump(mode="json"),
-                s3_bucket=session.s3_bucket,
-                s3_key=session.s3_key,
-                status=status,
-                stage=STAGES[status],
-                progress_pct=0,
-                attempt=0,
-                max_attempts=self._max_attempts,
-                available_at=now,
-            )
-            transaction.add(row)
-            transaction.flush()
-            return job_value(row)
-
-    def get(self, owner: Owner, job_id: str) -> JobDetail:
-        """A job with its findings and reports. Raises NotFound."""
-        with self._database.transaction(read_only=True) as transaction:
-            rows = owned(VideoAnalysisJob, owner).options(*WITHOUT_RESULTS)
-            row = find(transaction, rows, VideoAnalysisJob, job_id)
-            return JobDetail(
-                **job_fields(row),
-                quick_findings=row.quick_findings,
-                quick_report=row.quick_report,
-                deep_findings=row.deep_findings,
-                deep_report=row.deep_report,
-            )
-
-    def summary(self, owner: Owner, job_id: str) -> Job:
-        """A job without its documents: for whoever asks every second. Raises NotFound."""
-        with self._database.transaction(read_only=True) as transaction:
-            rows = owned(VideoAnalysisJob, owner).options(*WITHOUT_DOCUMENTS)
-            return job_value(find(transaction, rows, VideoAnalysisJob, job_id))
-
-    def results(self, owner: Owner, job_id: str) -> JobResults:
-        """A job's whole result documents. Raises NotFound."""
-        with self._database.transaction(read_only=True) as transaction:
-            row = find(transaction, owned(VideoAnalysisJob, owner), VideoAnalysisJob, job_id)
-            return JobResults(quick_results=row.quick_results, deep_results=row.deep_results, results=row.results)
-
-    def list(
-        self,
-        owner: Owner,
-        *,
-        status: JobStatus | None = None,
-        session_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Job]:
-        """The owner's jobs, the newest first. Raises InvalidCursor, and NotFound for a session of somebody else."""
-        with self._database.transaction(read_only=True) as transaction:
-            rows = owned(VideoAnalysisJob, owner).options(*WITHOUT_DOCUMENTS)
-            if status is not None:
-                rows = rows.where(VideoAnalysisJob.status == status)
-            if session_id is not None:
-                session = find(transaction, owned(VideoSession, owner), VideoSession, session_id)
-                rows = rows.where(VideoAnalysisJob.session_id == session.id)
-            found, following = read_page(transaction, rows, VideoAnalysisJob, limit, cursor)
-            return Page(items=tuple(job_value(row) for row in found), next_cursor=following)
-
-    def cancel(self, owner: Owner, job_id: str) -> Job:
-        """Cancel a waiting job at once and ask a running one's worker to stop. Canceling twice is no error.
-
-        Raises NotFound, and InvalidTransition for a job that is done or failed.
-        """
-        now = self._now()
-        with self._database.transaction() as transaction:
-            rows = lock(owned(VideoAnalysisJob, owner).options(*WITHOUT_DOCUMENTS))
-            row = find(transaction, rows, VideoAnalysisJob, job_id)
-            if row.status in {"done", "failed"}:
-                raise InvalidTransition(f"A job that is {row.status} cannot be canceled.")
-            if row.status != "canceled":
-                row.cancel_requested_at = row.cancel_requested_at or now
-                row.updated_at = now
-                if row.status not in RUNNING:
-                    end(row, "canceled", now)
-            return job_value(row)
-
-    def counts(self) -> dict[JobStatus, int]:
-        """How many jobs there are in each state, whoever owns them."""
-        with self._database.transaction(read_only=True) as transaction:
-            statement = select(VideoAnalysisJob.status, func.count()).group_by(VideoAnalysisJob.status)
-            found = dict(transaction.execute(statement).all())
-        return {status: found.get(status, 0) for status in STAGES}
-
-    # What a worker does.
 
     def claim(self, worker_id: str) -> ClaimedJob | None:
         """The most urgent job that waits, the oldest among equals, or None. No two workers get the same."""

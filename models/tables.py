@@ -17,10 +17,11 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_REVISIONS = ("b1d7c2e9a405", "h3i4j5k6l7m8")
+SCHEMA_REVISIONS = ("b1d7c2e9a405", "h3i4j5k6l7m8", "k5a1d0e3b2c7", "m8c4f6a9d1e2", "p2e7b3c8f5a4")
 """Every revision of the schema, oldest first; the last is what these rows look like. A test compares migrations/."""
 
 
@@ -65,6 +66,16 @@ class Row(DeclarativeBase):
     }
 
 
+ADMITTED = "status = 'queued' AND admitted_attempt = attempt"
+NOT_ADMITTED = "status = 'queued' AND (admitted_attempt IS NULL OR admitted_attempt <> attempt)"
+ACTIVE = "status IN ('awaiting_upload', 'queued', 'quick_running', 'quick_done', 'deep_running')"
+"""Predicates of partial indexes; a statement that uses one says the same words."""
+
+
+def _where(predicate: str) -> dict[str, Any]:
+    return {"postgresql_where": text(predicate), "sqlite_where": text(predicate)}
+
+
 class VideoSession(Row):
     """One coaching video and who owns it."""
 
@@ -98,6 +109,14 @@ class VideoAnalysisJob(Row):
         Index("ix_video_analysis_jobs_owner", "owner_type", "owner_id", "created_at", "id"),
         Index("ix_video_analysis_jobs_session_id", "session_id"),
         Index("ix_video_analysis_jobs_lease_expires_at", "lease_expires_at"),
+        Index("ix_video_analysis_jobs_batch_id", "batch_id", "created_at", "id", **_where("batch_id IS NOT NULL")),
+        # A lane's jobs in the order of their turn, and the queued ones that nobody put into a lane yet.
+        Index(
+            "ix_video_analysis_jobs_lane", "owner_type", "owner_id", "priority", "created_at", "id", **_where(ADMITTED)
+        ),
+        Index("ix_video_analysis_jobs_due", "available_at", **_where(NOT_ADMITTED)),
+        Index("ix_video_analysis_jobs_active", "owner_type", "owner_id", **_where(ACTIVE)),
+        Index("ix_video_analysis_jobs_ended", "completed_at", **_where("completed_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -152,4 +171,180 @@ class VideoAnalysisJob(Row):
     quick_results_s3_key: Mapped[str | None] = mapped_column(String(500))
     deep_results_s3_key: Mapped[str | None] = mapped_column(String(500))
 
+    # From `k5a1d0e3b2c7` on; all nullable, for code of before it neither knows nor fills them.
+    admitted_attempt: Mapped[int | None]
+    """The attempt for which the job was put into its owner's lane: only where it equals `attempt` the job is in it."""
+    crashes: Mapped[int | None]
+    """How often the actor died with this job and others in it: from the first time on it runs alone."""
+    batch_id: Mapped[str | None] = mapped_column(String(36))
+    tags: Mapped[list[Any] | None]
+    client_metadata: Mapped[dict[str, Any] | None]
+    webhook_url: Mapped[str | None] = mapped_column(String(2000))
+    webhook_events: Mapped[list[Any] | None]
+    progress_updated_at: Mapped[datetime | None]
+
     session: Mapped[VideoSession] = relationship(back_populates="jobs", lazy="raise")
+
+
+class JobTag(Row):
+    """One tag of one job, for lists by tag; the job's own `tags` are what is shown."""
+
+    __tablename__ = "job_tags"
+    __table_args__ = (Index("ix_job_tags_tag", "owner_type", "owner_id", "tag", "created_at", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("video_analysis_jobs.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner_type: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+
+
+class JobBatch(Row):
+    """Many jobs submitted by one call; `rejected` lists the lines that became none."""
+
+    __tablename__ = "job_batches"
+    __table_args__ = (Index("ix_job_batches_owner", "owner_type", "owner_id", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner_type: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+    lines: Mapped[int]
+    accepted: Mapped[int]
+    rejected: Mapped[list[Any]]
+    cancel_requested_at: Mapped[datetime | None]
+
+
+class QueueLane(Row):
+    """The queued jobs of one owner at one priority, seen as one: whose turn it is."""
+
+    __tablename__ = "queue_lanes"
+    __table_args__ = (Index("ix_queue_lanes_turn", "urgency", "served_at", "waiting_since", **_where("waiting")),)
+
+    owner_type: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    urgency: Mapped[int] = mapped_column(primary_key=True)
+    """The priority, negated: so one ascending index has the most urgent first, and there the owner served longest ago.
+    """
+    waiting: Mapped[bool] = mapped_column(Boolean)
+    """Whether it may hold a job. True with none in it costs a look; False with one in it would lose the job."""
+    waiting_since: Mapped[datetime]
+    """When its oldest job was made, as far as known: between owners that were never served."""
+    served_at: Mapped[datetime]
+    """When its owner last got a turn, at whatever priority; the epoch where never."""
+
+
+class IdempotencyKey(Row):
+    """What a key was first used for, so that a repeated request gets the same job."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_expires_at", "expires_at"),)
+
+    owner_type: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    resource_id: Mapped[str] = mapped_column(String(36))
+    """The job (or batch) that the first request made."""
+    expires_at: Mapped[datetime]
+
+
+class ApiKey(Row):
+    """A key of the API: its digest, never itself."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_owner", "owner_type", "owner_id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(16))
+    """What of the key may be shown."""
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256, in hexadecimal digits."""
+    name: Mapped[str] = mapped_column(String(255))
+    owner_type: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(255))
+    scopes: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class OwnerSecret(Row):
+    """What an owner's webhooks and artifact links are signed with; made when first needed."""
+
+    __tablename__ = "owner_secrets"
+
+    owner_type: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """`webhooks` or `links`: two secrets, so that one can be shown."""
+    secret: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+
+
+class Upload(Row):
+    """A video on its way to a session by a link that the caller was given."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_expires_at", "expires_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("video_sessions.id", ondelete="CASCADE"), index=True)
+    owner_type: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(255))
+    s3_bucket: Mapped[str] = mapped_column(String(255))
+    s3_key: Mapped[str] = mapped_column(String(1024))
+    multipart_id: Mapped[str | None] = mapped_column(String(1024))
+    """The store's name for a multipart upload; None where one PUT does it."""
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(String(16))
+    """`initiated` or `completed`; an expired one is a deletion."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class Deletion(Row):
+    """Objects that must go, written in the transaction that forgot them: a crash half-way loses none of it."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (Index("ix_deletions_next_at", "next_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    s3_bucket: Mapped[str] = mapped_column(String(255))
+    s3_key: Mapped[str] = mapped_column(String(1024))
+    is_prefix: Mapped[bool] = mapped_column(Boolean)
+    multipart_id: Mapped[str | None] = mapped_column(String(1024))
+    created_at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    until: Mapped[datetime]
+    """Deleted once more at this moment: by then nobody writes there any more (a worker that lost its lease, a link)."""
+
+
+class WebhookDelivery(Row):
+    """The outbox: one event for one receiver, written in the transaction that made it true."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("ix_webhook_deliveries_owner", "owner_type", "owner_id", "created_at", "id"),
+        Index("ix_webhook_deliveries_job_id", "job_id"),
+        Index("ix_webhook_deliveries_due", "next_attempt_at", **_where("status = 'pending'")),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner_type: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(255))
+    job_id: Mapped[str] = mapped_column(ForeignKey("video_analysis_jobs.id", ondelete="CASCADE"))
+    event: Mapped[str] = mapped_column(String(32))
+    url: Mapped[str] = mapped_column(String(2000))
+    body: Mapped[str] = mapped_column(Text)
+    """What is sent, byte for byte the same at every try."""
+    status: Mapped[str] = mapped_column(String(16))
+    """`pending`, `delivered` or `dead`."""
+    attempts: Mapped[list[Any]]
+    """Each try: `at`, `status_code` or `error`, `duration_ms`."""
+    next_attempt_at: Mapped[datetime]
+    gives_up_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None]

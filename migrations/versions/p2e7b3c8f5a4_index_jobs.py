@@ -1,0 +1,62 @@
+"""Indexes on the jobs: lanes and admission, batches, active jobs by owner, ended jobs by age.
+
+On PostgreSQL they are built concurrently, so that nobody waits for them. One that was interrupted is left invalid
+under its name: it is dropped first, and built again.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+from sqlalchemy import text
+
+revision = "p2e7b3c8f5a4"
+down_revision = "m8c4f6a9d1e2"
+branch_labels = None
+depends_on = None
+
+TABLE = "video_analysis_jobs"
+INDEXES = {
+    "ix_video_analysis_jobs_batch_id": (["batch_id", "created_at", "id"], "batch_id IS NOT NULL"),
+    "ix_video_analysis_jobs_lane": (
+        ["owner_type", "owner_id", "priority", "created_at", "id"],
+        "status = 'queued' AND admitted_attempt = attempt",
+    ),
+    "ix_video_analysis_jobs_due": (
+        ["available_at"],
+        "status = 'queued' AND (admitted_attempt IS NULL OR admitted_attempt <> attempt)",
+    ),
+    "ix_video_analysis_jobs_active": (
+        ["owner_type", "owner_id"],
+        "status IN ('awaiting_upload', 'queued', 'quick_running', 'quick_done', 'deep_running')",
+    ),
+    "ix_video_analysis_jobs_ended": (["completed_at"], "completed_at IS NOT NULL"),
+}
+
+
+def upgrade() -> None:
+    """Build them."""
+    if op.get_context().dialect.name == "postgresql":
+        with op.get_context().autocommit_block():
+            _build(concurrently=True)
+    else:
+        _build(concurrently=False)
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for name in reversed(INDEXES):
+        op.drop_index(name, TABLE)
+
+
+def _build(*, concurrently: bool) -> None:
+    for name, (columns, predicate) in INDEXES.items():
+        if concurrently:
+            op.drop_index(name, TABLE, if_exists=True, postgresql_concurrently=True)
+        op.create_index(
+            name,
+            TABLE,
+            columns,
+            postgresql_concurrently=concurrently,
+            postgresql_where=text(predicate),
+            sqlite_where=text(predicate),
+        )

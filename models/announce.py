@@ -1,0 +1,29 @@
+"""What a change of a job sets off, in the transaction that makes it: wake-ups on PostgreSQL, webhooks in the outbox."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as Transaction
+
+from models.tables import VideoAnalysisJob
+
+JOBS_CHANNEL = "frontfoot_jobs"
+"""Says the id of a job that changed: for whoever watches jobs."""
+QUEUE_CHANNEL = "frontfoot_queue"
+"""Says that there is something to claim: for workers that wait."""
+
+
+def announce(transaction: Transaction, row: VideoAnalysisJob) -> None:
+    """The job has changed in a way that somebody may wait for: its state, its progress, a cancel request."""
+    _notify(transaction, JOBS_CHANNEL, row.id)
+
+
+def wake_workers(transaction: Transaction) -> None:
+    """There is something to claim."""
+    _notify(transaction, QUEUE_CHANNEL, "")
+
+
+def _notify(transaction: Transaction, channel: str, payload: str) -> None:
+    # PostgreSQL sends it at the commit, once however often it is said; SQLite has nothing of the kind.
+    if transaction.get_bind().dialect.name == "postgresql":
+        transaction.execute(select(func.pg_notify(channel, payload)))
