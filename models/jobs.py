@@ -127,6 +127,16 @@ class Job:
     quick_results_s3_key: str | None
     deep_results_s3_key: str | None
 
+    crashes: int
+    """How often the actor died with this job and others in it."""
+    batch_id: str | None
+    tags: tuple[str, ...]
+    client_metadata: Mapping[str, Any]
+    """What the caller attached; echoed, never read."""
+    webhook_url: str | None
+    webhook_events: tuple[str, ...]
+    progress_updated_at: datetime | None
+
     @property
     def owner_type(self) -> OwnerType:
         """The column's name for it."""

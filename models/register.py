@@ -12,10 +12,10 @@ from models.announce import announce, wake_workers
 from models.database import Database
 from models.errors import InvalidTransition
 from models.jobs import RUNNING, STAGES, Job, JobDetail, JobResults, JobStatus, Owner, Page
-from models.requests import AnalysisRequest
+from models.requests import AnalysisRequest, JobExtras
 from models.rows import WITHOUT_DOCUMENTS, WITHOUT_RESULTS, find, job_fields, job_value, lock, owned, read_page
 from models.sessions import SessionRegister, check_source_key, utc_now
-from models.tables import VideoAnalysisJob, VideoSession
+from models.tables import JobTag, VideoAnalysisJob, VideoSession
 from models.transitions import end
 
 
@@ -26,7 +26,14 @@ class JobRegister(SessionRegister):
         super().__init__(database, clock=clock)
         self._max_attempts = max_attempts
 
-    def submit(self, owner: Owner, session_id: str, request: AnalysisRequest, priority: int = 0) -> Job:
+    def submit(
+        self,
+        owner: Owner,
+        session_id: str,
+        request: AnalysisRequest,
+        priority: int = 0,
+        extras: JobExtras = JobExtras(),
+    ) -> Job:
         """A job on the session's video as it is now, or on the one that is still to come.
 
         Raises NotFound and KeyTooLong.
@@ -60,9 +67,18 @@ class JobRegister(SessionRegister):
                 attempt=0,
                 max_attempts=self._max_attempts,
                 available_at=now,
+                tags=list(extras.tags) or None,
+                client_metadata=extras.metadata or None,
+                webhook_url=extras.webhook_url,
+                webhook_events=list(extras.webhook_events) if extras.webhook_url else None,
             )
+            row_tags = [
+                JobTag(job_id=row.id, tag=tag, owner_type=row.owner_type, owner_id=row.owner_id, created_at=now)
+                for tag in dict.fromkeys(extras.tags)
+            ]
             transaction.add(row)
             transaction.flush()
+            transaction.add_all(row_tags)
             if row.status == "queued":
                 wake_workers(transaction)
             return job_value(row)

@@ -10,6 +10,10 @@ Mode = Literal["batting", "bowling", "wicketkeeping", "fielding"]
 View = Literal["side", "front", "behind", "other"]
 Handedness = Literal["left", "right"]
 Audience = Literal["player", "analyst"]
+WebhookEvent = Literal["job.quick_done", "job.done", "job.failed", "job.canceled"]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,63}$")]
+MetadataKey = Annotated[str, Field(pattern=r"^[^\x00]{1,64}$")]
+MetadataValue = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 
 
 class SubjectPoint(BaseModel):
@@ -50,3 +54,16 @@ class AnalysisRequest(BaseModel):
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")] | None = None
     """Catalogue name; None is the operator's default. Never a path or URL."""
     options: AnalysisOptions = AnalysisOptions()
+
+
+class JobExtras(BaseModel):
+    """What a caller attaches to a job; none of it changes the analysis."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
+    """Echoed, never read."""
+    webhook_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
+    webhook_events: tuple[WebhookEvent, ...] = ("job.done", "job.failed", "job.canceled")
+    """Sent to `webhook_url`, where there is one."""

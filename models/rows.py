@@ -92,11 +92,16 @@ def job_fields(row: VideoAnalysisJob) -> dict[str, Any]:
         "id session_id created_at updated_at analysis_mode camera_view sample_fps include_frames deep_enabled priority "
         "options s3_bucket s3_key status stage progress_pct error_code error_message attempt max_attempts available_at "
         "worker_id lease_expires_at cancel_requested_at started_at completed_at quick_started_at quick_completed_at "
-        "deep_started_at deep_completed_at quick_results_s3_key deep_results_s3_key"
+        "deep_started_at deep_completed_at quick_results_s3_key deep_results_s3_key batch_id webhook_url "
+        "progress_updated_at"
     )
     return {
         **{name: getattr(row, name) for name in same.split()},
         "owner": Owner(owner_type=cast("OwnerType", row.owner_type), owner_id=row.owner_id),
         "model": row.model_name,
         "history": tuple(row.history or ()),
+        "crashes": row.crashes or 0,
+        "tags": tuple(row.tags or ()),
+        "client_metadata": row.client_metadata or {},
+        "webhook_events": tuple(row.webhook_events or ()),
     }
