@@ -18,6 +18,8 @@ from models.sessions import SessionRegister, check_source_key, utc_now
 from models.tables import JobTag, VideoAnalysisJob, VideoSession
 from models.transitions import end
 
+NO_EXTRAS = JobExtras()
+
 
 class JobRegister(SessionRegister):
     """Jobs as their owners see them. Somebody else's job is NotFound."""
@@ -32,7 +34,7 @@ class JobRegister(SessionRegister):
         session_id: str,
         request: AnalysisRequest,
         priority: int = 0,
-        extras: JobExtras = JobExtras(),
+        extras: JobExtras = NO_EXTRAS,
     ) -> Job:
         """A job on the session's video as it is now, or on the one that is still to come.
 
