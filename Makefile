@@ -9,7 +9,7 @@ KEPT_PINS := -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv samples system-deps check-python check-system lint test demo lock upgrade clean
+.PHONY: help venv samples system-deps check-python check-system lint test chaos demo lock upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: venv ## ruff, mypy and the import rules
 
 test: check-system venv samples lint ## set up, then every check: lint and all tests
 	$(BIN)/python -m pytest
+
+chaos: check-system venv samples ## 200 jobs while everything is killed around them; ARGS='--seed 7 --jobs 50'
+	$(BIN)/python tests/support/chaos.py $(ARGS)
 
 demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
 	@$(PYTHON) tools/system_packages.py worker

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,12 +33,44 @@ START_TIMEOUT_S = 30.0
 PR_SET_PDEATHSIG = 1
 
 
+class Service:
+    """A process that can be stopped and started again; it ends with the block."""
+
+    def __init__(self, command: list[str | Path], *, stop: signal.Signals, **options: object) -> None:
+        self._command, self._stop, self._options = command, stop, options
+        self._stack = ExitStack()
+        self.process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> Service:
+        self.process = self._stack.enter_context(_running(self._command, stop=self._stop, **self._options))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def restart(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        self.process.wait(timeout=START_TIMEOUT_S)
+        self._stack.close()
+        self.__enter__()
+
+
 @dataclass(frozen=True, kw_only=True)
 class PostgresServer:
     """A running PostgreSQL that listens on a socket file and nowhere else."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    service: Service
+
+    def restart(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Stop it (SIGINT: in order, SIGQUIT: as a crash would) and start it again on the same data."""
+        self.service.restart(number)
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        _wait_for(
+            self.service.process, lambda: psycopg2.connect(self.url("postgres")).close(), psycopg2.OperationalError
+        )
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.folder}"
@@ -125,8 +157,11 @@ class S3Server:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start PostgreSQL, stop it at the end. It refuses to run as root, so root runs it as `nobody`."""
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Start PostgreSQL, stop it at the end. It refuses to run as root, so root runs it as `nobody`.
+
+    `durable`: what was committed outlives a crash of the server (not one of the machine).
+    """
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     if user:
@@ -142,12 +177,13 @@ def postgres_server() -> Iterator[PostgresServer]:
             timeout=START_TIMEOUT_S,
             **quiet,
         )
-        settings = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=")
+        fast = () if durable else ("synchronous_commit=off", "full_page_writes=off")
+        settings = ("fsync=off", "listen_addresses=", *fast)
         options = [word for setting in settings for word in ("-c", setting)]
         command = [binaries / "postgres", "-D", data, "-k", folder, *options]
-        with _running(command, stop=signal.SIGINT, **{**quiet, "stderr": subprocess.DEVNULL}) as process:
-            server = PostgresServer(folder=folder, process=process)
-            _wait_for(process, lambda: psycopg2.connect(server.url("postgres")).close(), psycopg2.OperationalError)
+        with Service(command, stop=signal.SIGINT, **{**quiet, "stderr": subprocess.DEVNULL}) as service:
+            server = PostgresServer(folder=folder, service=service)
+            server.wait_until_ready()
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
