@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session as Transaction
 from sqlalchemy.orm import defer
 
 from models.errors import NotFound
 from models.jobs import Job, Owner, OwnerType, Session, SessionStatus, SessionType, decode_cursor, encode_cursor
-from models.tables import VideoAnalysisJob, VideoSession
+from models.tables import JobBatch, VideoAnalysisJob, VideoSession, WebhookDelivery
 
 MAX_PAGE = 500
 
-R = TypeVar("R", VideoSession, VideoAnalysisJob)
+R = TypeVar("R", VideoSession, VideoAnalysisJob, JobBatch, WebhookDelivery)
 S = TypeVar("S")
 
 _RESULTS = (VideoAnalysisJob.quick_results, VideoAnalysisJob.deep_results, VideoAnalysisJob.results)
@@ -50,14 +51,24 @@ def find(transaction: Transaction, rows: Select[R], entity: type[R], row_id: str
 
 
 def read_page(
-    transaction: Transaction, rows: Select[R], entity: type[R], limit: int, cursor: str | None
+    transaction: Transaction,
+    rows: Select[R],
+    entity: type[R],
+    limit: int,
+    cursor: str | None,
+    *,
+    order: tuple[ColumnElement[datetime], ColumnElement[str]] | None = None,
 ) -> tuple[Sequence[R], str | None]:
-    """At most `limit` of `rows`, the newest first, from behind `cursor`; and the next cursor."""
+    """At most `limit` of `rows`, the newest first, from behind `cursor`; and the next cursor.
+
+    `order` names another table's copies of the rows' moment and id, where it is that table's index which has the order.
+    """
     if not 1 <= limit <= MAX_PAGE:
         raise ValueError(f"a page has 1 to {MAX_PAGE} rows")
+    moment, row_id = order or (entity.created_at, entity.id)
     if cursor is not None:
-        rows = rows.where(tuple_(entity.created_at, entity.id) < tuple_(*decode_cursor(cursor)))
-    found = transaction.scalars(rows.order_by(entity.created_at.desc(), entity.id.desc()).limit(limit + 1)).all()
+        rows = rows.where(tuple_(moment, row_id) < tuple_(*decode_cursor(cursor)))
+    found = transaction.scalars(rows.order_by(moment.desc(), row_id.desc()).limit(limit + 1)).all()
     shown = found[:limit]
     return shown, encode_cursor(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
 
