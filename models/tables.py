@@ -69,6 +69,8 @@ class Row(DeclarativeBase):
 ADMITTED = "status = 'queued' AND admitted_attempt = attempt"
 NOT_ADMITTED = "status = 'queued' AND (admitted_attempt IS NULL OR admitted_attempt <> attempt)"
 ACTIVE = "status IN ('awaiting_upload', 'queued', 'quick_running', 'quick_done', 'deep_running')"
+HAS_FILES = "completed_at IS NOT NULL AND (artifacts_removed_at IS NULL OR artifacts_removed_at < completed_at)"
+FOREIGN_SOURCE = "substr(s3_key, 1, 9) <> 'sessions/'"
 """Predicates of partial indexes; a statement that uses one says the same words."""
 
 
@@ -80,7 +82,11 @@ class VideoSession(Row):
     """One coaching video and who owns it."""
 
     __tablename__ = "video_sessions"
-    __table_args__ = (Index("ix_video_sessions_owner", "owner_type", "owner_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_video_sessions_owner", "owner_type", "owner_id", "created_at", "id"),
+        # Who else names a source that was not uploaded here.
+        Index("ix_video_sessions_source", "s3_key", **_where(FOREIGN_SOURCE)),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     owner_type: Mapped[str] = mapped_column(String(16))
@@ -117,6 +123,8 @@ class VideoAnalysisJob(Row):
         Index("ix_video_analysis_jobs_due", "available_at", **_where(NOT_ADMITTED)),
         Index("ix_video_analysis_jobs_active", "owner_type", "owner_id", **_where(ACTIVE)),
         Index("ix_video_analysis_jobs_ended", "completed_at", **_where("completed_at IS NOT NULL")),
+        Index("ix_video_analysis_jobs_files", "completed_at", **_where(HAS_FILES)),
+        Index("ix_video_analysis_jobs_source", "s3_key", **_where(FOREIGN_SOURCE)),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -182,6 +190,8 @@ class VideoAnalysisJob(Row):
     webhook_url: Mapped[str | None] = mapped_column(String(2000))
     webhook_events: Mapped[list[Any] | None]
     progress_updated_at: Mapped[datetime | None]
+    artifacts_removed_at: Mapped[datetime | None]
+    """When its files were given up; a later end leaves files again."""
 
     session: Mapped[VideoSession] = relationship(back_populates="jobs", lazy="raise")
 
@@ -315,7 +325,7 @@ class Deletion(Row):
     s3_bucket: Mapped[str] = mapped_column(String(255))
     s3_key: Mapped[str] = mapped_column(String(1024))
     is_prefix: Mapped[bool] = mapped_column(Boolean)
-    multipart_id: Mapped[str | None] = mapped_column(String(1024))
+    """Everything in that folder, or the one object; unfinished uploads in parts are aborted either way."""
     created_at: Mapped[datetime]
     next_at: Mapped[datetime]
     until: Mapped[datetime]

@@ -25,6 +25,7 @@ COLUMNS: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
     ("webhook_url", sa.String(2000)),
     ("webhook_events", sa.JSON()),
     ("progress_updated_at", sa.DateTime(timezone=True)),
+    ("artifacts_removed_at", sa.DateTime(timezone=True)),
 )
 
 

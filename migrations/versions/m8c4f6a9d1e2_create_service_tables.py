@@ -163,7 +163,6 @@ def _create_file_tables() -> None:
         _string("s3_bucket", 255),
         _string("s3_key", 1024),
         sa.Column("is_prefix", sa.Boolean(), nullable=False),
-        _string("multipart_id", 1024, nullable=True),
         _moment("created_at"),
         _moment("next_at"),
         _moment("until"),

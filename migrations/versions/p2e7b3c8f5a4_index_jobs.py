@@ -1,4 +1,4 @@
-"""Indexes on the jobs: lanes and admission, batches, active jobs by owner, ended jobs by age.
+"""Indexes on the jobs: lanes and admission, batches, active jobs by owner, ended jobs by age; and who names a source.
 
 On PostgreSQL they are built concurrently, so that nobody waits for them. One that was interrupted is left invalid
 under its name: it is dropped first, and built again.
@@ -15,6 +15,8 @@ branch_labels = None
 depends_on = None
 
 TABLE = "video_analysis_jobs"
+SOURCE_INDEXES = {"ix_video_sessions_source": "video_sessions", "ix_video_analysis_jobs_source": TABLE}
+FOREIGN_SOURCE = "substr(s3_key, 1, 9) <> 'sessions/'"
 INDEXES = {
     "ix_video_analysis_jobs_batch_id": (["batch_id", "created_at", "id"], "batch_id IS NOT NULL"),
     "ix_video_analysis_jobs_lane": (
@@ -30,6 +32,11 @@ INDEXES = {
         "status IN ('awaiting_upload', 'queued', 'quick_running', 'quick_done', 'deep_running')",
     ),
     "ix_video_analysis_jobs_ended": (["completed_at"], "completed_at IS NOT NULL"),
+    "ix_video_analysis_jobs_files": (
+        ["completed_at"],
+        "completed_at IS NOT NULL AND (artifacts_removed_at IS NULL OR artifacts_removed_at < completed_at)",
+    ),
+    **dict.fromkeys(SOURCE_INDEXES, (["s3_key"], FOREIGN_SOURCE)),
 }
 
 
@@ -45,16 +52,20 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     for name in reversed(INDEXES):
-        op.drop_index(name, TABLE)
+        op.drop_index(name, _table(name))
+
+
+def _table(index: str) -> str:
+    return SOURCE_INDEXES.get(index, TABLE)
 
 
 def _build(*, concurrently: bool) -> None:
     for name, (columns, predicate) in INDEXES.items():
         if concurrently:
-            op.drop_index(name, TABLE, if_exists=True, postgresql_concurrently=True)
+            op.drop_index(name, _table(name), if_exists=True, postgresql_concurrently=True)
         op.create_index(
             name,
-            TABLE,
+            _table(name),
             columns,
             postgresql_concurrently=concurrently,
             postgresql_where=text(predicate),
