@@ -9,13 +9,17 @@ import anyio
 from fastapi import FastAPI
 
 from api import problems
-from api.auth import Tokens
+from api.auth import Authenticator, Tokens
 from api.context import Limits, Services
-from api.middleware import RequestLog, SmallBodies
+from api.jwts import JwtReader
+from api.limits import RateLimiter
+from api.metrics import ApiMetrics
+from api.middleware import HeadAsGet, RequestLog, SmallBodies
 from api.routes import artifacts, description, health, jobs, sessions, uploads
 from models.artifacts import ArtifactStore
 from models.database import Database
 from models.jobs import Owner
+from models.keys import KeyRegister
 from models.queue import JobQueue
 
 _DESCRIPTION = """Cricket video in, an honest coaching report out.
@@ -49,10 +53,13 @@ def create_app(
     models: Set[str],
     version: str,
     limits: Limits | None = None,
+    jwts: JwtReader | None = None,
+    metrics: ApiMetrics | None = None,
 ) -> FastAPI:
     """Build the application.
 
     `owners` maps each bearer token to whom it stands for; `models` are the catalogue names that a caller may choose.
+    API keys of the database are let in as well, and JSON Web Tokens where `jwts` believes them.
     """
     limits = limits or Limits()
     app = _Application(
@@ -70,7 +77,8 @@ def create_app(
         database=database,
         queue=queue,
         store=store,
-        tokens=Tokens(owners),
+        authenticator=Authenticator(tokens=Tokens(owners), keys=KeyRegister(database), jwts=jwts),
+        rates=RateLimiter(limits.requests_per_minute),
         models=frozenset(models),
         limits=limits,
         version=version,
@@ -78,7 +86,8 @@ def create_app(
     )
     problems.install(app)
     app.add_middleware(SmallBodies)
-    app.add_middleware(RequestLog)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestLog, metrics=metrics or ApiMetrics())
     for routes in (sessions, uploads, jobs, artifacts, description, health):
         app.include_router(routes.router)
     return app

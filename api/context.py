@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
-from fastapi import Depends, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from api.auth import Tokens
+from api.auth import Authenticator
+from api.jwts import Refused
+from api.limits import RateLimiter
 from api.problems import Problem
 from models.artifacts import ArtifactStore
 from models.database import Database
@@ -19,7 +21,12 @@ from models.queue import JobQueue
 PREFIX = "/api/coaches/plus"
 
 _bearer = HTTPBearer(
-    auto_error=False, description="A token from the operator; it stands for one coach or organisation."
+    auto_error=False,
+    description=(
+        "A token of the operator, an API key (`ff_…`) or a JSON Web Token; it stands for one coach or organisation. "
+        "The scope beside an operation is the one it needs; `admin` includes all, `jobs:write` does not include "
+        "`jobs:read`."
+    ),
 )
 
 
@@ -32,6 +39,8 @@ class Limits:
     """An upload that sends nothing for this long is given up."""
     uploads_at_once: int = 16
     """Each holds one thread; more wait their turn, and other requests are not held up."""
+    requests_per_minute: int = 0
+    """Of one key, in this process; 0 is no limit."""
 
     def __post_init__(self) -> None:
         if self.max_upload_bytes < 1 or self.upload_stall_s <= 0 or self.uploads_at_once < 1:
@@ -45,7 +54,8 @@ class Services:
     database: Database
     queue: JobQueue
     store: ArtifactStore
-    tokens: Tokens
+    authenticator: Authenticator
+    rates: RateLimiter
     models: frozenset[str]
     """Catalogue names that a caller may choose."""
     limits: Limits
@@ -59,23 +69,45 @@ async def _services(request: Request) -> Services:
 
 
 async def _owner(
+    request: Request,
+    wanted: SecurityScopes,
     services: Annotated[Services, Depends(_services)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Owner:
-    owner = services.tokens.owner_of(credentials.credentials) if credentials else None
-    if owner is None:
-        detail = "The token is not known." if credentials else "Send `Authorization: Bearer <token>`."
-        raise Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="frontfoot"'})
-    return owner
+    """Let in whoever may do this and has not asked too often."""
+    if credentials is None:
+        raise Problem("unauthorized", "Send `Authorization: Bearer <token>`.", headers=_challenge())
+    try:
+        identity = await services.authenticator.identify(credentials.credentials)
+    except Refused as refused:
+        headers = _challenge(error="invalid_token", error_description=str(refused))
+        raise Problem("unauthorized", str(refused), headers=headers) from None
+    rate = services.rates.take(identity.key_id)
+    if rate is not None:
+        request.state.answer_headers = rate.headers()  # whatever the answer will be, the middleware adds them
+        if rate.wait_s:
+            raise Problem("rate_limited", f"{rate.quota} requests a minute are allowed; wait {rate.wait_s} s.")
+    for scope in wanted.scopes:
+        if not identity.may(scope):
+            headers = _challenge(error="insufficient_scope", scope=scope)
+            raise Problem("forbidden", f"The token lacks the scope `{scope}`.", headers=headers)
+    return identity.owner
+
+
+def _challenge(**parameters: str) -> dict[str, str]:
+    """What RFC 6750 wants beside a refusal."""
+    words = ", ".join(f'{name}="{value}"' for name, value in {"realm": "frontfoot", **parameters}.items())
+    return {"WWW-Authenticate": f"Bearer {words}"}
 
 
 Parts = Annotated[Services, Depends(_services)]
-Caller = Annotated[Owner, Depends(_owner)]
-Reader = Caller
+Caller = Annotated[Owner, Security(_owner)]
+"""Whoever holds a token, whatever its scopes."""
+Reader = Annotated[Owner, Security(_owner, scopes=["jobs:read"])]
 """Whoever may read (`jobs:read`)."""
-Writer = Caller
+Writer = Annotated[Owner, Security(_owner, scopes=["jobs:write"])]
 """Whoever may submit and change (`jobs:write`)."""
-Admin = Caller
+Admin = Annotated[Owner, Security(_owner, scopes=["admin"])]
 """Whoever may see and change secrets (`admin`)."""
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
 PageSize = Annotated[int, Query(ge=1, le=200, description="At most this many.")]

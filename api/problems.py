@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from models.errors import StoreError
 
@@ -50,8 +51,24 @@ STATUS_AND_TITLE: Mapping[str, tuple[int, str]] = {
 }
 """Every code this API answers with. A store error of a code not named here is our own fault: 500, `internal`."""
 
-_CODE_OF_STATUS = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
+_CODE_OF_STATUS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media",
+}
 """What the framework itself raises."""
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+_GUARDED = ("unauthorized", "forbidden", "rate_limited", "internal", "store_unavailable")
+"""What every route that asks for a token can answer."""
+_RATE_HEADERS = {
+    "RateLimit": "What the key has left: `r` requests now, and the whole quota again in `t` seconds.",
+    "RateLimit-Policy": "The quota: `q` requests in `w` seconds. Absent where there is none.",
+}
 
 _RETRY_AFTER_S = "5"
 
@@ -151,6 +168,8 @@ def describe(openapi: dict[str, Any]) -> dict[str, Any]:
     """
     for operation in (operation for path in openapi["paths"].values() for operation in path.values()):
         answers = operation["responses"]
+        if "security" in operation:
+            _document_guard(answers)
         for status in [status for status in answers if status >= "400"]:
             content = answers[status]["content"]
             schema = content.pop("application/json", {}).get("schema")
@@ -160,7 +179,22 @@ def describe(openapi: dict[str, Any]) -> dict[str, Any]:
                 content[MEDIA_TYPE]["schema"] = schema
     for name in ("HTTPValidationError", "ValidationError"):
         openapi["components"]["schemas"].pop(name, None)
+    headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _RATE_HEADERS.items()}
+    openapi["components"]["headers"] = headers
     return openapi
+
+
+def _document_guard(answers: dict[str, Any]) -> None:
+    """Add to a route's answers what the token in front of it can lead to."""
+    for status, response in responses(*_GUARDED).items():
+        answer = answers.setdefault(str(status), {"description": response["description"], "content": {}})
+        content = answer["content"].setdefault(MEDIA_TYPE, {})
+        content.setdefault("examples", {}).update(response["content"][MEDIA_TYPE]["examples"])
+        content["schema"] = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+    for status, answer in answers.items():
+        if status != "401":
+            references = {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_HEADERS}
+            answer.setdefault("headers", {}).update(references)
 
 
 def _example(code: str, status: int, title: str) -> dict[str, Any]:
@@ -187,8 +221,21 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         return problem_response(error, instance=request.url.path)
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
+    if status == 405:
+        headers = {"Allow": ", ".join(_allowed(request))}
     problem = Problem(_CODE_OF_STATUS.get(status, "internal"), headers=headers)
     return problem_response(problem, instance=request.url.path)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of this path; the framework would name those of its first route alone."""
+    routes, scope = request.app.router.routes, request.scope
+    found = [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    return ["HEAD", *found] if "GET" in found else found
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from api.context import PREFIX, Caller, Limits, Parts, Services
+from api.middleware import body_limit
 from api.problems import Problem, responses
 from api.schemas import SessionRead
 from api.sniff import SNIFF_BYTES, sniff
@@ -40,6 +41,7 @@ _BODY = {
 
 
 @router.put("/{session_id:uuid}/video", responses=responses(*_REFUSALS), openapi_extra={"requestBody": _BODY})
+@body_limit(None)
 async def upload_video(parts: Parts, owner: Caller, session_id: UUID, request: Request) -> SessionRead:
     """Send the session's video as the raw body. Jobs that wait for it are queued; jobs made before keep theirs."""
     _check_headers(request, parts.limits)
