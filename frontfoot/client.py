@@ -1,56 +1,43 @@
-"""The HTTP client behind `frontfoot submit` and the demo. Streams both ways; loads nothing heavy."""
+"""A small typed client of the HTTP API. Streams both ways; loads nothing heavy."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import quote
 
-import httpx
+from frontfoot.transport import PREFIX, ClientError, Json, Transport, document_of
+from frontfoot.wire import Artifact, Batch, Job, Session
+from models.requests import AnalysisRequest, JobExtras, Mode, View
 
-from models.requests import AnalysisRequest, Mode, View
+__all__ = ["PREFIX", "ClientError", "FrontfootClient", "is_terminal"]
 
-PREFIX = "/api/coaches/plus"
 TERMINAL = frozenset({"done", "failed", "canceled"})
 
 _CHUNK_BYTES = 1024 * 1024
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_PATIENCE = 5
-"""Unanswered polls in a row that `wait` forgives: an API restarts faster than that."""
-
-Json = dict[str, Any]
+_LONGEST_WAIT_S = 30
 
 
-class ClientError(Exception):
-    """The server refused, or did not answer (`status` is None then)."""
-
-    def __init__(self, *, status: int | None, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-
-    @property
-    def passing(self) -> bool:
-        """Whether the same request may well succeed in a moment."""
-        return self.status is None or self.status == HTTPStatus.SERVICE_UNAVAILABLE
+def is_terminal(job: Job) -> bool:
+    """Whether the job has ended; the server's own word where it says so."""
+    return job.get("is_terminal", job["status"] in TERMINAL)
 
 
 class FrontfootClient:
-    """One server, one token. A context manager; every method raises `ClientError`."""
+    """One server, one token. A context manager; every method raises `ClientError`.
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = 60.0) -> None:
-        base = httpx.URL(url.rstrip("/"))
-        self._http = httpx.Client(
-            base_url=base.copy_with(path=base.path.rstrip("/") + PREFIX),
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=timeout_s,
-            trust_env=base.host not in _LOOPBACK,  # a proxy knows nothing of this machine's own ports
-        )
+    Reads and submissions are sent again where nobody answered: a submission carries an idempotency key, so that it
+    makes one job however often it arrives.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 60.0, pause_s: float = 0.5) -> None:
+        self._transport = Transport(url, token, timeout_s=timeout_s, pause_s=pause_s)
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +47,9 @@ class FrontfootClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._transport.close()
+
+    # Sessions and their videos.
 
     def create_session(
         self,
@@ -70,101 +59,170 @@ class FrontfootClient:
         notes: str | None = None,
         camera_view: View | None = None,
         player_ids: Sequence[str] = (),
-    ) -> Json:
-        """Make a session and return it."""
+        source_uri: str | None = None,
+    ) -> Session:
+        """Make a session; with `source_uri` (`s3://bucket/key`) on a video that is in the store already."""
         session = {"title": title, "session_type": session_type, "player_ids": list(player_ids)}
-        optional = {"notes": notes, "camera_view": camera_view}
-        return self._json("POST", "/sessions", json=session | {k: v for k, v in optional.items() if v is not None})
+        optional = {"notes": notes, "camera_view": camera_view, "source_uri": source_uri}
+        body = session | {name: value for name, value in optional.items() if value is not None}
+        return cast("Session", self._transport.json("POST", "/sessions", json=body))
 
-    def upload(self, session_id: str, path: Path, on_bytes: Callable[[int], None] | None = None) -> Json:
+    def session(self, session_id: str) -> Session:
+        """Return a session."""
+        return cast("Session", self._transport.json("GET", f"/sessions/{session_id}", again=True))
+
+    def sessions(self, **filters: str) -> Iterator[Session]:
+        """Every session of the caller, the newest first."""
+        return cast("Iterator[Session]", self._pages("/sessions", "sessions", filters))
+
+    def update_session(self, session_id: str, **changes: Any) -> Session:
+        """Change title, notes, camera_view or player_ids; what is not named stays."""
+        return cast("Session", self._transport.json("PATCH", f"/sessions/{session_id}", json=changes))
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete a session with its video, its jobs and everything they left."""
+        self._transport.answer("DELETE", f"/sessions/{session_id}")
+
+    def upload(self, session_id: str, path: Path, on_bytes: Callable[[int], None] | None = None) -> Session:
         """Stream a clip to its session and return the session; `on_bytes` hears the size of each chunk sent."""
-        headers = {
-            "Content-Length": str(path.stat().st_size),
-            "Content-Type": "application/octet-stream",
-        }
+        headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
         content = _read(path, on_bytes or (lambda _count: None))
-        return self._json("PUT", f"/sessions/{session_id}/video", content=content, headers=headers)
+        answer = self._transport.json("PUT", f"/sessions/{session_id}/video", content=content, headers=headers)
+        return cast("Session", answer)
 
-    def submit(self, session_id: str, request: AnalysisRequest, *, priority: int = 0) -> Json:
-        """Ask for an analysis of the session's clip and return the job."""
+    # Jobs.
+
+    def submit(
+        self,
+        session_id: str,
+        request: AnalysisRequest,
+        *,
+        priority: int = 0,
+        extras: JobExtras | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Ask for an analysis of the session's clip and return the job.
+
+        The key defaults to a fresh one: give one of your own to be safe across restarts of your program too.
+        """
         body = request.model_dump(mode="json", exclude_none=True) | {"priority": priority}
-        return self._json("POST", f"/sessions/{session_id}/analysis-jobs", json=body)
+        if extras is not None:
+            body |= extras.model_dump(mode="json", exclude_none=True)
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        url = f"/sessions/{session_id}/analysis-jobs"
+        return cast("Job", self._transport.json("POST", url, again=True, json=body, headers=headers))
 
-    def job(self, job_id: str, *, results: bool = False) -> Json:
+    def submit_many(self, items: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Batch:
+        """Submit up to 10 000 jobs at once, each `{"session_id": …, "analysis_mode": …, …}`, and return the batch."""
+        headers = {
+            "Idempotency-Key": idempotency_key or str(uuid.uuid4()),
+            "Content-Type": "application/x-ndjson",
+        }
+        content = "".join(f"{json.dumps(item)}\n" for item in items).encode()
+        answer = self._transport.json("POST", "/analysis-jobs/bulk", again=True, content=content, headers=headers)
+        return cast("Batch", answer)
+
+    def batch(self, batch_id: str) -> Batch:
+        """Return a batch with its counts."""
+        return cast("Batch", self._transport.json("GET", f"/batches/{batch_id}", again=True))
+
+    def cancel_batch(self, batch_id: str) -> Batch:
+        """Ask for the end of every job of a batch."""
+        return cast("Batch", self._transport.json("POST", f"/batches/{batch_id}/cancel"))
+
+    def job(self, job_id: str, *, results: bool = False) -> Job:
         """Return the job as it is now; with `results`, the whole result documents too."""
-        return self._json("GET", f"/analysis-jobs/{job_id}", params={"include": "results"} if results else None)
+        include = {"include": "quick_results,deep_results,results"} if results else None
+        return cast("Job", self._transport.json("GET", f"/analysis-jobs/{job_id}", again=True, params=include))
 
-    def cancel(self, job_id: str) -> Json:
+    def jobs(self, **filters: str) -> Iterator[Job]:
+        """Every job of the caller, the newest first; `status`, `session_id`, `mode`, `created_after`, `tag`."""
+        return cast("Iterator[Job]", self._pages("/analysis-jobs", "jobs", filters))
+
+    def cancel(self, job_id: str) -> Job:
         """Ask for the job's end and return it."""
-        return self._json("POST", f"/analysis-jobs/{job_id}/cancel")
+        return cast("Job", self._transport.json("POST", f"/analysis-jobs/{job_id}/cancel"))
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a failed or canceled job again and return it."""
+        return cast("Job", self._transport.json("POST", f"/analysis-jobs/{job_id}/retry"))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job and everything it left; the session and its video stay."""
+        self._transport.answer("DELETE", f"/analysis-jobs/{job_id}")
 
     def wait(
         self,
         job_id: str,
-        on_progress: Callable[[Json], None] | None = None,
+        on_progress: Callable[[Job], None] | None = None,
         timeout_s: float | None = None,
         *,
         poll_s: float = 0.5,
-    ) -> Json:
+    ) -> Job:
         """Return the job once it is done, failed or canceled; `on_progress` sees it at every change.
 
+        The server holds each question until something changed (a server that cannot is asked every `poll_s`).
         Raises `ClientError` with code `timeout` where that takes longer than `timeout_s`.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        etag: str | None = None
         seen: object = None
-        unanswered = 0
         while True:
-            try:
-                job = self.job(job_id)
-            except ClientError as error:
-                unanswered += 1
-                if not error.passing or unanswered > _PATIENCE:
-                    raise
-            else:
-                unanswered = 0
-                state = (job["status"], job["stage"], job["progress_pct"])
-                if state != seen and on_progress is not None:
-                    on_progress(job)
-                seen = state
-                if job["status"] in TERMINAL:
-                    return job
-            if deadline is not None and time.monotonic() + poll_s > deadline:
+            left = _LONGEST_WAIT_S if deadline is None else deadline - time.monotonic()
+            if left <= 0:
                 raise ClientError(
                     status=None, code="timeout", detail=f"job {job_id} is not finished after {timeout_s:g} s"
                 )
-            time.sleep(poll_s)
+            answer = self._transport.answer(
+                "GET",
+                f"/analysis-jobs/{job_id}",
+                again=True,
+                params={"wait": int(min(_LONGEST_WAIT_S, left))},
+                headers={"If-None-Match": etag} if etag else {},
+            )
+            if answer.status_code != HTTPStatus.NOT_MODIFIED:
+                job = cast("Job", document_of(answer))
+                state = (job["status"], job["stage"], job["progress_pct"], job.get("attempt"))
+                if state != seen and on_progress is not None:
+                    on_progress(job)
+                seen = state
+                if is_terminal(job):
+                    return job
+            etag = answer.headers.get("etag")
+            if etag is None or left < 1:  # a server that does not wait, or no whole second to wait for
+                time.sleep(min(poll_s, max(left, 0)))
 
-    def artifacts(self, job_id: str) -> list[Json]:
-        """Return name, size and media type of each file that the job left."""
-        listed: list[Json] = self._json("GET", f"/analysis-jobs/{job_id}/artifacts")["artifacts"]
+    # Files.
+
+    def artifacts(self, job_id: str) -> list[Artifact]:
+        """Return name, size, media type and link of each file that the job left."""
+        listed: list[Artifact] = self._transport.json("GET", f"/analysis-jobs/{job_id}/artifacts", again=True)[
+            "artifacts"
+        ]
         return listed
 
     def download(self, job_id: str, name: str, path: Path) -> Path:
         """Stream one artifact to `path`, which appears only once it is whole."""
         partial = path.with_name(f"{path.name}.part")
         try:
-            with self._http.stream("GET", f"/analysis-jobs/{job_id}/artifacts/{quote(name, safe='')}") as response:
-                if not response.is_success:
-                    response.read()
-                    raise _refusal(response)
-                with partial.open("wb") as file:
-                    for chunk in response.iter_bytes(_CHUNK_BYTES):
-                        file.write(chunk)
+            url = f"/analysis-jobs/{job_id}/artifacts/{quote(name, safe='')}"
+            with self._transport.stream(url) as response, partial.open("wb") as file:
+                for chunk in response.iter_bytes(_CHUNK_BYTES):
+                    file.write(chunk)
             return partial.replace(path)
-        except httpx.HTTPError as error:
-            raise _unanswered(error) from error
         finally:
             partial.unlink(missing_ok=True)
 
-    def _json(self, method: str, url: str, **request: Any) -> Json:
-        try:
-            response = self._http.request(method, url, **request)
-        except httpx.HTTPError as error:
-            raise _unanswered(error) from error
-        answer = _document(response)
-        if not response.is_success or answer is None:
-            raise _refusal(response)
-        return answer
+    def _pages(self, url: str, name: str, filters: Mapping[str, str]) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = self._transport.json(
+                "GET", url, again=True, params={**filters, **({"cursor": cursor} if cursor else {})}
+            )
+            yield from page[name]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
 
 def _read(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
@@ -172,25 +230,3 @@ def _read(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
             on_bytes(len(chunk))
-
-
-def _document(response: httpx.Response) -> Json | None:
-    """The answer's JSON object; None where something between us and the server answered in its own words."""
-    try:
-        document = response.json()
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _refusal(response: httpx.Response) -> ClientError:
-    problem = _document(response) or {}
-    return ClientError(
-        status=response.status_code,
-        code=str(problem.get("code", "unexpected_answer")),
-        detail=str(problem.get("detail", f"{response.status_code} {response.reason_phrase}")),
-    )
-
-
-def _unanswered(error: httpx.HTTPError) -> ClientError:
-    return ClientError(status=None, code="connection_failed", detail=str(error) or type(error).__name__)

@@ -15,6 +15,7 @@ import typer
 
 from frontfoot import remote
 from frontfoot.client import ClientError, FrontfootClient
+from frontfoot.wire import Job
 from models.requests import AnalysisRequest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,12 +49,14 @@ def main() -> int:
     return 0
 
 
-def _print_progress(job: remote.Job) -> None:
+def _print_progress(job: Job) -> None:
     typer.echo(f"  {job['progress_pct']:>3} %  {job['stage']}")
 
 
-def _print_findings(job: remote.Job) -> None:
+def _print_findings(job: Job) -> None:
     findings = job["deep_findings"]
+    if findings is None:
+        return
     coverage = findings["coverage"]
     typer.echo(
         f"\nFindings: {len(findings['findings'])}, level {findings['overall_level']}, basis {findings['basis']} "
