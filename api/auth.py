@@ -18,9 +18,10 @@ import anyio
 import anyio.to_thread
 
 from api.jwts import JwtReader, Refused
+from models.access import SCOPES, Scope
 from models.errors import StoreError
 from models.jobs import Owner
-from models.keys import KEY_MARK, SCOPES, Key, KeyRegister, Scope, digest_of
+from models.keys import KEY_MARK, Key, KeyRegister, digest_of
 
 CACHE_S = 5.0
 """How long what was found out about a key or a JWT is believed: a revocation takes effect within this time."""

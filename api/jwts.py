@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import jwt
 
+from models.access import SCOPES, Scope, parse_owner
 from models.jobs import Owner
-from models.keys import SCOPES, Scope
 
 Algorithm = Literal["HS256", "RS256", "ES256"]
 
@@ -155,13 +155,10 @@ def _usable(entry: object, algorithm: Algorithm) -> jwt.PyJWK | None:
 
 def _owner(payload: Mapping[str, Any]) -> Owner:
     """`coach:ID` or `org:ID`, in the claim `owner` or, without one, in `sub`."""
-    kind, _, name = str(payload.get("owner", payload.get("sub", ""))).partition(":")
-    if name and len(name) <= 255 and "\0" not in name:
-        if kind == "coach":
-            return Owner(owner_type="coach", owner_id=name)
-        if kind == "org":
-            return Owner(owner_type="org", owner_id=name)
-    raise Refused("The token names no owner: `coach:ID` or `org:ID` in `owner` or `sub`.")
+    try:
+        return parse_owner(str(payload.get("owner", payload.get("sub", ""))))
+    except ValueError:
+        raise Refused("The token names no owner: `coach:ID` or `org:ID` in `owner` or `sub`.") from None
 
 
 def _scopes(payload: Mapping[str, Any]) -> frozenset[Scope]:

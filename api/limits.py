@@ -12,6 +12,9 @@ WINDOW_S = 60
 MAX_KEYS = 10_000
 """A key that was not used for a minute has a full bucket again, so forgetting the longest unused one costs nothing."""
 
+_HAIR = 1e-6
+"""A refill that ends a hair below a whole request is one: the client did wait as long as it was told."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
@@ -56,8 +59,7 @@ class RateLimiter:
         now = self._now()
         held, at = self._buckets.pop(key, (float(self._quota), now))
         held = min(float(self._quota), held + (now - at) * self._per_s)
-        # A refill that ends a hair below a whole request is one: the client did wait as long as it was told.
-        allowed = held >= 1 - 1e-6
+        allowed = held >= 1 - _HAIR
         held = max(0.0, held - 1) if allowed else held
         self._buckets[key] = (held, now)
         if len(self._buckets) > self._max_keys:
@@ -65,6 +67,9 @@ class RateLimiter:
         return Rate(
             quota=self._quota,
             remaining=int(held) if allowed else 0,
-            reset_s=math.ceil((self._quota - held) / self._per_s),
-            wait_s=0 if allowed else max(1, math.ceil((1 - held) / self._per_s)),
+            reset_s=self._seconds_for(self._quota - held),
+            wait_s=0 if allowed else max(1, self._seconds_for(1 - held)),
         )
+
+    def _seconds_for(self, requests: float) -> int:
+        return math.ceil(requests / self._per_s - _HAIR)

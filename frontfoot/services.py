@@ -17,12 +17,19 @@ from typing import TYPE_CHECKING, Any
 import typer
 import uvicorn
 
-from frontfoot import logs, wiring
+from frontfoot import logs, metrics, wiring
 from frontfoot.settings import Settings, new_token
 from migrations import upgrade
+from models.access import parse_owner
+from models.database import Database
+from models.errors import StoreUnavailable
+from models.keys import KeyRegister
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from prometheus_client import CollectorRegistry
+
+    from api.jwts import JwtReader
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +50,12 @@ def api(*, host: str | None, port: int | None) -> None:
     """Serve HTTP until SIGINT or SIGTERM."""
     settings = _settings(host=host, port=port)
     logs.configure(settings.log_level)
-    if not settings.tokens:
-        raise typer.BadParameter("FRONTFOOT_TOKENS is empty: nobody could call the API", param_hint="FRONTFOOT_TOKENS")
-    with _Signals() as signals, _serving(settings, signals.stop) as url:
+    _check_that_somebody_can_call(settings)
+    with (
+        _Signals() as signals,
+        metrics.serving(settings) as registry,
+        _serving(settings, registry, signals.stop) as url,
+    ):
         logger.info("API listening: url=%s", url, extra={"url": url})
         signals.stop.wait()
 
@@ -54,8 +64,8 @@ def worker() -> None:
     """Run jobs until SIGTERM or SIGINT; a second one hands running jobs back at once."""
     settings = Settings()
     logs.configure(settings.log_level)
-    with _Signals() as signals:
-        _run_worker(settings, signals)
+    with _Signals() as signals, metrics.serving(settings) as registry:
+        _run_worker(settings, registry, signals)
 
 
 def up(*, host: str | None, port: int | None, data: Path | None) -> None:
@@ -67,13 +77,13 @@ def up(*, host: str | None, port: int | None, data: Path | None) -> None:
         upgrade(settings.database_url)
         if not settings.tokens:
             settings = settings.model_copy(update={"tokens": {_kept_token(settings.data_dir): "coach:local"}})
-        with _serving(settings, signals.stop) as url:
+        with metrics.serving(settings) as registry, _serving(settings, registry, signals.stop) as url:
             typer.echo(f"Frontfoot is at {url}")
             typer.echo(f"Token: {next(iter(settings.tokens))}")
-            _run_worker(settings, signals)
+            _run_worker(settings, registry, signals)
 
 
-def _run_worker(settings: Settings, signals: _Signals) -> None:
+def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signals) -> None:
     from pipeline.cluster import Cluster
 
     cluster = Cluster(wiring.cluster_options(settings))
@@ -122,29 +132,55 @@ def _settings(**overrides: Any) -> Settings:
     return Settings(**chosen)
 
 
-def _app(settings: Settings) -> FastAPI:
+def _check_that_somebody_can_call(settings: Settings) -> None:
+    """An API without tokens opens to nobody, so it does not start; a database that does not answer may hold keys."""
+    if settings.tokens or wiring.jwt_wanted(settings):
+        return
+    database = Database(settings.database_url)
+    try:
+        callable_by_key = KeyRegister(database).any_usable()
+    except StoreUnavailable:
+        callable_by_key = not settings.database_url.startswith("sqlite")
+    finally:
+        database.close()
+    if not callable_by_key:
+        raise typer.BadParameter(
+            "nobody could call the API: set FRONTFOOT_TOKENS or FRONTFOOT_JWT_…, or make a key: frontfoot keys create",
+            param_hint="FRONTFOOT_TOKENS",
+        )
+
+
+def _jwt_reader(settings: Settings) -> JwtReader | None:
+    from api.jwts import JwtReader
+
+    try:
+        options = wiring.jwt_options(settings)
+        return None if options is None else JwtReader(options)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error), param_hint="FRONTFOOT_JWT_…") from None
+
+
+def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
     from api.app import create_app
     from api.context import Limits
-    from models.queue import Owner
+    from api.metrics import ApiMetrics
 
     storage = wiring.storage_options(settings).open()
-    owners = {}
-    for token, owner in settings.tokens.items():
-        kind, _, name = owner.partition(":")
-        owners[token] = Owner(owner_type="org" if kind == "org" else "coach", owner_id=name)
     return create_app(
         database=storage.database,
         queue=storage.queue,
         store=storage.store,
-        owners=owners,
+        owners={token: parse_owner(owner) for token, owner in settings.tokens.items()},
+        jwts=_jwt_reader(settings),
+        metrics=ApiMetrics(registry),
         models={_model_name(settings)},
-        limits=Limits(max_upload_bytes=settings.max_upload_bytes),
+        limits=Limits(max_upload_bytes=settings.max_upload_bytes, requests_per_minute=settings.rate_limit_per_minute),
         version=version("frontfoot"),
     )
 
 
 @contextmanager
-def _serving(settings: Settings, stop: threading.Event) -> Iterator[str]:
+def _serving(settings: Settings, registry: CollectorRegistry, stop: threading.Event) -> Iterator[str]:
     """The API on a thread of its own, listening before anybody is told its URL; signals stay ours.
 
     Raises RuntimeError at the end if the server ended by itself; it sets `stop` then, so that nothing outlives it.
@@ -152,7 +188,11 @@ def _serving(settings: Settings, stop: threading.Event) -> Iterator[str]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # log_config None: our own JSON on standard output, not uvicorn's.
     config = uvicorn.Config(
-        _app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=API_GRACE_S, lifespan="on"
+        _app(settings, registry),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=API_GRACE_S,
+        lifespan="on",
     )
     server = uvicorn.Server(config)
 

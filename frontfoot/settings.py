@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from models.access import parse_owner
 from models.database import normalise_url
 
 TOKEN_PATTERN = r"^[A-Za-z0-9_.-]{16,}$"  # noqa: S105 - the shape of a token, not one
@@ -133,9 +134,7 @@ class Settings(BaseSettings):
         for token, owner in value.items():
             if not re.match(TOKEN_PATTERN, token):
                 raise ValueError("a token has at least 16 letters, digits, `_`, `.` or `-`")
-            kind, _, name = owner.partition(":")
-            if kind not in {"coach", "org"} or not name:
-                raise ValueError("an owner is `coach:ID` or `org:ID`")
+            parse_owner(owner)
         return value
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from models.s3 import S3Options
 from models.storage import StorageOptions
 
 if TYPE_CHECKING:
+    from api.jwts import JwtOptions
     from inference.extract import ExtractorOptions
     from pipeline.cluster import ClusterOptions
     from pipeline.stages import Limits
@@ -29,6 +30,26 @@ def storage_options(settings: Settings) -> StorageOptions:
         s3=s3,
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
+    )
+
+
+def jwt_wanted(settings: Settings) -> bool:
+    """Whether the operator said anything of JSON Web Tokens."""
+    return bool(settings.jwt_secret.get_secret_value() or settings.jwt_jwks_file or settings.jwt_issuer)
+
+
+def jwt_options(settings: Settings) -> JwtOptions | None:
+    """Which JSON Web Tokens are believed; None: none. Raises ValueError."""
+    from api.jwts import JwtOptions
+
+    if not jwt_wanted(settings):
+        return None
+    return JwtOptions(
+        algorithm=settings.jwt_algorithm,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        secret=settings.jwt_secret.get_secret_value(),
+        jwks_file=settings.jwt_jwks_file,
     )
 
 

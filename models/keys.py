@@ -8,21 +8,17 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, cast, get_args
+from typing import cast
 
 from sqlalchemy import or_, select, update
 
+from models.access import SCOPES, Scope
 from models.database import Database
 from models.errors import NotFound
 from models.jobs import Owner, OwnerType
 from models.sessions import utc_now
 from models.tables import ApiKey
 
-Scope = Literal["jobs:read", "jobs:write", "admin"]
-"""`jobs:write` does not include `jobs:read`: what only hands in videos need not see what becomes of the children on
-them. `admin` includes both."""
-
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 KEY_MARK = "ff_"
 _SECRET_BYTES = 32
 _TOUCH_EVERY = timedelta(minutes=1)

@@ -11,10 +11,11 @@ import pytest
 
 from api.auth import CACHE_S, CACHED, Authenticator, Identity, Tokens
 from api.jwts import JwtOptions, JwtReader, Refused
+from models.access import SCOPES
 from models.database import Database
 from models.errors import StoreUnavailable
 from models.jobs import Owner
-from models.keys import SCOPES, Key, KeyRegister
+from models.keys import Key, KeyRegister
 
 JANE = Owner(owner_type="coach", owner_id="jane")
 LIONS = Owner(owner_type="org", owner_id="lions")
