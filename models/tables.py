@@ -120,7 +120,7 @@ class VideoAnalysisJob(Row):
         Index(
             "ix_video_analysis_jobs_lane", "owner_type", "owner_id", "priority", "created_at", "id", **_where(ADMITTED)
         ),
-        Index("ix_video_analysis_jobs_due", "available_at", **_where(NOT_ADMITTED)),
+        Index("ix_video_analysis_jobs_due", "priority", "available_at", **_where(NOT_ADMITTED)),
         Index("ix_video_analysis_jobs_active", "owner_type", "owner_id", **_where(ACTIVE)),
         Index("ix_video_analysis_jobs_ended", "completed_at", **_where("completed_at IS NOT NULL")),
         Index("ix_video_analysis_jobs_files", "completed_at", **_where(HAS_FILES)),

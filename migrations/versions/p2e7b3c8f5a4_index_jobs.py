@@ -24,7 +24,7 @@ INDEXES = {
         "status = 'queued' AND admitted_attempt = attempt",
     ),
     "ix_video_analysis_jobs_due": (
-        ["available_at"],
+        ["priority", "available_at"],
         "status = 'queued' AND (admitted_attempt IS NULL OR admitted_attempt <> attempt)",
     ),
     "ix_video_analysis_jobs_active": (
