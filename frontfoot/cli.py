@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from frontfoot import exits
+from models.access import SCOPES, Scope, parse_owner
+from models.jobs import Owner
 from models.requests import AnalysisOptions, AnalysisRequest, Audience, Handedness, Mode, SubjectPoint, View
+
+if TYPE_CHECKING:
+    from frontfoot.wire import Job
 
 app = typer.Typer(
     name="frontfoot",
@@ -200,7 +205,7 @@ def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on (FRONTFOOT_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one (FRONTFOOT_PORT).")] = None,
 ) -> None:
-    """Run the HTTP service alone. Needs FRONTFOOT_TOKENS; loads no model and no Ray."""
+    """Run the HTTP service alone. Needs FRONTFOOT_TOKENS, JWTs or API keys; loads no model and no Ray."""
     from frontfoot import services
 
     services.api(host=host, port=port)
@@ -251,8 +256,134 @@ def submit(
     )
     with remote.reported_errors(as_json=as_json):
         job = remote.submit(clip, request, title=title or clip.stem, wait=wait, as_json=as_json)
-    if wait and job["status"] != "done":
+    _exit_unless_done(job)
+
+
+keys = typer.Typer(help="API keys, in the database that the settings name.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+def _owner(text: str) -> Owner:
+    try:
+        return parse_owner(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _scope(text: str) -> Scope:
+    for scope in SCOPES:
+        if scope == text:
+            return scope
+    raise typer.BadParameter(f"{text!r} is none of {', '.join(SCOPES)}")
+
+
+@keys.command("create")
+def create_key(
+    owner: Annotated[
+        Owner, typer.Option("--owner", parser=_owner, metavar="coach:ID|org:ID", help="Whom the key stands for.")
+    ],
+    scope: Annotated[
+        list[str],  # Typer makes no list of literals
+        typer.Option(
+            "--scope",
+            metavar="|".join(SCOPES),
+            help="What it may do; repeatable. admin includes the others, jobs:write does not include jobs:read.",
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", help="What it is for, to tell it from others.")],
+    expires_in_days: Annotated[
+        float | None, typer.Option("--expires-in-days", min=0.001, max=36_500, help="By default it does not expire.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key and print it, for the only time."""
+    from datetime import timedelta
+
+    from frontfoot import keys
+
+    expires_in = None if expires_in_days is None else timedelta(days=expires_in_days)
+    keys.create(owner, [_scope(text) for text in scope], name, expires_in, as_json=as_json)
+
+
+@keys.command("list")
+def list_keys(
+    owner: Annotated[
+        Owner | None, typer.Option("--owner", parser=_owner, metavar="coach:ID|org:ID", help="Only this owner's.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List API keys, expired and revoked ones too."""
+    from frontfoot import keys
+
+    keys.show(owner, as_json=as_json)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """End an API key; the API lets nobody in with it within 5 seconds."""
+    from frontfoot import keys
+
+    keys.revoke(key_id, as_json=as_json)
+
+
+JobArgument = Annotated[str, typer.Argument(help="The job's id, as `submit` prints it.", metavar="JOB")]
+
+
+def _exit_unless_done(job: Job) -> None:
+    from frontfoot.client import is_terminal
+
+    if is_terminal(job) and job["status"] != "done":
         raise typer.Exit(exits.JOB_FAILED)
+
+
+@app.command()
+def status(job_id: JobArgument, as_json: JsonOption = False) -> None:
+    """Say how a job is doing."""
+    from frontfoot import remote
+
+    with remote.reported_errors(as_json=as_json):
+        job = remote.status(job_id, as_json=as_json)
+    _exit_unless_done(job)
+
+
+@app.command()
+def wait(
+    job_id: JobArgument,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.", min=0)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Wait for a job's end, show its progress, and print its report."""
+    from frontfoot import remote
+
+    with remote.reported_errors(as_json=as_json):
+        job = remote.wait(job_id, timeout_s=timeout, as_json=as_json)
+    _exit_unless_done(job)
+
+
+@app.command()
+def cancel(job_id: JobArgument, as_json: JsonOption = False) -> None:
+    """Ask for a job's end: a waiting one ends at once, a running one within two of its worker's heartbeats."""
+    from frontfoot import remote
+
+    with remote.reported_errors(as_json=as_json):
+        remote.cancel(job_id, as_json=as_json)
+
+
+@app.command()
+def results(
+    job_id: JobArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing.")] = Path("out"),
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch what a job has left so far: report, overlay video, poses, results. With --json, print the job with them."""
+    from frontfoot import remote
+
+    with remote.reported_errors(as_json=as_json):
+        job = remote.results(job_id, out, as_json=as_json)
+    _exit_unless_done(job)
 
 
 @app.command()
