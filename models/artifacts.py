@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -62,6 +63,26 @@ class OpenedObject:
     content_type: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadPart:
+    """One PUT of exactly `size` bytes."""
+
+    number: int
+    """From 1, in the order of the object's bytes."""
+    size: int
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadLinks:
+    """How somebody without credentials stores one object: every part by a PUT of its own, with these headers."""
+
+    parts: tuple[UploadPart, ...]
+    headers: Mapping[str, str]
+    multipart_id: str | None
+    """The store's name for an upload in parts, which must be finished; None where the one PUT does it."""
+
+
 class ArtifactStore(Protocol):
     """A place for files, by bucket and key.
 
@@ -72,6 +93,11 @@ class ArtifactStore(Protocol):
     @property
     def bucket(self) -> str:
         """Where uploads go."""
+        ...
+
+    @property
+    def buckets(self) -> frozenset[str]:
+        """Every bucket that may be read and written."""
         ...
 
     def put_bytes(self, bucket: str, key: str, content: bytes) -> None:
@@ -106,6 +132,30 @@ class ArtifactStore(Protocol):
         """A link that needs no credentials, where the store can make one. Nobody looked whether something is there."""
         ...
 
+    def upload_links(
+        self, bucket: str, key: str, *, size: int, sha256: str | None, expires_s: int
+    ) -> UploadLinks | None:
+        """Links to store `size` bytes under a key that is still free, where the store can make them.
+
+        What has another size or, where one PUT does it, another checksum is refused, and so is a second PUT.
+        """
+        ...
+
+    def finish_upload(self, bucket: str, key: str, multipart_id: str, etags: Mapping[int, str] | None) -> None:
+        """Make the object of its parts: of those named (number → ETag), or of all that arrived.
+
+        Raises UploadInvalid where they do not make one, and NotFound where the upload was aborted.
+        """
+        ...
+
+    def abort_uploads(self, bucket: str, key: str) -> None:
+        """Forget unfinished uploads in parts of this object, and of every object in the folder of that name."""
+        ...
+
+    def sweep(self, idle_s: float) -> int:
+        """Remove what writers that died left half-written for `idle_s`; returns how many files that was."""
+        ...
+
     def delete(self, bucket: str, key: str) -> None:
         """Delete one object. Nothing there is no error."""
         ...
@@ -121,8 +171,12 @@ class ArtifactStore(Protocol):
 
 def artifact_key(source_key: str, job_id: str, attempt: int, name: str) -> str:
     """`<the source's folder>/analysis/<job id>/<attempt>/<name>`."""
-    folder = source_key.rpartition("/")[0]
-    return "/".join(part for part in (folder, "analysis", job_id, str(attempt), name) if part)
+    return "/".join(part for part in (artifact_folder(source_key, job_id), str(attempt), name) if part)
+
+
+def artifact_folder(source_key: str, job_id: str) -> str:
+    """Everything that a job ever stored, and nothing else, is in it."""
+    return sibling_key(source_key, f"analysis/{job_id}")
 
 
 def sibling_key(key: str, name: str) -> str:
@@ -169,6 +223,7 @@ class FolderStore:
     """The embedded default: one bucket, `local`, that is a folder."""
 
     bucket = "local"
+    buckets = frozenset({bucket})
 
     _PARTIAL = ".partial"
 
@@ -234,6 +289,32 @@ class FolderStore:
         """None: a folder signs nothing."""
         self._path(bucket, key)
         return None
+
+    def upload_links(
+        self, bucket: str, key: str, *, size: int, sha256: str | None, expires_s: int
+    ) -> UploadLinks | None:
+        """None: a folder has no door of its own."""
+        self._path(bucket, key)
+        return None
+
+    def finish_upload(self, bucket: str, key: str, multipart_id: str, etags: Mapping[int, str] | None) -> None:
+        """NotFound: no upload in parts ever began here."""
+        raise NotFound
+
+    def abort_uploads(self, bucket: str, key: str) -> None:
+        """Nothing: what is half-written here has no name yet; `sweep` finds it."""
+        self._path(bucket, key)
+
+    def sweep(self, idle_s: float) -> int:
+        """See ArtifactStore."""
+        count, oldest = 0, time.time() - idle_s
+        with _disk(), suppress(FileNotFoundError):
+            for path in (self._root / self._PARTIAL).iterdir():
+                with suppress(FileNotFoundError):  # its writer came to an end meanwhile
+                    if path.stat().st_mtime < oldest:
+                        path.unlink()
+                        count += 1
+        return count
 
     def delete(self, bucket: str, key: str) -> None:
         """See ArtifactStore."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,14 @@ from models.artifacts import (
     OpenedObject,
     StoredObject,
     StoredUpload,
+    UploadLinks,
+    UploadPart,
     byte_range,
     check_key,
     content_type,
     limited,
 )
-from models.errors import NotFound, RangeNotSatisfiable, StoreError, StoreUnavailable
+from models.errors import NotFound, RangeNotSatisfiable, StoreError, StoreUnavailable, UploadInvalid
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,8 +35,13 @@ if TYPE_CHECKING:
 
 PART_BYTES = 8 * 1024 * 1024
 """A stream is sent in parts of this size: S3 takes 10 000 of them, 78 GiB, and four at most are in memory."""
+LINKED_PART_BYTES = 64 * 1024 * 1024
+"""What is larger is uploaded by links in parts of this size; no retry repeats more than that."""
+MAX_PARTS = 10_000
+"""S3's own bound."""
 
-_NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound"}
+_BAD_PARTS = {"EntityTooSmall", "InvalidPart", "InvalidPartOrder", "MalformedXML"}
 _RANGE = {"416", "InvalidRange"}
 _PASSING = {"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "Throttling", "ThrottlingException"}
 
@@ -70,6 +78,11 @@ class S3Store:
     def bucket(self) -> str:
         """Where uploads go."""
         return self._bucket
+
+    @property
+    def buckets(self) -> frozenset[str]:
+        """Every bucket that may be read and written."""
+        return self._buckets
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,10 +152,59 @@ class S3Store:
     def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
         """See ArtifactStore."""
         self._check(bucket, key)
+        return self._signed("get_object", {"Bucket": bucket, "Key": key}, expires_s)
+
+    def upload_links(
+        self, bucket: str, key: str, *, size: int, sha256: str | None, expires_s: int
+    ) -> UploadLinks | None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        where: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        if size <= LINKED_PART_BYTES:
+            bound, headers = {"IfNoneMatch": "*"}, {"If-None-Match": "*"}
+            if sha256 is not None:
+                bound["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+                headers["x-amz-checksum-sha256"] = bound["ChecksumSHA256"]
+            url = self._signed("put_object", {**where, **bound, "ContentLength": size}, expires_s)
+            return UploadLinks(parts=(UploadPart(number=1, size=size, url=url),), headers=headers, multipart_id=None)
         with _answers():
-            return self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
+            begun = self._client.create_multipart_upload(**where, ContentType=content_type(key))
+        where["UploadId"] = begun["UploadId"]
+        parts = []
+        for number, length in enumerate(_part_sizes(size), start=1):
+            url = self._signed("upload_part", {**where, "PartNumber": number, "ContentLength": length}, expires_s)
+            parts.append(UploadPart(number=number, size=length, url=url))
+        return UploadLinks(parts=tuple(parts), headers={}, multipart_id=begun["UploadId"])
+
+    def finish_upload(self, bucket: str, key: str, multipart_id: str, etags: Mapping[int, str] | None) -> None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            if etags is None:
+                pages = self._client.get_paginator("list_parts").paginate(Bucket=bucket, Key=key, UploadId=multipart_id)
+                etags = {part["PartNumber"]: part["ETag"] for page in pages for part in page.get("Parts", ())}
+            if not etags:
+                raise UploadInvalid("No part of the upload has arrived.")
+            parts: list[CompletedPartTypeDef] = [
+                {"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())
+            ]
+            self._client.complete_multipart_upload(
+                Bucket=bucket, Key=key, UploadId=multipart_id, MultipartUpload={"Parts": parts}
             )
+
+    def abort_uploads(self, bucket: str, key: str) -> None:
+        """See ArtifactStore."""
+        self._check(bucket, key)
+        with _answers():
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key)
+            for found in [upload for page in pages for upload in page.get("Uploads", ())]:
+                if found["Key"] == key or found["Key"].startswith(f"{key}/"):
+                    with suppress(self._client.exceptions.NoSuchUpload):
+                        self._client.abort_multipart_upload(Bucket=bucket, Key=found["Key"], UploadId=found["UploadId"])
+
+    def sweep(self, idle_s: float) -> int:
+        """0: a half-written object is an upload in parts, which whoever began it, or its deletion, aborts."""
+        return 0
 
     def delete(self, bucket: str, key: str) -> None:
         """See ArtifactStore."""
@@ -175,6 +237,10 @@ class S3Store:
         if bucket not in self._buckets:
             raise NotFound
         check_key(key)
+
+    def _signed(self, method: str, parameters: Mapping[str, Any], expires_s: int) -> str:
+        with _answers():
+            return self._client.generate_presigned_url(method, Params=parameters, ExpiresIn=expires_s)
 
     @contextmanager
     def _multipart(self, bucket: str, key: str) -> Iterator[tuple[str, list[CompletedPartTypeDef]]]:
@@ -231,6 +297,13 @@ def _client(options: S3Options) -> S3Client:
     )
 
 
+def _part_sizes(size: int) -> Iterator[int]:
+    """What an upload in parts by links is cut into; the last may be smaller."""
+    whole = max(LINKED_PART_BYTES, -(-size // MAX_PARTS))
+    for start in range(0, size, whole):
+        yield min(whole, size - start)
+
+
 def _parts(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes in parts of PART_BYTES; the last may be smaller."""
     waiting = bytearray()
@@ -266,6 +339,8 @@ def _translated(error: ClientError) -> StoreError:
         return NotFound()
     if code in _RANGE:
         return RangeNotSatisfiable()
+    if code in _BAD_PARTS:
+        return UploadInvalid("The parts named do not make the upload.")
     if code in _PASSING or status >= 500:
         return StoreUnavailable(f"The S3 store is in trouble: {code}.")
     return StoreError(f"The S3 store refused: {code}.")
