@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session as Transaction
 
 from models.errors import SchemaBehind, StoreUnavailable
-from models.tables import SCHEMA_REVISIONS
+from models.tables import SCHEMA_REVISIONS, UtcDateTime
 
 SchemaState = Literal["current", "behind", "unreachable"]
 
@@ -58,6 +59,7 @@ def make_engine(url: str) -> Engine:
             pool_pre_ping=True,
             json_serializer=serializer,
             hide_parameters=True,
+            executemany_mode="values_plus_batch",  # many rows that change at once are one round trip
             connect_args=_POSTGRES_ARGUMENTS,
         )
     engine = create_engine(normalised, json_serializer=serializer, hide_parameters=True)
@@ -123,6 +125,18 @@ class Database:
     def close(self) -> None:
         """Close the pool's connections. The object can be used again."""
         self.engine.dispose()
+
+
+def on_postgres(transaction: Transaction) -> bool:
+    """Whether this is PostgreSQL, and not SQLite."""
+    return transaction.get_bind().dialect.name == "postgresql"
+
+
+def shared_now(transaction: Transaction) -> datetime:
+    """Now, by a clock that all users of the database share: PostgreSQL's own. Those of SQLite share a machine."""
+    if on_postgres(transaction):
+        return transaction.scalars(select(func.clock_timestamp(type_=UtcDateTime()))).one()
+    return datetime.now(UTC)
 
 
 def schema_state(database: Database) -> SchemaState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -222,6 +223,29 @@ class ClaimedJob:
         if self.job.s3_key is None:
             raise SourceMissing("The job names no source key.")
         return self.job.s3_key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beat:
+    """A worker's sign of life for one of its jobs."""
+
+    lease: Lease
+    progress_pct: float
+    """As far as the worker knows; what is shown stays within the stage's span and never goes back."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.progress_pct):
+            raise ValueError("progress is a finite number")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BeatReply:
+    """What the database has to say about one job to whoever works on it."""
+
+    held: bool
+    """False: the job has ended, was deleted, or is somebody else's now; nothing that is still written will count."""
+    cancel_requested: bool
+    """The owner wants it to stop; or it was canceled, where it is not held any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Every SQL statement about a job's life that a worker causes: claim, heartbeat, finish.
+"""Every SQL statement about a job's life that a worker causes: claim, beat, finish.
 
 Rows stay here; what leaves is frozen (`models.jobs`). A claim carries a fresh lease token and every later write shows
 it, so a worker that lost its lease changes nothing. Only the token decides: a lease that ran out and was not yet given
@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session as Transaction
-from sqlalchemy.orm import aliased
 
-from models.database import Database
-from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost
+from models import lanes
+from models.announce import announce, wake_workers
+from models.database import Database, on_postgres, shared_now
+from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost, StoreUnavailable
 from models.jobs import (
+    RUNNING,
     STAGES,
-    TERMINAL,
+    Beat,
+    BeatReply,
     ClaimedJob,
     HeartbeatReply,
     Job,
@@ -37,9 +40,9 @@ from models.jobs import (
 from models.register import JobRegister
 from models.rows import WITHOUT_DOCUMENTS, job_value, lock
 from models.sessions import settle_session, utc_now
-from models.tables import VideoAnalysisJob
+from models.tables import UtcDateTime, VideoAnalysisJob, VideoSession
 from models.transitions import (
-    STAGE_PROGRESS,
+    advance,
     check_goes_on,
     end,
     move,
@@ -50,6 +53,8 @@ from models.transitions import (
 )
 
 __all__ = [
+    "Beat",
+    "BeatReply",
     "ClaimedJob",
     "HeartbeatReply",
     "Job",
@@ -62,12 +67,23 @@ __all__ = [
     "Session",
 ]
 
+ROUNDS = 10
+"""Batches that one claim admits at most: together as many jobs as one bulk call submits."""
+SWEPT = 1000
+"""Silent jobs that one sweep takes back at most; the next one goes on."""
+CANCELED = "The owner wanted the job to stop."
+HANDED_BACK = "The worker handed the job back; this is not the job's fault and costs it nothing."
+CRASHED = (
+    "The actor died with this clip and others in it; nobody knows whose fault it was, so it costs this one nothing."
+)
+SILENT = "The worker stopped answering."
+
 
 class JobQueue(JobRegister):
     """Jobs and the sessions they belong to: the database is the only queue.
 
-    `clock` gives aware moments; it is the workers' clocks that lease times are measured with, so they should agree to
-    within a small part of `lease_s`.
+    Leases are measured with the database's clock, so that no worker's own can cost another one its job. `clock`
+    replaces it, for tests.
     """
 
     def __init__(
@@ -78,63 +94,132 @@ class JobQueue(JobRegister):
         max_attempts: int = 3,
         backoff_s: float = 5.0,
         max_backoff_s: float = 300.0,
-        clock: Callable[[], datetime] = utc_now,
+        max_active_jobs: int = 0,
+        clock: Callable[[], datetime] | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        super().__init__(database, clock=clock, max_attempts=max_attempts)
+        super().__init__(database, clock=clock or utc_now, max_attempts=max_attempts, max_active_jobs=max_active_jobs)
+        self._clock = clock
         self._lease = timedelta(seconds=lease_s)
         self._backoff_s = backoff_s
         self._max_backoff_s = max_backoff_s
         self._uniform = uniform
 
     def claim(self, worker_id: str) -> ClaimedJob | None:
-        """The most urgent job that waits, the oldest among equals, or None. No two workers get the same."""
-        now, token = self._now(), str(uuid.uuid4())
-        row = VideoAnalysisJob
-        waiting = aliased(row)
-        first = (
-            select(waiting.id)
-            .where(waiting.status == "queued", waiting.available_at <= now)
-            .order_by(waiting.priority.desc(), waiting.created_at, waiting.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            update(row)
-            .where(row.id == first.scalar_subquery())
-            .values(
-                status="quick_running",
-                stage=STAGES["quick_running"],
-                progress_pct=0,
-                attempt=row.attempt + 1,
-                lease_token=token,
-                lease_expires_at=now + self._lease,
-                worker_id=worker_id,
-                started_at=func.coalesce(row.started_at, now),
-                # A quick result of an earlier attempt keeps its times until there is a newer one.
-                quick_started_at=case((row.quick_completed_at.is_(None), now), else_=row.quick_started_at),
-                deep_started_at=None,
-                updated_at=now,
-            )
-            .returning(row.id)
-            .execution_options(synchronize_session=False)
-        )
+        """The job whose turn it is: highest priority, then the owner least recently served, then the oldest.
+
+        None where no job waits that nobody else is just taking. No two workers get the same one.
+        """
+        self._admit()
+        claimed = self._take(worker_id)
+        if claimed is None:
+            self.tidy_lanes()
+            return None
+        with suppress(StoreUnavailable):  # the claim holds; whatever the job does next says the session's state again
+            self._show_processing(claimed)
+        return claimed
+
+    def _admit(self) -> None:
+        for _ in range(ROUNDS):
+            # Each in its own transaction: the lanes of many owners must not stay locked while a turn is passed.
+            with self._database.transaction() as transaction:
+                lanes.walk_indexes(transaction)
+                if lanes.admit(transaction, self._moment(transaction)) < lanes.BATCH:
+                    return
+
+    def _take(self, worker_id: str) -> ClaimedJob | None:
+        row, token = VideoAnalysisJob, str(uuid.uuid4())
         with self._database.transaction() as transaction:
+            lanes.walk_indexes(transaction)
+            now = self._moment(transaction)
+            claim = (
+                update(row)
+                .where(row.id == lanes.next_job(transaction))
+                .values(
+                    status="quick_running",
+                    stage=STAGES["quick_running"],
+                    progress_pct=0,
+                    progress_updated_at=now,
+                    attempt=row.attempt + 1,
+                    lease_token=token,
+                    lease_expires_at=now + self._lease,
+                    worker_id=worker_id,
+                    started_at=func.coalesce(row.started_at, now),
+                    # A quick result of an earlier attempt keeps its times until there is a newer one.
+                    quick_started_at=case((row.quick_completed_at.is_(None), now), else_=row.quick_started_at),
+                    deep_started_at=None,
+                    updated_at=now,
+                )
+                .returning(row.id)
+                .execution_options(synchronize_session=False)
+            )
             job_id = transaction.scalar(claim)
             if job_id is None:
                 return None
-            job = job_value(transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one())
-            settle_session(transaction, job.session_id, now)
+            found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
+            announce(transaction, found)
+            job = job_value(found)
+            lanes.pass_turn(transaction, job.owner, now)
         lease = Lease(job_id=job.id, token=token, worker_id=worker_id, attempt=job.attempt, claimed_at=now)
         return ClaimedJob(job=job, lease=lease)
 
+    def _show_processing(self, claimed: ClaimedJob) -> None:
+        # Apart from the claim, which has its job before anybody knows the session: sessions are locked before jobs.
+        session = VideoSession.id == claimed.job.session_id
+        still_held = select(VideoAnalysisJob.id).where(VideoAnalysisJob.lease_token == claimed.lease.token)
+        with self._database.transaction() as transaction:
+            transaction.execute(lock(select(VideoSession.id).where(session)))
+            transaction.execute(
+                update(VideoSession)
+                .where(session, still_held.where(VideoAnalysisJob.id == claimed.id).exists())
+                .values(status="processing", updated_at=self._moment(transaction))
+                .execution_options(synchronize_session=False)
+            )
+
+    def tidy_lanes(self) -> int:
+        """Repair what canceled and deleted jobs leave behind in the lanes, so far as claims come by. Returns how much.
+
+        `requeue_expired` does it too.
+        """
+        with self._database.transaction() as transaction:
+            lanes.walk_indexes(transaction)
+            repaired = lanes.tidy(transaction)
+        with self._database.transaction() as transaction:  # jobs are locked before lanes, so not in the same one
+            lanes.walk_indexes(transaction)
+            return repaired + lanes.readmit_strays(transaction)
+
+    def beat(self, beats: Sequence[Beat]) -> dict[str, BeatReply]:
+        """Renew all leases of a worker, one for each job, and write progress. Returns what is news, by job id.
+
+        Progress stays within its stage's span and never goes back.
+        """
+        row, mine = VideoAnalysisJob, {beat.lease.job_id: beat for beat in beats}
+        rows = select(row).where(row.id.in_(mine)).options(*WITHOUT_DOCUMENTS)
+        with self._database.transaction() as transaction:
+            now = self._moment(transaction)
+            # A row that is just being written is passed over: whoever is slow there must not cost the others their
+            # leases, and its own lease outlasts a missed beat.
+            free = transaction.scalars(rows.with_for_update(key_share=True, skip_locked=True)).all()
+            held = [found for found in free if found.lease_token == mine[found.id].lease.token]
+            for found in held:
+                if advance(found, mine[found.id].progress_pct, now):
+                    announce(transaction, found)
+            renewed = update(row).where(row.id.in_([found.id for found in held]))
+            transaction.execute(
+                renewed.values(lease_expires_at=now + self._lease).execution_options(synchronize_session=False)
+            )
+            busy = mine.keys() - {found.id for found in free}
+            seen = [*free, *(transaction.scalars(rows.where(row.id.in_(busy))) if busy else ())]
+            replies = {found.id: _reply(found, mine[found.id].lease) for found in seen}
+        gone = BeatReply(held=False, cancel_requested=False)
+        return {job_id: replies.get(job_id, gone) for job_id in mine}
+
     def heartbeat(self, lease: Lease, progress_pct: float) -> HeartbeatReply:
         """Renew the lease and write progress: within the stage's span, and never backwards. Raises LeaseLost."""
-        with self._held(lease) as (_, row):
-            low, high = STAGE_PROGRESS[row.stage]
-            row.progress_pct = max(row.progress_pct, low, min(high, int(progress_pct)))
-            row.lease_expires_at = self._now() + self._lease
-            return HeartbeatReply(cancel_requested=row.cancel_requested_at is not None)
+        reply = self.beat([Beat(lease=lease, progress_pct=progress_pct)])[lease.job_id]
+        if not reply.held:
+            raise JobCanceled if reply.cancel_requested else LeaseLost
+        return HeartbeatReply(cancel_requested=reply.cancel_requested)
 
     def save_quick(self, lease: Lease, *, document: Mapping[str, Any], s3_key: str) -> Job:
         """The quick result of a job that goes on: its documents become readable, the job is `quick_done`.
@@ -147,8 +232,7 @@ class JobQueue(JobRegister):
 
     def start_deep(self, lease: Lease) -> Job:
         """`quick_done` → `deep_running`. Raises LeaseLost, JobCanceled, InvalidTransition."""
-        now = self._now()
-        with self._held(lease) as (_, row):
+        with self._held(lease) as (_, row, now):
             check_goes_on(row, "quick_done")
             move(row, "deep_running", now)
             row.deep_started_at = now
@@ -166,74 +250,101 @@ class JobQueue(JobRegister):
 
         A quick result stays readable. Raises LeaseLost.
         """
-        with self._held(lease) as (transaction, row):
-            self._fail(row, code, message, transient=transient)
-            settle_session(transaction, row.session_id, self._now())
+        with self._held(lease) as (_, row, now):
+            self._fail(row, code, message, now, transient=transient)
             return job_value(row)
 
-    def release(self, lease: Lease) -> Job:
+    def release(self, lease: Lease, *, crashed: bool = False) -> Job:
         """Hand the job back, to be claimed at once by anybody. Raises LeaseLost.
 
         It costs no attempt, and yet the next one has its own number, so that artifacts of both stay apart: the
-        allowance grows by one instead.
+        allowance grows by one instead. `crashed` where the actor died with this job and others in it: that is counted,
+        for the job must run alone from now on.
         """
-        now = self._now()
-        with self._held(lease) as (transaction, row):
+        with self._held(lease) as (_, row, now):
+            if crashed:
+                row.crashes = (row.crashes or 0) + 1
+                record_attempt(row, "actor_died", CRASHED, now)
+            else:
+                record_attempt(row, "handed_back", HANDED_BACK, now)
             if row.cancel_requested_at is not None:
                 end(row, "canceled", now)
             else:
                 row.max_attempts += 1
                 requeue(row, now, available_at=now)
-            settle_session(transaction, row.session_id, now)
             return job_value(row)
 
     def mark_canceled(self, lease: Lease) -> Job:
         """The worker stopped because the owner asked for it. Raises LeaseLost."""
-        now = self._now()
-        with self._held(lease) as (transaction, row):
+        with self._held(lease) as (_, row, now):
             row.cancel_requested_at = row.cancel_requested_at or now
+            record_attempt(row, "canceled", CANCELED, now)
             end(row, "canceled", now)
-            settle_session(transaction, row.session_id, now)
             return job_value(row)
 
     def requeue_expired(self) -> int:
-        """Take jobs from workers that went silent. Returns how many: queued again, or failed (`lease_expired`)."""
-        count = 0
-        while self._requeue_one_expired():  # a transaction each: two housekeepers cannot wait for each other
-            count += 1
+        """Take jobs from workers that went silent. Returns how many: queued again, or failed (`lease_expired`).
+
+        A lease that has run out is left alone for half a beat (a sixth of a lease), and every lease for a beat and a
+        half after the database's start: then living workers beat first. Called twice a beat, it brings the jobs of a
+        dead worker back within one lease and one beat.
+        """
+        with self._database.transaction(read_only=True) as transaction:
+            silent = self._silent_since(transaction)
+            row = VideoAnalysisJob
+            ids: Sequence[str] = ()
+            if silent is not None:
+                expired = select(row.id).where(row.lease_expires_at < silent).order_by(row.lease_expires_at)
+                ids = transaction.scalars(expired.limit(SWEPT)).all()
+        count = sum(self._take_back(job_id) for job_id in ids)
+        self.tidy_lanes()
         return count
 
-    def _requeue_one_expired(self) -> bool:
-        now = self._now()
-        expired = (
-            select(VideoAnalysisJob)
-            .where(VideoAnalysisJob.lease_expires_at < now)
-            .order_by(VideoAnalysisJob.lease_expires_at)
-            .limit(1)
-            .options(*WITHOUT_DOCUMENTS)
-            .with_for_update(skip_locked=True)
-        )
-        with self._database.transaction() as transaction:
-            row = transaction.scalar(expired)
-            if row is None:
-                return False
-            self._fail(row, "lease_expired", "The worker stopped answering.", transient=True)
+    def _silent_since(self, transaction: Transaction) -> datetime | None:
+        """Leases that ran out before this moment are taken; None: not now."""
+        now = self._moment(transaction)
+        if self._clock is None and on_postgres(transaction):
+            started = transaction.scalars(select(func.pg_postmaster_start_time(type_=UtcDateTime()))).one()
+            if now < started + self._lease / 2:
+                return None
+        return now - self._lease / 6
+
+    def _take_back(self, job_id: str) -> bool:
+        with self._changing(job_id) as (transaction, row, now):
+            silent = self._silent_since(transaction)
+            if row is None or row.lease_expires_at is None or silent is None or row.lease_expires_at >= silent:
+                return False  # it beat, or ended, or another sweep was faster
+            self._fail(row, "lease_expired", SILENT, now, transient=True)
             if row.status == "queued":
                 row.available_at = now  # the worker is to blame, not the clip: nothing to wait for
-            settle_session(transaction, row.session_id, now)
             return True
 
     @contextmanager
-    def _held(self, lease: Lease) -> Iterator[tuple[Transaction, VideoAnalysisJob]]:
-        """The job's row, locked, in a transaction; only for whoever still holds the lease."""
-        with self._database.transaction() as transaction:
-            row = transaction.scalar(
-                lock(select(VideoAnalysisJob).where(VideoAnalysisJob.id == lease.job_id).options(*WITHOUT_DOCUMENTS))
-            )
+    def _held(self, lease: Lease) -> Iterator[tuple[Transaction, VideoAnalysisJob, datetime]]:
+        """`_changing`, only for whoever still holds the lease."""
+        with self._changing(lease.job_id) as (transaction, row, now):
             if row is None or row.lease_token != lease.token:
                 raise JobCanceled if row is not None and row.status == "canceled" else LeaseLost
-            row.updated_at = self._now()
-            yield transaction, row
+            yield transaction, row, now
+
+    @contextmanager
+    def _changing(self, job_id: str) -> Iterator[tuple[Transaction, VideoAnalysisJob | None, datetime]]:
+        """The job's row, locked behind its session, in a transaction; a new state is told to whoever waits for it."""
+        job = VideoAnalysisJob
+        session_id = select(job.session_id).where(job.id == job_id).scalar_subquery()
+        with self._database.transaction() as transaction:
+            transaction.execute(lock(select(VideoSession.id).where(VideoSession.id == session_id)))
+            row = transaction.scalar(lock(select(job).where(job.id == job_id).options(*WITHOUT_DOCUMENTS)))
+            now, before = self._moment(transaction), row.status if row else None
+            yield transaction, row, now
+            if row is None or row.status == before:
+                return
+            transaction.flush()
+            if row.status not in RUNNING:
+                settle_session(transaction, row.session_id, now)
+            announce(transaction, row)
+            if row.status == "queued" and row.available_at <= now:
+                wake_workers(transaction)
 
     def _save(
         self, lease: Lease, stage: Literal["quick", "deep"], document: Mapping[str, Any], s3_key: str, *, last: bool
@@ -241,13 +352,12 @@ class JobQueue(JobRegister):
         if not 0 < len(s3_key) <= 500:
             raise ValueError("the key of the stored results has 1 to 500 characters")
         missing = missing_artifacts(document.get("findings"), document.get("report"))
-        now = self._now()
-        with self._held(lease) as (transaction, row):
+        with self._held(lease) as (transaction, row, now):
             check_goes_on(row, "quick_running" if stage == "quick" else "deep_running")
             if stage == "quick" and last is row.deep_enabled:
                 raise InvalidTransition("A job ends with its deep stage if it has one, and with the quick one if not.")
             if missing:
-                self._fail(row, ArtifactsMissing.code, missing, transient=False)
+                self._fail(row, ArtifactsMissing.code, missing, now, transient=False)
             elif stage == "quick":
                 write_quick(row, lease, document, s3_key, now)
             else:
@@ -255,22 +365,32 @@ class JobQueue(JobRegister):
                 write_deep(row, quick, document, s3_key, now)
             if last and not missing:
                 end(row, "done", now)
-                row.progress_pct = 100
-            if row.status in TERMINAL:
-                settle_session(transaction, row.session_id, now)
             job = job_value(row)
         if missing:
             raise ArtifactsMissing(missing)
         return job
 
-    def _fail(self, row: VideoAnalysisJob, code: str, message: str, *, transient: bool) -> None:
-        now = self._now()
+    def _fail(self, row: VideoAnalysisJob, code: str, message: str, now: datetime, *, transient: bool) -> None:
         kept = record_attempt(row, code, message, now)
         if row.cancel_requested_at is not None:
             end(row, "canceled", now)
         elif transient and row.attempt < row.max_attempts:
-            longest = min(self._max_backoff_s, self._backoff_s * 2 ** (row.attempt - 1))
-            requeue(row, now, available_at=now + timedelta(seconds=self._uniform(longest / 2, longest)))
+            requeue(row, now, available_at=now + self._backoff(row))
         else:
             end(row, "failed", now)
             row.error_code, row.error_message = code, kept
+
+    def _backoff(self, row: VideoAnalysisJob) -> timedelta:
+        """Doubles with every attempt that was charged; the later half of it is chance."""
+        charged = self.max_attempts - (row.max_attempts - row.attempt)  # handed-back ones raised both
+        longest = min(self._max_backoff_s, self._backoff_s * 2 ** max(0, min(charged - 1, 30)))
+        return timedelta(seconds=self._uniform(longest / 2, longest))
+
+    def _moment(self, transaction: Transaction) -> datetime:
+        return self._clock() if self._clock else shared_now(transaction)
+
+
+def _reply(row: VideoAnalysisJob, lease: Lease) -> BeatReply:
+    held = row.lease_token == lease.token
+    wanted = row.cancel_requested_at is not None
+    return BeatReply(held=held, cancel_requested=wanted and (held or row.status == "canceled"))

@@ -27,22 +27,39 @@ def check_goes_on(row: VideoAnalysisJob, expected: JobStatus) -> None:
 def move(row: VideoAnalysisJob, status: JobStatus, now: datetime) -> None:
     """To another state; progress rises to where its stage begins."""
     row.status, row.stage, row.updated_at = status, STAGES[status], now
-    row.progress_pct = max(row.progress_pct, STAGE_PROGRESS.get(row.stage, (0, 0))[0])
+    show_progress(row, max(row.progress_pct, STAGE_PROGRESS.get(row.stage, (0, 0))[0]), now)
+
+
+def advance(row: VideoAnalysisJob, progress_pct: float, now: datetime) -> bool:
+    """Progress within the stage's span, and never backwards. Returns whether there was any."""
+    low, high = STAGE_PROGRESS[row.stage]
+    return show_progress(row, max(row.progress_pct, low, min(high, int(progress_pct))), now)
+
+
+def show_progress(row: VideoAnalysisJob, progress_pct: int, now: datetime) -> bool:
+    """Returns whether it is another than was shown before."""
+    if row.progress_pct == progress_pct:
+        return False
+    row.progress_pct = progress_pct
+    row.progress_updated_at = row.updated_at = now
+    return True
 
 
 def end(row: VideoAnalysisJob, status: JobStatus, now: datetime) -> None:
-    """To a terminal state, and the lease with it."""
+    """To a terminal state, and the lease with it; 100 % is for what is done."""
     move(row, status, now)
+    if status == "done":
+        show_progress(row, 100, now)
     row.completed_at = now
     row.lease_token = row.lease_expires_at = None
 
 
 def requeue(row: VideoAnalysisJob, now: datetime, *, available_at: datetime) -> None:
-    """Back to the queue, and the lease with it; a quick result stays."""
+    """Back to the queue, to be admitted anew, and the lease with it; a quick result stays."""
     move(row, "queued", now)
-    row.progress_pct = 0
+    show_progress(row, 0, now)
     row.available_at = available_at
-    row.lease_token = row.lease_expires_at = None
+    row.admitted_attempt = row.lease_token = row.lease_expires_at = None
 
 
 def record_attempt(row: VideoAnalysisJob, code: str, message: str, now: datetime) -> str:
