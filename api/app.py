@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import AsyncIterator, Mapping, Set
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -11,16 +12,20 @@ from fastapi import FastAPI
 from api import problems
 from api.auth import Authenticator, Tokens
 from api.context import Limits, Services
+from api.job_views import JobViews
 from api.jwts import JwtReader
 from api.limits import RateLimiter
 from api.metrics import ApiMetrics
 from api.middleware import HeadAsGet, RequestLog, SmallBodies
-from api.routes import artifacts, description, health, jobs, sessions, uploads
+from api.routes import artifacts, batches, description, health, jobs, reading, sessions, uploads
+from api.watch import Watcher
 from models.artifacts import ArtifactStore
+from models.batches import BatchRegister
 from models.database import Database
 from models.jobs import Owner
 from models.keys import KeyRegister
 from models.queue import JobQueue
+from models.webhook_urls import WebhookPolicy
 
 _DESCRIPTION = """Cricket video in, an honest coaching report out.
 
@@ -31,6 +36,7 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents;
 _TAGS = [
     {"name": "sessions", "description": "One coaching video and who owns it."},
     {"name": "analysis jobs", "description": "One analysis of one session."},
+    {"name": "batches", "description": "Many analyses asked for by one call."},
     {"name": "artifacts", "description": "The files that an analysis leaves."},
     {"name": "health", "description": "For load balancers and people; needs no token."},
 ]
@@ -44,6 +50,13 @@ class _Application(FastAPI):
         return problems.describe(super().openapi())
 
 
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    services: Services = app.state.services
+    await services.watcher.stop()
+
+
 def create_app(
     *,
     database: Database,
@@ -55,6 +68,7 @@ def create_app(
     limits: Limits | None = None,
     jwts: JwtReader | None = None,
     metrics: ApiMetrics | None = None,
+    webhook_policy: WebhookPolicy | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -71,6 +85,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         # A path with a slash too many is no path of ours; a redirect would drop an upload's body.
         redirect_slashes=False,
+        lifespan=_lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.services = Services(
@@ -82,12 +97,17 @@ def create_app(
         models=frozenset(models),
         limits=limits,
         version=version,
+        views=JobViews(database),
+        watcher=Watcher(database),
         upload_slots=anyio.CapacityLimiter(limits.uploads_at_once),
+        batches=BatchRegister(database, max_attempts=queue.max_attempts, ceiling=queue.ceiling),
+        batch_slots=anyio.CapacityLimiter(limits.batches_at_once),
+        webhook_policy=webhook_policy or WebhookPolicy(),
     )
     problems.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog, metrics=metrics or ApiMetrics())
-    for routes in (sessions, uploads, jobs, artifacts, description, health):
+    for routes in (sessions, uploads, reading, jobs, batches, artifacts, description, health):
         app.include_router(routes.router)
     return app

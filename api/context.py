@@ -10,13 +10,17 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from api.auth import Authenticator
+from api.job_views import JobViews
 from api.jwts import Refused
 from api.limits import RateLimiter
 from api.problems import Problem
+from api.watch import Watcher
 from models.artifacts import ArtifactStore
+from models.batches import BatchRegister
 from models.database import Database
 from models.jobs import Owner
 from models.queue import JobQueue
+from models.webhook_urls import WebhookPolicy
 
 PREFIX = "/api/coaches/plus"
 
@@ -41,6 +45,8 @@ class Limits:
     """Each holds one thread; more wait their turn, and other requests are not held up."""
     requests_per_minute: int = 0
     """Of one key, in this process; 0 is no limit."""
+    batches_at_once: int = 2
+    """Each holds one thread and its lines in memory; more wait their turn."""
 
     def __post_init__(self) -> None:
         if self.max_upload_bytes < 1 or self.upload_stall_s <= 0 or self.uploads_at_once < 1:
@@ -60,7 +66,12 @@ class Services:
     """Catalogue names that a caller may choose."""
     limits: Limits
     version: str
+    views: JobViews
+    watcher: Watcher
     upload_slots: anyio.CapacityLimiter
+    batches: BatchRegister
+    batch_slots: anyio.CapacityLimiter
+    webhook_policy: WebhookPolicy
 
 
 async def _services(request: Request) -> Services:

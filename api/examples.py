@@ -54,8 +54,47 @@ JOBS_CREATE: list[JsonValue] = [
             "audience": "player",
         },
         "priority": 5,
+        "tags": ["nets", "2026-05"],
+        "metadata": {"camera": "phone"},
+        "webhook_url": "https://example.org/hooks/frontfoot",
+        "webhook_events": ["job.done", "job.failed"],
     },
 ]
+
+BATCH_LINES: list[JsonValue] = [
+    {"session_id": SESSION_ID, "analysis_mode": "bowling", "metadata": {"row": "17"}},
+    {"source_uri": "s3://clips/2026/05/nets.mp4", "title": "Nets", "analysis_mode": "batting", "tags": ["nets"]},
+]
+
+BATCH_SUMMARY: dict[str, Any] = {
+    "id": "5f0c8a52-9a51-4c07-8a7e-6f6f0c4f9d11",
+    "created_at": "2026-05-04T09:31:30Z",
+    "lines": 3,
+    "accepted": 2,
+    "cancel_requested_at": None,
+}
+
+BATCH: dict[str, Any] = BATCH_SUMMARY | {
+    "is_terminal": False,
+    "counts": {
+        "awaiting_upload": 0,
+        "queued": 1,
+        "quick_running": 0,
+        "quick_done": 0,
+        "deep_running": 1,
+        "done": 0,
+        "failed": 0,
+        "canceled": 0,
+    },
+    "rejected": [
+        {
+            "line": 3,
+            "code": "validation_failed",
+            "detail": "analysis_mode: Field required",
+            "errors": [{"field": "analysis_mode", "code": "missing", "detail": "Field required"}],
+        }
+    ],
+}
 
 _REPORT_TEXT = "**Overall Assessment**: One point to work on; 7 of 18 measures could be taken."
 JOB_SUMMARY: dict[str, Any] = {
@@ -83,14 +122,24 @@ JOB_SUMMARY: dict[str, Any] = {
     "status": "done",
     "stage": "DONE",
     "progress_pct": 100,
+    "is_terminal": True,
+    "retry_after_ms": None,
     "attempt": 1,
     "max_attempts": 3,
     "available_at": "2026-05-04T09:31:30Z",
     "cancel_requested_at": None,
     "error_code": None,
     "error_message": None,
+    "error": None,
+    "attempts": [{"attempt": 1, "status": "done", "ended_at": "2026-05-04T09:32:05Z", "error": None}],
+    "tags": ["nets"],
+    "metadata": {"camera": "phone"},
+    "webhook_url": None,
+    "webhook_events": [],
+    "batch_id": None,
     "created_at": "2026-05-04T09:31:30Z",
     "updated_at": "2026-05-04T09:32:05Z",
+    "progress_updated_at": "2026-05-04T09:32:04Z",
     "started_at": "2026-05-04T09:31:31Z",
     "completed_at": "2026-05-04T09:32:05Z",
     "quick_started_at": "2026-05-04T09:31:31Z",
@@ -117,7 +166,25 @@ JOB: dict[str, Any] = JOB_SUMMARY | {
     },
     "quick_results_s3_key": f"{_FOLDER}/analysis/{JOB_ID}/1/quick_results.json",
     "deep_results_s3_key": f"{_FOLDER}/analysis/{JOB_ID}/1/deep_results.json",
+    "queue_position": None,
+    "eta_s": None,
 }
+
+EVENTS = f"""retry: 3000
+
+event: progress
+data: {{"id": "{JOB_ID}", "status": "quick_running", "stage": "QUICK", "progress_pct": 20, "attempt": 1, …}}
+id: 1-QUICK-20-0
+
+event: quick_result
+data: {{"id": "{JOB_ID}", "status": "deep_running", "quick_findings": {{…}}, …}}
+id: 1-QUICK_DONE-50-1777887100000
+
+event: done
+data: {{"id": "{JOB_ID}", "status": "done", "deep_findings": {{…}}, …}}
+id: 1-DONE-100-1777887100000
+
+"""
 
 ARTIFACT: dict[str, Any] = {
     "name": "report.html",

@@ -30,6 +30,7 @@ STATUS_AND_TITLE: Mapping[str, tuple[int, str]] = {
     "upload_invalid": (409, "What arrived is not what was announced"),
     "upload_too_large": (413, "The video is too large"),
     "request_too_large": (413, "The request body is too large"),
+    "batch_too_large": (413, "The batch has too many lines"),
     "unsupported_media": (415, "The media type is not supported"),
     "not_a_video": (415, "The body is no video we can open"),
     "range_not_satisfiable": (416, "The range lies outside the artifact"),
@@ -42,6 +43,7 @@ STATUS_AND_TITLE: Mapping[str, tuple[int, str]] = {
     "bucket_not_allowed": (422, "The source is not in a bucket that may be read"),
     "webhook_url_refused": (422, "The webhook cannot be sent there"),
     "rate_limited": (429, "Too many requests"),
+    "too_many_waiting": (429, "Too many requests wait for jobs"),
     "too_many_active_jobs": (429, "Too many unfinished jobs"),
     "client_closed": (499, "The client went away"),
     "internal": (500, "Something went wrong on our side"),
@@ -70,7 +72,8 @@ _RATE_HEADERS = {
     "RateLimit-Policy": "The quota: `q` requests in `w` seconds. Absent where there is none.",
 }
 
-_RETRY_AFTER_S = "5"
+_RETRY_AFTER_S = {"store_unavailable": "5", "too_many_active_jobs": "30"}
+"""A store is back in seconds; jobs end in minutes."""
 
 log = logging.getLogger(__name__)
 
@@ -261,9 +264,10 @@ async def _on_store_error(request: Request, error: Exception) -> Response:
     if code == "store_unavailable":
         # The store's own words may name hosts and buckets: they are for the log, not for the caller.
         log.error("Store unavailable", exc_info=error)
-        problem = Problem(code, headers={"Retry-After": _RETRY_AFTER_S})
+        problem = Problem(code, headers={"Retry-After": _RETRY_AFTER_S[code]})
     else:
-        problem = Problem(code, str(error))
+        wait_s = _RETRY_AFTER_S.get(code)
+        problem = Problem(code, str(error), headers={"Retry-After": wait_s} if wait_s else None)
     return problem_response(problem, instance=request.url.path)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api import examples
-from models.jobs import Job, JobDetail, JobResults, JobStatus, Owner, Session, SessionStatus
-from models.requests import AnalysisRequest, Mode, View
+from api import examples, representation
+from models.batches import Batch
+from models.jobs import STAGES, Job, Owner, Session, SessionStatus
+from models.requests import AnalysisRequest, JobExtras, Mode, View
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Text that every database can keep: PostgreSQL has no NUL."""
@@ -20,11 +22,11 @@ def _example(**values: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
-def _values(record: Session | Job | Owner | JobResults) -> dict[str, Any]:
+def _values(record: Session | Owner) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _columns(record: Session | Job) -> dict[str, Any]:
+def _columns(record: Session) -> dict[str, Any]:
     return _values(record) | _values(record.owner)
 
 
@@ -75,12 +77,53 @@ class SessionPage(BaseModel):
     next_cursor: str | None = Field(description="Hand it back as `cursor` for the next page; null on the last one.")
 
 
-class JobCreate(AnalysisRequest):
+class JobCreate(AnalysisRequest, JobExtras):
     """One analysis of the session's video. `analysis_mode` never defaults; `camera_view` defaults to the session's."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.JOBS_CREATE})
 
     priority: Annotated[int, Field(ge=-100, le=100, description="Higher runs first.")] = 0
+
+
+class BatchLine(JobCreate):
+    """One line of a batch: an analysis of a session that is there, or of a video for which it makes a session."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.BATCH_LINES})
+
+    session_id: UUID | None = None
+    source_uri: Annotated[str, Field(max_length=1100)] | None = None
+    """`s3://bucket/key`, instead of `session_id`; whether something is there is seen when the job runs."""
+    title: Annotated[Text, Field(min_length=1, max_length=255)] | None = None
+    """Of the session that is made; defaults to the file's name."""
+    notes: Annotated[Text, Field(max_length=10_000)] | None = None
+    session_type: Mode | None = None
+    """Of the session that is made; defaults to `analysis_mode`."""
+    player_ids: Annotated[tuple[Annotated[Text, Field(min_length=1, max_length=255)], ...], Field(max_length=100)] = ()
+
+    @model_validator(mode="after")
+    def _check_session(self) -> Self:
+        if (self.session_id is None) == (self.source_uri is None):
+            raise ValueError("give either session_id or source_uri")
+        if self.session_id is not None and self.model_fields_set & {"title", "notes", "session_type", "player_ids"}:
+            raise ValueError("title, notes, session_type and player_ids describe a session that source_uri makes")
+        return self
+
+
+class JobError(BaseModel):
+    """Why a job, or an attempt at it, failed."""
+
+    code: str = Field(description="Stable word for programs.")
+    message: str
+    retryable: bool | None = Field(description="Whether the same may go well another time; null where nobody knows.")
+
+
+class JobAttempt(BaseModel):
+    """One attempt at a job."""
+
+    attempt: int
+    status: str = Field(description="`running`, or how it ended.", examples=["running", "failed", "done", "canceled"])
+    ended_at: datetime | None
+    error: JobError | None
 
 
 class JobSummary(BaseModel):
@@ -102,17 +145,30 @@ class JobSummary(BaseModel):
     options: dict[str, Any]
     s3_bucket: str | None
     s3_key: str | None
-    status: JobStatus
+    status: str = Field(
+        description="More states may come: go by `is_terminal` to know whether to go on waiting.",
+        json_schema_extra={"x-extensible-enum": list(STAGES)},
+    )
     stage: str
     progress_pct: int
+    is_terminal: bool = Field(description="Whether the job has ended. It stays right where you do not know `status`.")
+    retry_after_ms: int | None = Field(description="When to ask again; null when there is nothing to wait for.")
     attempt: int
     max_attempts: int
     available_at: datetime = Field(description="Not begun before this moment: a retry waits.")
     cancel_requested_at: datetime | None
     error_code: str | None
     error_message: str | None
+    error: JobError | None = Field(description="Why the job failed; null while it has not.")
+    attempts: list[JobAttempt] = Field(description="The oldest first; those that ended and the one that runs.")
+    tags: list[str]
+    metadata: dict[str, str] = Field(description="What the caller attached.")
+    webhook_url: str | None
+    webhook_events: list[str]
+    batch_id: str | None
     created_at: datetime
     updated_at: datetime
+    progress_updated_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
     quick_started_at: datetime | None
@@ -122,8 +178,8 @@ class JobSummary(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """Write a job down, its columns as they are."""
-        return cls.model_validate(_columns(job))
+        """Write a job down."""
+        return cls.model_validate(representation.summary(job))
 
 
 class JobPage(BaseModel):
@@ -146,21 +202,69 @@ class JobRead(JobSummary):
     deep_report: dict[str, Any] | None
     quick_results_s3_key: str | None
     deep_results_s3_key: str | None
+    queue_position: int | Literal["1000+"] | None = Field(
+        description="Roughly whose turn it is, 1 being next: up to 1000, and beyond that the word `1000+`. "
+        "Null unless the job is queued."
+    )
+    eta_s: int | None = Field(description="Seconds until the job is done, roughly; null where nobody can say.")
+    quick_results: dict[str, Any] | None = Field(None, description="Only with `include=quick_results`.")
+    deep_results: dict[str, Any] | None = Field(None, description="Only with `include=deep_results`.")
+    results: dict[str, Any] | None = Field(
+        None, description='The pair `{"quick": …, "deep": …}`. Only with `include=results`, which brings all three.'
+    )
 
 
-class JobWithResults(JobRead):
-    """A job with its whole result documents, for `?include=results`."""
+class LineError(BaseModel):
+    """One field of a line that is not as it must be."""
 
-    model_config = _example(**examples.JOB, quick_results=None, deep_results=None, results=None)
+    field: str
+    code: str
+    detail: str
 
-    quick_results: dict[str, Any] | None
-    deep_results: dict[str, Any] | None
-    results: dict[str, Any] | None = Field(description='The legacy pair: `{"quick": …, "deep": …}`.')
+
+class RejectedLine(BaseModel):
+    """A line that became no job."""
+
+    line: int = Field(description="Counted from 1, empty lines included.")
+    code: str = Field(description="The code that a single request would have got.")
+    detail: str
+    errors: list[LineError]
+
+
+class BatchSummary(BaseModel):
+    """Many jobs that were asked for by one call."""
+
+    model_config = _example(**examples.BATCH_SUMMARY)
+
+    id: str
+    created_at: datetime
+    lines: int
+    accepted: int = Field(description="Lines that became a job; the others are rejected.")
+    cancel_requested_at: datetime | None
+
+
+class BatchRead(BatchSummary):
+    """A batch, the lines that were rejected, and how far its jobs are."""
+
+    model_config = _example(**examples.BATCH)
+
+    is_terminal: bool = Field(description="Whether none of its jobs will change any more.")
+    counts: dict[str, int] = Field(description="Jobs in each state; those that were deleted are in none.")
+    rejected: list[RejectedLine]
 
     @classmethod
-    def with_results(cls, job: JobDetail, results: JobResults) -> Self:
-        """Write a job down with its result documents beside its columns."""
-        return cls.model_validate(_columns(job) | _values(results))
+    def of(cls, batch: Batch) -> Self:
+        """Write a batch down."""
+        return cls.model_validate(batch, from_attributes=True)
+
+
+class BatchPage(BaseModel):
+    """Batches, the newest first."""
+
+    model_config = _example(batches=[examples.BATCH_SUMMARY], next_cursor=None)
+
+    batches: list[BatchSummary]
+    next_cursor: str | None = Field(description="Hand it back as `cursor` for the next page; null on the last one.")
 
 
 class Artifact(BaseModel):
