@@ -1,4 +1,4 @@
-"""Every SQL statement about a job that its owner causes: submit, read, list, cancel."""
+"""Every SQL statement about a job that its owner causes: submit, read, list, cancel, retry."""
 
 from __future__ import annotations
 
@@ -7,26 +7,44 @@ from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session as Transaction
 
 from models.announce import announce, wake_workers
+from models.ceiling import ActiveCeiling
 from models.database import Database
-from models.errors import InvalidTransition
+from models.errors import InvalidTransition, NotFound
+from models.idempotency import Made, RequestKey, take_key
 from models.jobs import RUNNING, STAGES, Job, JobDetail, JobResults, JobStatus, Owner, Page
+from models.listing import JobFilter, list_jobs
 from models.requests import AnalysisRequest, JobExtras
-from models.rows import WITHOUT_DOCUMENTS, WITHOUT_RESULTS, find, job_fields, job_value, lock, owned, read_page
-from models.sessions import SessionRegister, check_source_key, utc_now
-from models.tables import JobTag, VideoAnalysisJob, VideoSession
+from models.rows import WITHOUT_DOCUMENTS, WITHOUT_RESULTS, find, job_fields, job_value, lock, owned
+from models.sessions import SessionRegister, check_source_key, settle_session, utc_now
+from models.submission import Order, begin_again, insert_jobs, job_values
+from models.tables import VideoAnalysisJob, VideoSession
 from models.transitions import end
 
 NO_EXTRAS = JobExtras()
+EVERY_JOB = JobFilter()
+RETRIED: tuple[JobStatus, ...] = ("failed", "canceled")
+"""What its owner may have begun again."""
 
 
 class JobRegister(SessionRegister):
     """Jobs as their owners see them. Somebody else's job is NotFound."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now, max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        max_attempts: int = 3,
+        max_active_jobs: int = 0,
+    ) -> None:
         super().__init__(database, clock=clock)
-        self._max_attempts = max_attempts
+        self.max_attempts = max_attempts
+        """Of a new job."""
+        self.ceiling = ActiveCeiling(max_active_jobs)
+        """How many unfinished jobs an owner may have; 0 is no limit."""
 
     def submit(
         self,
@@ -38,52 +56,34 @@ class JobRegister(SessionRegister):
     ) -> Job:
         """A job on the session's video as it is now, or on the one that is still to come.
 
-        Raises NotFound and KeyTooLong.
+        Raises NotFound, KeyTooLong and TooManyActiveJobs.
         """
-        now = self._now()
+        order = Order(request=request, extras=extras, priority=priority)
+        return self.submit_order(owner, session_id, order).value
+
+    def submit_order(self, owner: Owner, session_id: str, order: Order, once: RequestKey | None = None) -> Made[Job]:
+        """`submit`; with `once`, a request that was made before gives the job that it made then, as it is now.
+
+        Raises IdempotencyConflict too, and NotFound where that job was deleted meanwhile.
+        """
+        job_id = str(uuid.uuid4())
         with self._database.transaction() as transaction:
-            # Locked, so that the video cannot arrive between this look and our insert and leave the job waiting.
-            session = find(transaction, lock(owned(VideoSession, owner)), VideoSession, session_id)
-            check_source_key(session.s3_key or "")
-            status: JobStatus = "awaiting_upload" if session.s3_key is None else "queued"
-            row = VideoAnalysisJob(
-                id=str(uuid.uuid4()),
-                session_id=session.id,
-                owner_type=session.owner_type,
-                owner_id=session.owner_id,
-                created_at=now,
-                updated_at=now,
-                analysis_mode=request.analysis_mode,
-                camera_view=request.camera_view or session.camera_view,
-                sample_fps=request.sample_fps,
-                include_frames=request.include_frames,
-                deep_enabled=request.deep_enabled,
-                priority=priority,
-                model_name=request.model,
-                options=request.options.model_dump(mode="json"),
-                s3_bucket=session.s3_bucket,
-                s3_key=session.s3_key,
-                status=status,
-                stage=STAGES[status],
-                progress_pct=0,
-                attempt=0,
-                max_attempts=self._max_attempts,
-                available_at=now,
-                tags=list(extras.tags) or None,
-                client_metadata=extras.metadata or None,
-                webhook_url=extras.webhook_url,
-                webhook_events=list(extras.webhook_events) if extras.webhook_url else None,
-            )
-            row_tags = [
-                JobTag(job_id=row.id, tag=tag, owner_type=row.owner_type, owner_id=row.owner_id, created_at=now)
-                for tag in dict.fromkeys(extras.tags)
-            ]
-            transaction.add(row)
-            transaction.flush()
-            transaction.add_all(row_tags)
-            if row.status == "queued":
-                wake_workers(transaction)
-            return job_value(row)
+            first = take_key(transaction, owner, once, job_id, self._now()) if once else None
+            if first is not None:
+                rows = owned(VideoAnalysisJob, owner).options(*WITHOUT_DOCUMENTS)
+                return Made(value=job_value(find(transaction, rows, VideoAnalysisJob, first)), replayed=True)
+            return Made(value=self._submit(transaction, owner, session_id, order, job_id), replayed=False)
+
+    def _submit(self, transaction: Transaction, owner: Owner, session_id: str, order: Order, job_id: str) -> Job:
+        # Shared with other submissions, but the video cannot arrive between this look and our insert and leave the job
+        # waiting.
+        rows = owned(VideoSession, owner).with_for_update(read=True)
+        session = find(transaction, rows, VideoSession, session_id)
+        check_source_key(session.s3_key or "")
+        self.ceiling.admit(transaction, owner)
+        values = job_values(owner, session, order, job_id=job_id, now=self._now(), max_attempts=self.max_attempts)
+        insert_jobs(transaction, [values])
+        return job_value(VideoAnalysisJob(**values))
 
     def get(self, owner: Owner, job_id: str) -> JobDetail:
         """A job with its findings and reports. Raises NotFound."""
@@ -111,24 +111,14 @@ class JobRegister(SessionRegister):
             return JobResults(quick_results=row.quick_results, deep_results=row.deep_results, results=row.results)
 
     def list(
-        self,
-        owner: Owner,
-        *,
-        status: JobStatus | None = None,
-        session_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
+        self, owner: Owner, wanted: JobFilter = EVERY_JOB, *, limit: int = 50, cursor: str | None = None
     ) -> Page[Job]:
-        """The owner's jobs, the newest first. Raises InvalidCursor, and NotFound for a session of somebody else."""
+        """The owner's jobs, the newest first.
+
+        Raises InvalidCursor, and NotFound for a session or batch of somebody else.
+        """
         with self._database.transaction(read_only=True) as transaction:
-            rows = owned(VideoAnalysisJob, owner).options(*WITHOUT_DOCUMENTS)
-            if status is not None:
-                rows = rows.where(VideoAnalysisJob.status == status)
-            if session_id is not None:
-                session = find(transaction, owned(VideoSession, owner), VideoSession, session_id)
-                rows = rows.where(VideoAnalysisJob.session_id == session.id)
-            found, following = read_page(transaction, rows, VideoAnalysisJob, limit, cursor)
-            return Page(items=tuple(job_value(row) for row in found), next_cursor=following)
+            return list_jobs(transaction, owner, wanted, limit=limit, cursor=cursor)
 
     def cancel(self, owner: Owner, job_id: str) -> Job:
         """Cancel a waiting job at once and ask a running one's worker to stop. Canceling twice is no error.
@@ -149,9 +139,43 @@ class JobRegister(SessionRegister):
                 announce(transaction, row)
             return job_value(row)
 
+    def retry(self, owner: Owner, job_id: str) -> Job:
+        """Begin a job again that failed or was canceled: with as many new attempts as a fresh one, its history kept.
+
+        One that never had a video takes the session's, or waits for it again. Raises NotFound, InvalidTransition and
+        TooManyActiveJobs.
+        """
+        now = self._now()
+        rows = owned(VideoAnalysisJob, owner).options(*WITHOUT_DOCUMENTS)
+        with self._database.transaction() as transaction:
+            row = find(transaction, rows, VideoAnalysisJob, job_id)
+            _check_retried(row)  # before anything is locked: a worker that ends the job waits for nobody
+            # The session first, as everywhere; then the job as it is once nobody else has it.
+            session = transaction.scalar(lock(select(VideoSession).where(VideoSession.id == row.session_id)))
+            if session is None:
+                raise NotFound
+            row = find(transaction, lock(rows).execution_options(populate_existing=True), VideoAnalysisJob, job_id)
+            _check_retried(row)
+            self.ceiling.admit(transaction, owner)
+            if row.s3_key is None:
+                check_source_key(session.s3_key or "")
+                row.s3_bucket, row.s3_key = session.s3_bucket, session.s3_key
+            begin_again(row, now, more_attempts=self.max_attempts)
+            transaction.flush()
+            settle_session(transaction, row.session_id, now)
+            announce(transaction, row)
+            if row.status == "queued":
+                wake_workers(transaction)
+            return job_value(row)
+
     def counts(self) -> dict[JobStatus, int]:
         """How many jobs there are in each state, whoever owns them."""
         with self._database.transaction(read_only=True) as transaction:
             statement = select(VideoAnalysisJob.status, func.count()).group_by(VideoAnalysisJob.status)
             found = dict(transaction.execute(statement).all())
         return {status: found.get(status, 0) for status in STAGES}
+
+
+def _check_retried(row: VideoAnalysisJob) -> None:
+    if row.status not in RETRIED:
+        raise InvalidTransition(f"Only a job that failed or was canceled is tried again; this one is {row.status}.")

@@ -34,12 +34,19 @@ class StorageOptions:
     s3: S3Options | None = None
     lease_s: float = 60.0
     max_attempts: int = 3
+    max_active_jobs: int = 0
+    """Of one owner; 0 is no limit."""
 
     def open(self) -> Storage:
         """Make the objects; nothing connects before its first use."""
         database = Database(self.database_url)
         return Storage(
             database=database,
-            queue=JobQueue(database, lease_s=self.lease_s, max_attempts=self.max_attempts),
+            queue=JobQueue(
+                database,
+                lease_s=self.lease_s,
+                max_attempts=self.max_attempts,
+                max_active_jobs=self.max_active_jobs,
+            ),
             store=S3Store(self.s3) if self.s3 else FolderStore(self.folder),
         )

@@ -17,6 +17,7 @@ from models.errors import (
     NotFound,
 )
 from models.jobs import STAGES, ClaimedJob, Job, Owner
+from models.listing import JobFilter
 from models.queue import JobQueue
 from models.requests import AnalysisOptions, AnalysisRequest, SubjectPoint
 from models.tables import VideoAnalysisJob
@@ -120,7 +121,7 @@ class TestOwners:
         with pytest.raises(NotFound):
             queue.attach_upload(stranger, job.session_id, "local", "mine.mp4", 1)
         with pytest.raises(NotFound):
-            queue.list(stranger, session_id=job.session_id)
+            queue.list(stranger, JobFilter(session_id=job.session_id))
         assert queue.list(stranger).items == ()
         assert queue.list_sessions(stranger).items == ()
         assert queue.summary(jane, job.id) == job
@@ -518,9 +519,9 @@ class TestLists:
 
     def test_filters(self, queue: JobQueue, jane: Owner) -> None:
         first, second = claimed(queue, jane), submitted(queue, jane)
-        assert [job.id for job in queue.list(jane, status="queued").items] == [second.id]
-        assert [job.id for job in queue.list(jane, session_id=first.job.session_id).items] == [first.id]
-        assert queue.list(jane, status="done").items == ()
+        assert [job.id for job in queue.list(jane, JobFilter(statuses=("queued",))).items] == [second.id]
+        assert [job.id for job in queue.list(jane, JobFilter(session_id=first.job.session_id)).items] == [first.id]
+        assert queue.list(jane, JobFilter(statuses=("done",))).items == ()
 
     @pytest.mark.parametrize("cursor", ["", "x", "bm9uc2Vuc2U", "é", "MjAyNi0wNS0wNCBhYmM", "\0"])
     def test_an_invented_cursor_is_refused(self, queue: JobQueue, jane: Owner, cursor: str) -> None:
