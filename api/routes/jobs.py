@@ -1,79 +1,117 @@
-"""Analysis jobs: ask for one, read it, list one's own, cancel."""
+"""Analysis jobs: ask for one, list one's own, cancel, try again."""
 
 from __future__ import annotations
 
-import logging
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
 
-from api.context import PREFIX, Caller, Cursor, PageSize, Parts
-from api.problems import FieldError, Problem, responses
-from api.schemas import JobCreate, JobPage, JobRead, JobSummary, JobWithResults
-from models.jobs import JobStatus
-from models.requests import AnalysisRequest
+from api import representation
+from api.context import PREFIX, Cursor, PageSize, Parts, Reader, Writer
+from api.problems import responses
+from api.schemas import JobCreate, JobPage, JobSummary
+from api.submissions import REPLAYED, REPLAYED_HEADER, IdempotencyKey, check_model, request_key
+from models.jobs import Job, JobStatus
+from models.listing import JobFilter
+from models.requests import Mode, Tag
+from models.submission import Order
+from models.webhook_urls import check_webhook_url
 
 router = APIRouter(
     prefix=PREFIX, tags=["analysis jobs"], responses=responses("unauthorized", "internal", "store_unavailable")
 )
 
-log = logging.getLogger(__name__)
-
 
 @router.post(
     "/sessions/{session_id:uuid}/analysis-jobs",
     status_code=201,
-    responses=responses(
-        "bad_request", "not_found", "request_too_large", "validation_failed", "model_unknown", "source_key_too_long"
-    ),
+    response_model=JobSummary,
+    responses={
+        201: REPLAYED_HEADER,
+        **responses(
+            "bad_request",
+            "not_found",
+            "idempotency_conflict",
+            "request_too_large",
+            "validation_failed",
+            "model_unknown",
+            "webhook_url_refused",
+            "source_key_too_long",
+            "too_many_active_jobs",
+        ),
+    },
 )
-def create_job(parts: Parts, owner: Caller, session_id: UUID, body: JobCreate, response: Response) -> JobSummary:
+def create_job(
+    parts: Parts, owner: Writer, session_id: UUID, body: JobCreate, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Ask for an analysis of the session's video as it is now."""
-    if body.model is not None and body.model not in parts.models:
-        fault = FieldError(field="model", source="body", code="model_unknown", detail="Not in the catalogue.")
-        raise Problem("model_unknown", f"Choose one of: {', '.join(sorted(parts.models))}.", errors=[fault])
-    request = AnalysisRequest.model_validate(body.model_dump(exclude={"priority"}))
-    job = parts.queue.submit(owner, str(session_id), request, priority=body.priority)
-    response.headers["Location"] = f"{PREFIX}/analysis-jobs/{job.id}"
-    return JobSummary.of(job)
+    check_model(body, parts.models)
+    if body.webhook_url is not None:
+        check_webhook_url(body.webhook_url, parts.webhook_policy)
+    order = Order(request=body, extras=body, priority=body.priority)
+    once = request_key(idempotency_key, str(session_id), body) if idempotency_key else None
+    made = parts.queue.submit_order(owner, str(session_id), order, once)
+    headers = {"Location": f"{PREFIX}/analysis-jobs/{made.value.id}"} | (REPLAYED if made.replayed else {})
+    return JSONResponse(representation.summary(made.value), status_code=201, headers=headers)
 
 
-@router.get("/analysis-jobs", responses=responses("not_found", "validation_failed", "invalid_cursor"))
+@router.get(
+    "/analysis-jobs",
+    response_model=JobPage,
+    responses=responses("not_found", "validation_failed", "invalid_cursor"),
+)
 def list_jobs(
     *,
     parts: Parts,
-    owner: Caller,
-    status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
+    owner: Reader,
+    status: Annotated[
+        tuple[JobStatus, ...], Query(description="Only jobs in this state; may be given several times.")
+    ] = (),
     session_id: Annotated[UUID | None, Query(description="Only jobs of this session.")] = None,
+    batch_id: Annotated[UUID | None, Query(description="Only jobs of this batch.")] = None,
+    mode: Annotated[Mode | None, Query(description="Only analyses of this discipline.")] = None,
+    created_after: Annotated[
+        AwareDatetime | None, Query(description="Only jobs made later than this moment (with its UTC offset).")
+    ] = None,
+    tag: Annotated[Tag | None, Query(description="Only jobs with this tag.")] = None,
     cursor: Cursor = None,
     limit: PageSize = 50,
-) -> JobPage:
+) -> Response:
     """List the caller's jobs, the newest first, without their documents."""
-    page = parts.queue.list(
-        owner, status=status, session_id=str(session_id) if session_id else None, cursor=cursor, limit=limit
+    wanted = JobFilter(
+        statuses=status,
+        session_id=str(session_id) if session_id else None,
+        batch_id=str(batch_id) if batch_id else None,
+        mode=mode,
+        created_after=created_after,
+        tag=tag,
     )
-    return JobPage(jobs=[JobSummary.of(job) for job in page.items], next_cursor=page.next_cursor)
+    page = parts.queue.list(owner, wanted, cursor=cursor, limit=limit)
+    return JSONResponse({"jobs": [representation.summary(job) for job in page.items], "next_cursor": page.next_cursor})
 
 
-@router.get("/analysis-jobs/{job_id:uuid}", responses=responses("not_found", "validation_failed"))
-def get_job(
-    parts: Parts,
-    owner: Caller,
-    job_id: UUID,
-    include: Annotated[Literal["results"] | None, Query(description="`results` adds the whole documents.")] = None,
-) -> JobWithResults | JobRead:
-    """Read a job; findings and reports are at the top level as soon as they are there."""
-    job = parts.queue.get(owner, str(job_id))
-    if job.deep_findings is not None and job.deep_report is not None:
-        # The runbook's operators look for these words.
-        log.info("Response includes deep_findings and deep_report fields", extra={"job_id": job.id})
-    if include is None:
-        return JobRead.of(job)
-    return JobWithResults.with_results(job, parts.queue.results(owner, job.id))
-
-
-@router.post("/analysis-jobs/{job_id:uuid}/cancel", responses=responses("not_found", "invalid_state"))
-def cancel_job(parts: Parts, owner: Caller, job_id: UUID) -> JobSummary:
+@router.post(
+    "/analysis-jobs/{job_id:uuid}/cancel",
+    response_model=JobSummary,
+    responses=responses("not_found", "invalid_state"),
+)
+def cancel_job(parts: Parts, owner: Writer, job_id: UUID) -> Response:
     """Ask for the job's end. One that waits is canceled at once, one that runs at its worker's next heartbeat."""
-    return JobSummary.of(parts.queue.cancel(owner, str(job_id)))
+    return _answer(parts.queue.cancel(owner, str(job_id)))
+
+
+@router.post(
+    "/analysis-jobs/{job_id:uuid}/retry",
+    response_model=JobSummary,
+    responses=responses("not_found", "invalid_state", "source_key_too_long", "too_many_active_jobs"),
+)
+def retry_job(parts: Parts, owner: Writer, job_id: UUID) -> Response:
+    """Begin a job again that failed or was canceled: a new attempt, its history kept."""
+    return _answer(parts.queue.retry(owner, str(job_id)))
+
+
+def _answer(job: Job) -> Response:
+    return JSONResponse(representation.summary(job))
