@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
+from models.events import record
 from models.tables import VideoAnalysisJob
 
 JOBS_CHANNEL = "frontfoot_jobs"
@@ -15,6 +16,7 @@ QUEUE_CHANNEL = "frontfoot_queue"
 
 def announce(transaction: Transaction, row: VideoAnalysisJob) -> None:
     """The job has changed in a way that somebody may wait for: its state, its progress, a cancel request."""
+    record(transaction, row)
     _notify(transaction, JOBS_CHANNEL, row.id)
 
 

@@ -117,3 +117,9 @@ class UploadInvalid(StoreError):
     """What arrived is not what was announced."""
 
     code = "upload_invalid"
+
+
+class WebhookUrlRefused(StoreError):
+    """The webhook cannot be sent there."""
+
+    code = "webhook_url_refused"
