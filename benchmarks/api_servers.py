@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
 from sqlalchemy import insert, select
 
 from frontfoot.services import _app
@@ -69,7 +70,7 @@ def ours(database_url: str, token: str) -> FastAPI:
         tokens={token: "coach:bench"},
         rate_limit_per_minute=0,
     )
-    app = _app(settings)
+    app = _app(settings, CollectorRegistry())
     running: list[Profiler] = []
 
     @app.put("/profile")

@@ -1,11 +1,11 @@
-"""Analysis jobs: ask for one, list one's own, cancel, try again."""
+"""Analysis jobs: ask for one, list one's own, cancel, try again, delete."""
 
 from __future__ import annotations
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, BackgroundTasks, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime
 
@@ -111,6 +111,13 @@ def cancel_job(parts: Parts, owner: Writer, job_id: UUID) -> Response:
 def retry_job(parts: Parts, owner: Writer, job_id: UUID) -> Response:
     """Begin a job again that failed or was canceled: a new attempt, its history kept."""
     return _answer(parts.queue.retry(owner, str(job_id)))
+
+
+@router.delete("/analysis-jobs/{job_id:uuid}", status_code=204, responses=responses("not_found"))
+def delete_job(parts: Parts, owner: Writer, job_id: UUID, background: BackgroundTasks) -> None:
+    """Forget a job, with every file that it left. One that runs is stopped; the session and its video stay."""
+    # What is written down to be deleted is deleted by a worker too, should this process not live to do it.
+    background.add_task(parts.cleaner.deletions.carry_out, parts.cleaner.forget_job(owner, str(job_id)))
 
 
 def _answer(job: Job) -> Response:
