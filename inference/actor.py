@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import ray
 
 from inference.batcher import BatchStats
+from inference.errors import ExtractionCanceled
 from inference.extract import Extraction, ExtractorOptions, ExtractRequest, PoseExtractor, load_extractor
 from inference.poses import ModelInfo
-from inference.sources import ClipSource, sweep_abandoned
+from inference.probe import clip_sha256
+from inference.sources import ClipSource, Fetching, sweep_abandoned
+
+_REMEMBERED = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,10 +29,36 @@ class ActorStatus:
     batches: BatchStats
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipProgress:
+    """How far a clip is. While anything here changes, the extraction lives."""
+
+    fetched_bytes: int = 0
+    share: float = 0.0
+    """Of the clip's frames, 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extracted:
+    """What an extraction came to, without its poses."""
+
+    inferred: int
+    """Frames that went through the model for it."""
+    kept: bool
+    """Whether it is the one that the caller had kept."""
+
+
 @dataclass(slots=True)
 class _Clip:
-    canceled: threading.Event
-    share_done: float = 0.0
+    canceled: threading.Event = field(default_factory=threading.Event)
+    fetched_bytes: int = 0
+    share: float = 0.0
+
+    def note_bytes(self, received: int) -> None:
+        self.fetched_bytes = received
+
+    def note_share(self, share: float) -> None:
+        self.share = share
 
 
 class PoseActor:
@@ -35,34 +67,46 @@ class PoseActor:
     def __init__(self, options: ExtractorOptions) -> None:
         sweep_abandoned()  # an actor that was killed, and is now started again, left its clips behind
         self._extractor: PoseExtractor = load_extractor(options)
+        self._lock = threading.Lock()
         self._clips: dict[str, _Clip] = {}
+        self._canceled: deque[str] = deque(maxlen=_REMEMBERED)
+        """Keys whose extraction must not begin: the word may overtake the call that it is about."""
 
-    @ray.method(concurrency_group="analyse")
-    def extract(self, key: str, source: ClipSource, request: ExtractRequest) -> Extraction:
-        """See `PoseExtractor.extract`; raises what it raises, and ExtractionCanceled after `cancel(key)`."""
-        clip = self._clips.setdefault(key, _Clip(canceled=threading.Event()))
+    @ray.method(concurrency_group="analyse", num_returns=2)
+    def extract(
+        self, key: str, source: ClipSource, request: ExtractRequest, kept: Extraction | None
+    ) -> tuple[Extraction, Extracted]:
+        """See `PoseExtractor.extract`; raises what it raises, and ExtractionCanceled after `cancel(key)`.
 
-        def note(share: float) -> None:
-            clip.share_done = share
-
+        `kept` is what an earlier attempt at this request came to: returned as it is where the clip and the model are
+        still the same, byte for byte.
+        """
+        clip = self._enter(key)
         try:
-            with source.open() as path:
-                return self._extractor.extract(path, request, on_progress=note, canceled=clip.canceled)
+            with source.open(Fetching(on_bytes=clip.note_bytes, canceled=clip.canceled)) as path:
+                if kept is not None and self._still_holds(kept, path):
+                    return kept, Extracted(inferred=0, kept=True)
+                extraction = self._extractor.extract(path, request, on_progress=clip.note_share, canceled=clip.canceled)
+                return extraction, Extracted(inferred=extraction.receipt.inferred, kept=False)
         finally:
-            self._clips.pop(key, None)
+            with self._lock:
+                self._clips.pop(key, None)
 
     @ray.method(concurrency_group="control")
-    def progress(self, key: str) -> float:
-        """Share of the clip done, 0..1; 0 when it is not (or no longer) here."""
+    def progress(self, key: str) -> ClipProgress:
+        """How far a clip is; nothing yet when it is not (or no longer) here."""
         clip = self._clips.get(key)
-        return clip.share_done if clip else 0.0
+        return ClipProgress(fetched_bytes=clip.fetched_bytes, share=clip.share) if clip else ClipProgress()
 
     @ray.method(concurrency_group="control")
     def cancel(self, key: str) -> None:
-        """Make the extraction stop at its next frame."""
-        clip = self._clips.get(key)
-        if clip:
-            clip.canceled.set()
+        """Make the extraction stop: at its next frame, while it is being fetched, or before it begins."""
+        with self._lock:
+            clip = self._clips.get(key)
+            if clip:
+                clip.canceled.set()
+            else:
+                self._canceled.append(key)
 
     @ray.method(concurrency_group="control")
     def status(self) -> ActorStatus:
@@ -72,3 +116,12 @@ class PoseActor:
     def __ray_shutdown__(self) -> None:
         """Stop the batcher's thread when the actor goes away in an orderly manner."""
         self._extractor.close()
+
+    def _enter(self, key: str) -> _Clip:
+        with self._lock:
+            if key in self._canceled:
+                raise ExtractionCanceled
+            return self._clips.setdefault(key, _Clip())
+
+    def _still_holds(self, kept: Extraction, path: Path) -> bool:
+        return kept.poses.model == self._extractor.model and kept.clip.sha256 == clip_sha256(path)

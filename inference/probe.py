@@ -31,7 +31,7 @@ def probe(path: Path, limits: VideoLimits | None = None) -> ClipInfo:
             fps=fps,
             container=video.container,
             codec=video.codec,
-            sha256=_sha256(path),
+            sha256=clip_sha256(path),
         )
 
 
@@ -49,6 +49,7 @@ def _length(path: Path, limits: VideoLimits) -> tuple[float, float]:
         return end, video.nominal_fps
 
 
-def _sha256(path: Path) -> str:
+def clip_sha256(path: Path) -> str:
+    """Of the whole file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

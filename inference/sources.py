@@ -9,30 +9,44 @@ import http.client
 import os
 import shutil
 import tempfile
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-from inference.errors import SourceMissing, SourceTooLarge, SourceUnavailable
+from inference.errors import ExtractionCanceled, SourceMissing, SourceTooLarge, SourceUnavailable
 
 _CHUNK = 1 << 20
 _TRY_AGAIN = {403, 408, 425, 429}
 """403 too: the object was there when the link was signed, so the link or its signer's rights have run out."""
 _FOLDER = "frontfoot-clip-"
+_LOOK_S = 0.1
+"""How often a fetch looks whether it is still wanted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetching:
+    """How whoever waits for a clip follows its fetching, and ends it."""
+
+    on_bytes: Callable[[int], None] = lambda received: None
+    """Called with the number of bytes that are here; never for a clip that is a file already."""
+    canceled: threading.Event = field(default_factory=threading.Event)
 
 
 class ClipSource(Protocol):
     """A clip, wherever it is."""
 
-    def open(self) -> AbstractContextManager[Path]:
+    def open(self, fetching: Fetching | None = None) -> AbstractContextManager[Path]:
         """Make the clip a local file until the context ends.
 
-        Raises SourceMissing, SourceTooLarge and SourceUnavailable (transient).
+        Raises SourceMissing, SourceTooLarge, SourceUnavailable (transient), and ExtractionCanceled soon after
+        `fetching.canceled` is set, whatever the other side does.
         """
         ...
 
@@ -44,7 +58,7 @@ class LocalClip:
     path: Path
 
     @contextmanager
-    def open(self) -> Iterator[Path]:
+    def open(self, fetching: Fetching | None = None) -> Iterator[Path]:
         """The file itself. Raises SourceMissing."""
         if not self.path.is_file():
             raise SourceMissing(f"There is no file {self.path.name}.")
@@ -68,21 +82,38 @@ class LinkedClip:
             raise ValueError("a linked clip needs an http or https address")
 
     @contextmanager
-    def open(self) -> Iterator[Path]:
+    def open(self, fetching: Fetching | None = None) -> Iterator[Path]:
         """A temporary copy, removed when the context ends, however it ends.
 
-        Raises SourceMissing (refused or not there), SourceTooLarge and SourceUnavailable (transient).
+        Raises SourceMissing (refused or not there), SourceTooLarge, SourceUnavailable (transient), ExtractionCanceled.
         """
+        fetching = fetching or Fetching()
         with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
             path = Path(folder) / "clip"
-            with path.open("wb") as file:
-                self._fetch(file)
+            fetched: Future[None] = Future()
+            # On a thread of its own: a silent server would hold back the word that nobody wants the clip any more.
+            # Then the thread is left behind with its file; it ends with the next bytes, or with the silence.
+            work = (path.open("wb"), fetching, fetched)
+            threading.Thread(target=self._fetch_into, args=work, name="fetch", daemon=True).start()
+            while not wait([fetched], timeout=_LOOK_S).done:
+                if fetching.canceled.is_set():
+                    raise ExtractionCanceled
+            fetched.result()
             yield path
 
-    def _fetch(self, file: BinaryIO) -> None:
+    def _fetch_into(self, file: BinaryIO, fetching: Fetching, fetched: Future[None]) -> None:
+        try:
+            with file:
+                self._fetch(file, fetching)
+        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits for us
+            fetched.set_exception(error)
+        else:
+            fetched.set_result(None)
+
+    def _fetch(self, file: BinaryIO, fetching: Fetching) -> None:
         try:
             with _opener().open(self.url, timeout=self.timeout_s) as response:
-                self._copy(response, file)
+                self._copy(response, file, fetching)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500 and error.code not in _TRY_AGAIN:
@@ -91,13 +122,16 @@ class LinkedClip:
         except (OSError, http.client.HTTPException) as error:  # URLError, timeouts and broken connections among them
             raise SourceUnavailable(f"The source video could not be fetched ({type(error).__name__}).") from error
 
-    def _copy(self, response: http.client.HTTPResponse, file: BinaryIO) -> None:
+    def _copy(self, response: http.client.HTTPResponse, file: BinaryIO, fetching: Fetching) -> None:
         declared = response.length
         if declared is not None and declared > self.size_limit:
             raise SourceTooLarge(f"The source video has {declared} bytes; the limit is {self.size_limit}.")
         received = 0
-        while chunk := response.read(_CHUNK):
+        while chunk := response.read1(_CHUNK):  # what is there, without waiting for a whole chunk
+            if fetching.canceled.is_set():
+                raise ExtractionCanceled
             received += len(chunk)
+            fetching.on_bytes(received)
             if received > self.size_limit:
                 raise SourceTooLarge(f"The source video has more than {self.size_limit} bytes.")
             file.write(chunk)

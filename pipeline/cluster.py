@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.errors import BackendUnavailable
 from inference.extract import ExtractorOptions
+from pipeline.pool import Member, Pool, Seat
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
+    from inference.poses import ModelInfo
 
 logger = logging.getLogger(__name__)
 
@@ -39,27 +41,16 @@ class ClusterOptions:
     extractor: ExtractorOptions
 
 
-@dataclass(slots=True)
-class _Member:
-    """An actor of the pool as the worker sees it."""
-
-    actor: Any
-    clips: int = 0
-    asked: Any = None
-    """A call for its status that it has not answered yet."""
-    status: ActorStatus | None = None
-    """Its last answer; None while it starts, or starts again after it died."""
-
-
 class Cluster:
     """A connection to Ray with its pose actors. One a process, as Ray has it."""
 
     def __init__(self, options: ClusterOptions) -> None:
         self._options = options
-        self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._released = threading.Event()
-        self._members: list[_Member] = []
+        self.pool = Pool(options.clips_per_actor)
+        self.model_info: ModelInfo | None = None
+        """The model that an actor last said it holds."""
 
     def start(self, stop: threading.Event | None = None, *, on_connected: Callable[[], None] = lambda: None) -> None:
         """Connect, start the actors, and wait until each has loaded its model or `stop` is set.
@@ -70,52 +61,60 @@ class Cluster:
         stop = stop or threading.Event()
         self._connect()
         on_connected()
-        self._members = [_Member(actor=self._start_actor()) for _ in range(self._actor_count())]
+        self.pool.fill([self._start_actor() for _ in range(self._actor_count())])
         logged = time.monotonic()
         while not stop.is_set() and not self._look(first=True):
             if time.monotonic() - logged > WAITING_LOG_S:
                 logged = time.monotonic()
-                ready = len(self._ready())
-                logger.warning("Waiting for pose actors: ready=%d of=%d", ready, len(self._members))
-        for status in (member.status for member in self._members if member.status):
+                logger.warning("Waiting for pose actors: ready=%d of=%d", self.pool.ready(), len(self.pool.members))
+        for status in self._answers():
             model = status.model
             values = {"model": model.name, "backend": model.backend, "precision": model.precision}
             logger.info("Pose actor ready: model=%s backend=%s precision=%s", *values.values(), extra=values)
 
     def capacity(self) -> int:
-        """Clips that all actors that answer now take at once; looks at them first."""
+        """Jobs that all actors that answer now take at once, suspects that wait included; looks at them first."""
         self._look()
-        return len(self._ready()) * self._options.clips_per_actor
+        return self.pool.capacity()
 
     @property
     def model(self) -> str:
         """Name of the model that the actors hold."""
-        names = {member.status.model.name for member in self._members if member.status}
-        return min(names, default=self._options.extractor.model)
+        return self.model_info.name if self.model_info else self._options.extractor.model
 
     @contextmanager
-    def borrowed(self) -> Iterator[Any]:
-        """The least busy actor, counted as holding one clip more for as long as the block runs."""
-        with self._lock:
-            # Where none answers any more, one that may come back is as good as another: the database retries.
-            member = min(self._ready() or self._members, key=lambda candidate: candidate.clips)
-            member.clips += 1
+    def borrowed(
+        self, *, alone: bool = False, check: Callable[[float], None] = lambda silent_s: None
+    ) -> Iterator[Seat]:
+        """A seat in an actor that answers, for as long as the block runs; `alone` and `check` as in `Pool.take`."""
+        seat = self._take(alone, check)
         try:
-            yield member.actor
+            yield seat
         finally:
-            with self._lock:
-                member.clips -= 1
+            self.pool.leave(seat)
+
+    def died(self, seat: Seat) -> int:
+        """The actor died under this clip: how many were in it then."""
+        return self.pool.died(seat)
+
+    def kill(self, seat: Seat) -> None:
+        """End the actor of this seat, whatever it does, and have it started again: what it holds is lost."""
+        import ray
+
+        self.pool.died(seat)
+        with suppress(ray.exceptions.RayError):  # gone already
+            ray.kill(seat.actor, no_restart=False)
 
     def statuses(self) -> list[ActorStatus]:
         """What the actors say of themselves; one that does not answer (it may be starting again) is left out."""
         self._look()
-        return [member.status for member in self._members if member.status]
+        return self._answers()
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""
         import ray
 
-        self._members = []
+        self.pool.fill([])
         ray.shutdown()
         self._released.set()
 
@@ -139,8 +138,26 @@ class Cluster:
         threading.Thread(target=hold, name="ray", daemon=True).start()
         outcome.result()
 
-    def _ready(self) -> list[_Member]:
-        return [member for member in self._members if member.status]
+    def _answers(self) -> list[ActorStatus]:
+        return [member.status for member in self.pool.members if member.status]
+
+    def _take(self, alone: bool, check: Callable[[float], None]) -> Seat:
+        """A seat whose actor has just answered: the last look may be a second old, and a dead one takes no clip."""
+        import ray
+
+        while True:
+            seat = self.pool.take(alone=alone, check=check)
+            try:
+                ray.get(seat.actor.status.remote(), timeout=ANSWER_S)
+            except ray.exceptions.RayError:
+                if seat.member is not None:
+                    self.pool.answered(seat.member, seat.life, None)
+                self.pool.leave(seat)
+            except BaseException:
+                self.pool.leave(seat)
+                raise
+            else:
+                return seat
 
     def _look(self, *, first: bool = False) -> bool:
         """Ask every actor for its status; True when all have answered. `first` raises what a constructor raised.
@@ -148,31 +165,40 @@ class Cluster:
         A call to an actor that is starting again fails at once, so an actor that looks idle may be a dead one: without
         this look it would swallow the queue, an attempt of every job at a time.
         """
-        with self._looking:
-            self._ask_all(first=first)
-            return len(self._ready()) == len(self._members)
-
-    def _ask_all(self, *, first: bool) -> None:
         import ray
 
-        for member in self._members:
-            member.asked = member.asked or member.actor.status.remote()
-        asked = [member.asked for member in self._members]
-        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
-        for member in self._members:
-            if member.asked not in answered:
-                member.status = None
-                continue
-            try:
-                member.status = ray.get(member.asked)
-            except ray.exceptions.ActorDiedError:
-                if first:
-                    raise
-                logger.warning("Pose actor is gone for good: another one is started")
-                member.actor, member.status = self._start_actor(), None
-            except ray.exceptions.RayError:
-                member.status = None
-            member.asked = None
+        with self._looking:
+            calls = [(member, *self._ask(member)) for member in self.pool.members]
+            asked = [call for _, _, call in calls]
+            answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
+            for member, life, call in calls:
+                self.pool.answered(member, life, self._answer(member, call, first) if call in answered else None)
+            return self.pool.ready() == len(self.pool.members)
+
+    def _ask(self, member: Member) -> tuple[int, Any]:
+        """The member's life, and the call for its status that it has not answered yet."""
+        asked, life = member.asked, member.life
+        if asked is None or asked[0] != life:
+            asked = member.asked = life, member.actor.status.remote()
+        return asked
+
+    def _answer(self, member: Member, call: Any, first: bool) -> ActorStatus | None:
+        """What an answered call says; None for an actor that starts again."""
+        import ray
+
+        member.asked = None
+        try:
+            status: ActorStatus = ray.get(call)
+        except ray.exceptions.ActorDiedError:
+            if first:
+                raise
+            logger.warning("Pose actor is gone for good: another one is started")
+            self.pool.replace(member, self._start_actor())
+            return None
+        except ray.exceptions.RayError:
+            return None
+        self.model_info = status.model
+        return status
 
     def _actor_count(self) -> int:
         import ray

@@ -1,4 +1,4 @@
-"""The graph of one stage: poses → metrics → findings → report → results → drawing → persist.
+"""The graph of one stage: poses → metrics → findings → report → results → drawing → persist; the poses are kept aside.
 
 Ray's own task graph, made by handing the reference that one `.remote()` returns to the next: nothing waits here, and
 the driver sees only the references. (`DAGNode.execute()` is deprecated in Ray 2.60; compiled graphs take no tasks.)
@@ -13,12 +13,13 @@ from typing import Any
 
 import ray
 
+from inference.actor import ClipProgress, Extracted
 from inference.extract import Extraction, ExtractRequest
 from inference.sources import ClipSource
 from models.queue import ClaimedJob
 from models.requests import AnalysisRequest
 from models.storage import StorageOptions
-from pipeline import persist, stages
+from pipeline import checkpoints, persist, stages
 from pipeline.cluster import CONTROL
 from pipeline.stages import Limits, Stage
 
@@ -28,7 +29,11 @@ _judge = _task(stages.judge)
 _word = _task(stages.word)
 _compose = _task(stages.compose)
 _draw = ray.remote(num_cpus=1, max_retries=0)(stages.draw)
-_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.5}, max_retries=0)(persist.persist_recording_logs)
+# Two at once on the node that may write, and beside them the keeping of poses, for which they must not wait.
+_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.48}, max_retries=0)(persist.persist_recording_logs)
+_keep: Any = ray.remote(  # Any: its types know no keywords
+    num_cpus=0, resources={CONTROL: 0.01}, max_retries=0
+)(checkpoints.keep)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +42,14 @@ class StageGraph:
 
     extraction: Any
     """→ `Extraction`."""
+    extracted: Any
+    """→ `Extracted`: there as soon as the poses are."""
+    kept: Any
+    """→ what went wrong with keeping the poses, or None. No part of the stage: nothing waits for it."""
     persisted: Any
     """→ `persist.Persisted`: the sink; when it is there, the stage is stored."""
     nodes: tuple[Any, ...]
-    """Every node: all of them must be canceled, for canceling the sink leaves those above it running."""
+    """Every node to the sink: all must be canceled, for canceling the sink leaves those above it running."""
 
 
 def submit_stage(
@@ -50,13 +59,17 @@ def submit_stage(
     job: ClaimedJob,
     source: ClipSource,
     wanted: ExtractRequest,
+    kept: Extraction | None,
     request: AnalysisRequest,
     limits: Limits,
     storage: StorageOptions,
 ) -> StageGraph:
-    """Submit the graph of one stage and return at once. The last stage of a job also draws its files."""
+    """Submit the graph of one stage and return at once. The last stage of a job also draws its files.
+
+    `kept` is what an earlier attempt at the same stage extracted.
+    """
     last = stage == "deep" or not request.deep_enabled
-    extraction = actor.extract.remote(_key(job), source, wanted)
+    extraction, extracted = actor.extract.remote(_key(job), source, wanted, kept)
     measurements = _measure.remote(extraction, request, stage)
     findings = _judge.remote(measurements)
     report = _word.remote(extraction, measurements, findings)
@@ -66,6 +79,8 @@ def submit_stage(
     nodes = [extraction, measurements, findings, report, results, files, persisted]
     return StageGraph(
         extraction=extraction,
+        extracted=extracted,
+        kept=_keep.remote(storage, job, stage, wanted=wanted, extraction=extraction, extracted=extracted),
         persisted=persisted,
         nodes=tuple(node for node in nodes if node is not None),
     )
@@ -85,6 +100,18 @@ def finished(graph: StageGraph, *, timeout_s: float) -> bool:
     return bool(done)
 
 
+def poses_there(graph: StageGraph, *, timeout_s: float) -> bool:
+    """Wait up to `timeout_s` for the extraction to end, well or badly."""
+    done, _ = ray.wait([graph.extracted], timeout=timeout_s)
+    return bool(done)
+
+
+def extracted(graph: StageGraph) -> Extracted:
+    """What the extraction came to, without bringing its poses here. Raises what it raised, in Ray's wrapping."""
+    note: Extracted = ray.get(graph.extracted)
+    return note
+
+
 def extraction_of(graph: StageGraph) -> Extraction:
     """The poses of a finished stage."""
     extraction: Extraction = ray.get(graph.extraction)
@@ -97,13 +124,22 @@ def outcome(graph: StageGraph) -> persist.Persisted:
     return persisted
 
 
-def progress(actor: Any, job: ClaimedJob) -> float:
-    """Share of the clip's extraction done, 0..1. An actor that does not answer has nothing to say: 0."""
+def keeping_fault(graph: StageGraph, *, timeout_s: float) -> str | None:
+    """What went wrong with keeping a finished stage's poses, as far as it is known after `timeout_s`."""
     try:
-        share: float = ray.get(actor.progress.remote(_key(job)), timeout=2.0)
+        fault: str | None = ray.get(graph.kept, timeout=timeout_s)
+    except ray.exceptions.RayError as error:
+        return type(error).__name__
+    return fault
+
+
+def progress(actor: Any, job: ClaimedJob) -> ClipProgress | None:
+    """How far the clip's extraction is. An actor that does not answer has nothing to say: None."""
+    try:
+        so_far: ClipProgress = ray.get(actor.progress.remote(_key(job)), timeout=2.0)
     except ray.exceptions.RayError:
-        return 0.0
-    return share
+        return None
+    return so_far
 
 
 def _key(job: ClaimedJob) -> str:

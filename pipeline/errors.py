@@ -33,3 +33,16 @@ class HandedBack(JobError):
 
     code = "handed_back"
     transient = True
+
+
+class NeighbourCrash(HandedBack):
+    """The actor died with this clip and others in it; the job is handed back and runs alone from now on."""
+
+    code = "neighbour_crash"
+
+
+class Stalled(JobError):
+    """The extraction made no progress for too long; it was given up and its actor started again."""
+
+    code = "stalled"
+    transient = True

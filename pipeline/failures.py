@@ -34,6 +34,12 @@ def failure_of(error: BaseException) -> Failure:
     return _ray_failure(cause) or Failure(code="internal_error", message=INTERNAL, transient=False)
 
 
+def lost_its_actor(error: BaseException) -> bool:
+    """Whether an extraction ended because the process it ran in did: killed, out of memory, or gone with its node."""
+    gone = exceptions.RayActorError | exceptions.OutOfMemoryError | exceptions.NodeDiedError
+    return isinstance(_cause(error), gone)
+
+
 def _cause(error: BaseException) -> BaseException:
     while isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, BaseException):
         error = error.cause

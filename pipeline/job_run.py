@@ -1,97 +1,129 @@
-"""One claimed job from start to end: submits its graphs, beats its lease, writes progress, and ends it in the queue."""
+"""One claimed job from start to end: brings it to an actor, submits its graphs, and ends it in the queue."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
+import time
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
-from ray.exceptions import RayError
 
 from inference.errors import ModelUnknown
-from inference.extract import Extraction
 from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
-from models.queue import ClaimedJob
+from models.jobs import ClaimedJob, Job
 from models.requests import AnalysisRequest
-from models.storage import Storage, StorageOptions
-from pipeline import dag
-from pipeline.cluster import Cluster
-from pipeline.errors import HandedBack, ModeMissing, RequestInvalid
-from pipeline.failures import failure_of
-from pipeline.persist import Persisted
-from pipeline.sources import clip_source
-from pipeline.stages import Limits, Stage, extract_request
+from pipeline import checkpoints, dag
+from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, RequestInvalid
+from pipeline.failures import Failure, failure_of
+from pipeline.heart import Heart, Pulse
+from pipeline.stage_run import StageRun, StageTools
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.5
-"""How often progress and cancellation travel."""
-SINK_S = 5.0
-"""How long the sink may take to return once it has ended the job in the database."""
-_SPANS: dict[Stage, tuple[float, float]] = {"quick": (0.0, 45.0), "deep": (50.0, 90.0)}
-"""progress_pct at the start and the end of pose extraction; what is between belongs to metrics and drawing."""
+RECORD_AGAIN_S = 1.0
+"""Between two tries to say in the queue how a job ended."""
+KEPT_S = 5.0
+"""How long a job that is done waits for the keeping of its poses, so as to delete them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobRunner:
     """What every job of a worker needs."""
 
-    storage: Storage
-    storage_options: StorageOptions
-    cluster: Cluster
-    limits: Limits
+    tools: StageTools
+    heart: Heart
 
     def run(self, claimed: ClaimedJob, hand_back: threading.Event) -> None:
         """Run a job to whatever end. Raises nothing: the end is in the queue, and the worker lives on."""
         fields = {"job_id": claimed.id, "attempt": claimed.attempt}
         logger.info("Job claimed: job_id=%s attempt=%d", claimed.id, claimed.attempt, extra=fields)
-        try:
-            self._run_stages(claimed, hand_back)
-        except ArtifactsMissing:
-            pass  # the guardrails ended the job in their own transaction, and `persist` said so
-        except LeaseLost:
-            logger.warning("Lease lost: job_id=%s", claimed.id, extra=fields)
-        except Exception as error:  # noqa: BLE001 - whatever a clip does, the next job must run
-            self._end(claimed, error)
+        with self.heart.beating(claimed.lease) as pulse:
+            try:
+                graphs = self._run_stages(claimed, pulse, hand_back)
+                self.tools.metrics.job_ended("done")
+                self._forget_poses(claimed, graphs)
+            except ArtifactsMissing:
+                # The guardrails ended the job in their own transaction, and `persist` said so.
+                self.tools.metrics.attempt_failed(ArtifactsMissing.code, retried=False)
+                self.tools.metrics.job_ended("failed")
+            except LeaseLost:
+                self._log_lost(claimed)
+            except Exception as error:  # noqa: BLE001 - whatever a clip does, the next job must run
+                self._end(claimed, error)
 
-    def _run_stages(self, claimed: ClaimedJob, hand_back: threading.Event) -> None:
+    def _run_stages(self, claimed: ClaimedJob, pulse: Pulse, hand_back: threading.Event) -> list[dag.StageGraph]:
         request = request_of(claimed)
-        if request.model not in {None, self.cluster.model}:
-            raise ModelUnknown(f"This worker runs {self.cluster.model}, not {request.model}.")
-        with self.cluster.borrowed() as actor:
-            run = _StageRun(runner=self, claimed=claimed, request=request, actor=actor, hand_back=hand_back)
-            graph = run.run("quick")
-            if request.deep_enabled:
-                self.storage.queue.start_deep(claimed.lease)
-                run.run("deep", dag.extraction_of(graph))
+        if request.model not in {None, self.tools.cluster.model}:
+            raise ModelUnknown(f"This worker runs {self.tools.cluster.model}, not {request.model}.")
+        run = StageRun(tools=self.tools, claimed=claimed, request=request, pulse=pulse, hand_back=hand_back)
+        quick = run.run("quick")
+        if not request.deep_enabled:
+            return [quick]
+        self.tools.storage.queue.start_deep(claimed.lease)
+        return [quick, run.run("deep", dag.extraction_of(quick))]
+
+    def _forget_poses(self, claimed: ClaimedJob, graphs: list[dag.StageGraph]) -> None:
+        """The job is done: nobody will go on from its poses. Their keeping must have ended first."""
+        for graph in graphs:
+            fault = dag.keeping_fault(graph, timeout_s=KEPT_S)
+            if fault:
+                fields = {"job_id": claimed.id}
+                logger.warning("Poses not kept: job_id=%s %s", claimed.id, fault, extra=fields)
+        checkpoints.forget(self.tools.storage.store, claimed)
 
     def _end(self, claimed: ClaimedJob, error: Exception) -> None:
-        """Say in the queue how the job ended. If the database is away the lease runs out, and that says it too."""
+        """Say in the queue how the job ended; again and again while the database is away and the lease may hold."""
         failure = failure_of(error)
         fields = {"job_id": claimed.id, "error_code": failure.code, "transient": failure.transient}
-        try:
-            if failure.code == HandedBack.code:
-                self.storage.queue.release(claimed.lease)
-                logger.info("Job handed back: job_id=%s", claimed.id, extra=fields)
-            elif failure.code == JobCanceled.code:
-                self.storage.queue.mark_canceled(claimed.lease)
+        deadline = time.monotonic() + self.tools.storage_options.lease_s
+        while True:
+            try:
+                return self._record(claimed, error, failure, fields)
+            except LeaseLost:
+                return self._log_lost(claimed)
+            except JobCanceled:  # its lease had run out, and whoever took it back saw that its owner did not want it
                 logger.info("Job canceled: job_id=%s", claimed.id, extra=fields)
-            else:
-                job = self.storage.queue.fail(claimed.lease, failure.code, failure.message, failure.transient)
-                logger.error(
-                    "Job attempt failed: job_id=%s error_code=%s status=%s %s",
-                    claimed.id,
-                    failure.code,
-                    job.status,
-                    failure.message,
-                    extra=fields,
-                    exc_info=error if failure.code == "internal_error" else None,
-                )
-        except (LeaseLost, StoreUnavailable) as second:
-            logger.warning("Job end not recorded: job_id=%s %s", claimed.id, second.code, extra=fields)
+                return None
+            except StoreUnavailable as away:
+                if time.monotonic() > deadline:
+                    logger.warning("Job end not recorded: job_id=%s %s", claimed.id, away.code, extra=fields)
+                    return None
+                time.sleep(RECORD_AGAIN_S)
+
+    def _record(self, claimed: ClaimedJob, error: Exception, failure: Failure, fields: dict[str, object]) -> None:
+        queue, lease = self.tools.storage.queue, claimed.lease
+        if failure.code == NeighbourCrash.code:
+            queue.release(lease, crashed=True)
+            logger.warning("Actor died, job runs alone next: job_id=%s", claimed.id, extra=fields)
+        elif failure.code == HandedBack.code:
+            queue.release(lease)
+            logger.info("Job handed back: job_id=%s", claimed.id, extra=fields)
+        elif failure.code == JobCanceled.code:
+            queue.mark_canceled(lease)
+            logger.info("Job canceled: job_id=%s", claimed.id, extra=fields)
+            self.tools.metrics.job_ended("canceled")
+        else:
+            self._log_failed(queue.fail(lease, failure.code, failure.message, failure.transient), error, failure)
+
+    def _log_failed(self, job: Job, error: Exception, failure: Failure) -> None:
+        fields = {"job_id": job.id, "error_code": failure.code, "transient": failure.transient}
+        logger.error(
+            "Job attempt failed: job_id=%s error_code=%s status=%s %s",
+            job.id,
+            failure.code,
+            job.status,
+            failure.message,
+            extra=fields,
+            exc_info=error if failure.code == "internal_error" else None,
+        )
+        self.tools.metrics.attempt_failed(failure.code, retried=job.status == "queued")
+        if job.status != "queued":
+            self.tools.metrics.job_ended(job.status)
+
+    def _log_lost(self, claimed: ClaimedJob) -> None:
+        logger.warning("Lease lost: job_id=%s", claimed.id, extra={"job_id": claimed.id, "attempt": claimed.attempt})
+        self.tools.metrics.lease_lost()
 
 
 def request_of(claimed: ClaimedJob) -> AnalysisRequest:
@@ -103,70 +135,3 @@ def request_of(claimed: ClaimedJob) -> AnalysisRequest:
     except ValidationError as error:
         fault = error.errors()[0]
         raise RequestInvalid(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _StageRun:
-    runner: JobRunner
-    claimed: ClaimedJob
-    request: AnalysisRequest
-    actor: Any
-    hand_back: threading.Event
-
-    def run(self, stage: Stage, quick: Extraction | None = None) -> dag.StageGraph:
-        """Submit a stage's graph and see it to its end; DEEP follows whom `quick` chose."""
-        runner, job = self.runner, self.claimed
-        graph = dag.submit_stage(
-            stage,
-            actor=self.actor,
-            job=job,
-            # A link of its own for each stage: it must not run out before the stage is done.
-            source=clip_source(runner.storage.store, job.bucket, job.source_key, runner.limits),
-            wanted=extract_request(stage, self.request, runner.limits, quick),
-            request=self.request,
-            limits=runner.limits,
-            storage=runner.storage_options,
-        )
-        try:
-            while not dag.finished(graph, timeout_s=TICK_S):
-                if self.hand_back.is_set():
-                    raise HandedBack
-                try:
-                    self._beat(stage)
-                except LeaseLost:
-                    # The sink may have ended the job between our look and our beat: then its word counts.
-                    if not dag.finished(graph, timeout_s=SINK_S):
-                        raise
-        except BaseException:
-            dag.cancel(graph, self.actor, job)
-            self._log_if_ended(graph)
-            raise
-        persisted = _logged(dag.outcome(graph))
-        if persisted.error:
-            raise persisted.error
-        return graph
-
-    def _log_if_ended(self, graph: dag.StageGraph) -> None:
-        """A sink that had ended the job before it was canceled has lines to say that operators search for."""
-        if dag.finished(graph, timeout_s=SINK_S):
-            with suppress(RayError):
-                _logged(dag.outcome(graph))
-
-    def _beat(self, stage: Stage) -> None:
-        """Renew the lease, write progress, bring back cancellation. The lease may outlast a database away."""
-        start, end = _SPANS[stage]
-        share = dag.progress(self.actor, self.claimed)
-        try:
-            reply = self.runner.storage.queue.heartbeat(self.claimed.lease, round(start + (end - start) * share))
-        except StoreUnavailable:
-            logger.warning("Heartbeat not written: job_id=%s", self.claimed.id, extra={"job_id": self.claimed.id})
-            return
-        if reply.cancel_requested:
-            raise JobCanceled
-
-
-def _logged(persisted: Persisted) -> Persisted:
-    """Write what the sink's process had to say to this process's log."""
-    for record in persisted.records:
-        logging.getLogger(record.name).handle(record)
-    return persisted

@@ -8,19 +8,29 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
+from models.announce import QUEUE_CHANNEL
 from models.errors import StoreUnavailable
-from models.queue import ClaimedJob
+from models.jobs import ClaimedJob
+from models.listen import Listener
 from models.storage import StorageOptions
 from pipeline.cluster import Cluster
+from pipeline.heart import Heart
 from pipeline.job_run import JobRunner
+from pipeline.metrics import WorkerMetrics
+from pipeline.stage_run import StageTools
 from pipeline.stages import Limits
 
 logger = logging.getLogger(__name__)
 
 HAND_BACK_S = 8.0
 """How long all jobs together may take to be handed back."""
+SWEEPS_A_LEASE = 6
+"""Twice a beat of a third of a lease: then a dead worker's jobs are back within one lease and one beat."""
+BATCHES_LOGGED_A_LEASE = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,56 +38,103 @@ class WorkerOptions:
     """How a worker behaves."""
 
     poll_s: float = 1.0
+    """How often the queue is looked into; on PostgreSQL wake-ups come sooner."""
     grace_s: float = 15.0
     """How long a stop waits for running jobs before they are handed back."""
+    stall_s: float = 600.0
+    """Seconds without progress after which an extraction is given up, and without any actor a job handed back."""
 
 
 class Worker:
     """One Ray driver that runs jobs until it is told to stop."""
 
     def __init__(
-        self, *, storage_options: StorageOptions, cluster: Cluster, limits: Limits, options: WorkerOptions
+        self,
+        *,
+        storage_options: StorageOptions,
+        cluster: Cluster,
+        limits: Limits,
+        options: WorkerOptions,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._storage = storage_options.open()
         self._cluster = cluster
-        self._runner = JobRunner(storage=self._storage, storage_options=storage_options, cluster=cluster, limits=limits)
+        self._metrics = metrics or WorkerMetrics()
+        self._heart = Heart(storage_options)
+        tools = StageTools(
+            storage=self._storage,
+            storage_options=storage_options,
+            cluster=cluster,
+            limits=limits,
+            stall_s=options.stall_s,
+            metrics=self._metrics,
+        )
+        self._runner = JobRunner(tools=tools, heart=self._heart)
         self._options = options
         self._lease_s = storage_options.lease_s
+        self._lock = threading.Lock()
         self._running: set[threading.Thread] = set()
         self._hand_back = threading.Event()
-        self._next_sweep = 0.0
+        self._work, self._room = threading.Event(), threading.Event()
+        self._next_log = self._next_sweep = 0.0
+        self._forbear()  # whoever else works here must have had the time to beat
 
     def run(self, stop: threading.Event, hand_back: threading.Event | None = None) -> None:
         """Claim and run jobs until `stop` is set; then drain. `hand_back` ends the draining at once."""
         capacity = 0 if stop.is_set() else self._cluster.capacity()
         logger.info("Worker started: worker_id=%s capacity=%d", self.id, capacity)
-        while not stop.is_set():
-            if time.monotonic() >= self._next_sweep:
-                self._next_sweep = time.monotonic() + self._lease_s / 3
-                self._sweep()
-                self._log_batches()
-            if not self._start_next():
-                stop.wait(self._options.poll_s)
-        self._drain(hand_back or threading.Event())
+        with self._company(stop):
+            while not stop.is_set():
+                self._keep_house()
+                waiting_for = self._start_next()
+                if waiting_for is not None and not stop.is_set():
+                    waiting_for.wait(self._options.poll_s)
+            self._drain(hand_back or threading.Event())
         self._log_batches()
         self._storage.close()
         logger.info("Worker stopped: worker_id=%s", self.id)
 
-    def _start_next(self) -> bool:
-        """Claim one job if there is room. False when there was nothing to do."""
-        self._running = {thread for thread in self._running if thread.is_alive()}
-        if len(self._running) >= self._cluster.capacity():
-            return False
+    @contextmanager
+    def _company(self, stop: threading.Event) -> Iterator[None]:
+        """The threads beside the claiming one, until every job is over."""
+
+        def pass_on() -> None:
+            stop.wait()
+            self._work.set()
+            self._room.set()
+
+        threading.Thread(target=pass_on, name="stop", daemon=True).start()
+        with ExitStack() as stack:
+            stack.enter_context(closing(self._heart))
+            self._heart.start()
+            wake_up = Listener(self._storage.database, [QUEUE_CHANNEL], lambda channel, payload: self._work.set())
+            stack.enter_context(closing(wake_up))
+            yield
+
+    def _start_next(self) -> threading.Event | None:
+        """Claim one job. Returns what to wait for where that could not be done: room for it, or the job itself."""
+        self._room.clear()
+        if len(self._alive()) >= self._cluster.capacity():
+            return self._room
+        self._work.clear()
         claimed = self._claim()
         if claimed is None:
-            return False
-        thread = threading.Thread(
-            target=self._runner.run, args=(claimed, self._hand_back), name=f"job-{claimed.id}", daemon=True
-        )
-        self._running.add(thread)
+            return self._work
+        self._metrics.claimed()
+        thread = threading.Thread(target=self._run, args=(claimed,), name=f"job-{claimed.id}", daemon=True)
+        with self._lock:
+            self._running.add(thread)
         thread.start()
-        return True
+        return None
+
+    def _run(self, claimed: ClaimedJob) -> None:
+        try:
+            self._runner.run(claimed, self._hand_back)
+        finally:
+            with self._lock:
+                self._running.discard(threading.current_thread())
+            self._room.set()
 
     def _claim(self) -> ClaimedJob | None:
         try:
@@ -86,6 +143,16 @@ class Worker:
             logger.warning("Claim failed, trying again: %s", error.message)
             self._forbear()
             return None
+
+    def _keep_house(self) -> None:
+        """What is due now and then."""
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + self._lease_s / SWEEPS_A_LEASE
+            self._sweep()
+        if now >= self._next_log:
+            self._next_log = now + self._lease_s / BATCHES_LOGGED_A_LEASE
+            self._log_batches()
 
     def _sweep(self) -> None:
         """Bring back the jobs of workers that died."""
@@ -96,11 +163,18 @@ class Worker:
             self._forbear()
             return
         if returned:
+            self._metrics.leases_expired(returned)
             logger.warning("Jobs of dead workers requeued: count=%d", returned, extra={"count": returned})
+
+    def _forbear(self) -> None:
+        """Sweep no sooner than in a beat: if the database was away, for us or for all, the living must beat first."""
+        self._next_sweep = time.monotonic() + self._lease_s / 3
 
     def _log_batches(self) -> None:
         """How full the batches are, and how many hold frames of several clips: what an actor is worth."""
-        for status in self._cluster.statuses():
+        statuses = self._cluster.statuses()
+        self._metrics.observe_batches([status.batches for status in statuses])
+        for status in statuses:
             batches = status.batches
             if batches.batches:
                 values = {
@@ -113,19 +187,16 @@ class Worker:
                 pairs = " ".join(f"{key}={value}" for key, value in values.items())
                 logger.info("Batches so far: %s", pairs, extra=values)
 
-    def _forbear(self) -> None:
-        """After the database was away no worker could beat: give the living ones a lease's time before any is swept."""
-        self._next_sweep = time.monotonic() + self._lease_s
-
     def _drain(self, hand_back: threading.Event) -> None:
         """Wait for running jobs for the grace time, then have them handed back, all of them at once."""
         deadline = time.monotonic() + self._options.grace_s
         while self._alive() and time.monotonic() < deadline and not hand_back.wait(0.1):
-            pass
+            self._cluster.capacity()  # looks at the actors, for jobs that still wait for one
         self._hand_back.set()
         deadline = time.monotonic() + HAND_BACK_S
         for thread in self._alive():
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def _alive(self) -> list[threading.Thread]:
-        return [thread for thread in self._running if thread.is_alive()]
+        with self._lock:
+            return list(self._running)

@@ -67,10 +67,10 @@ def test_a_job_whose_actor_dies_is_tried_again_and_ends_well(embedded: Bench, lo
 def test_an_actor_that_is_gone_for_good_is_replaced(embedded: Bench, footage: list[Image], tmp_path: Path) -> None:
     import ray
 
-    gone = embedded.cluster._members[0].actor
+    gone = embedded.cluster.pool.members[0].actor
     ray.kill(gone, no_restart=True)
     deadline = time.monotonic() + 60
-    while not embedded.cluster.capacity() or embedded.cluster._members[0].actor is gone:
+    while not embedded.cluster.capacity() or embedded.cluster.pool.members[0].actor is gone:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     job_id = embedded.submit(write(tmp_path / "clip.mp4", footage[60:76]), REQUEST)

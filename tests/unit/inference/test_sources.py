@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.errors import InferenceError, SourceMissing, SourceTooLarge, SourceUnavailable
-from inference.sources import ClipSource, LinkedClip, LocalClip, sweep_abandoned
+from inference.errors import ExtractionCanceled, InferenceError, SourceMissing, SourceTooLarge, SourceUnavailable
+from inference.sources import ClipSource, Fetching, LinkedClip, LocalClip, sweep_abandoned
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
 MANY = 1 << 30
@@ -38,6 +38,10 @@ class Store(BaseHTTPRequestHandler):
         elif what == "to-ftp":
             self._redirect("ftp://127.0.0.1/clip")
         elif what == "silent":
+            time.sleep(2)
+        elif what == "falls-silent":
+            self._headers(len(CONTENT))
+            self.wfile.write(CONTENT[:1000])
             time.sleep(2)
         elif what == "garbage":
             self.wfile.write(b"no http at all\r\n\r\n")
@@ -154,6 +158,25 @@ def test_what_cannot_be_fetched_says_why(
     assert "secret" not in str(caught.value)
     assert caught.value.transient == (error is SourceUnavailable)
     assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize("way", ["silent", "falls-silent", "endless"])
+def test_a_fetch_that_nobody_wants_any_more_ends_at_once(store: str, scratch: Path, way: str) -> None:
+    fetching = Fetching()
+    threading.Timer(0.2 if way != "endless" else 0.0, fetching.canceled.set).start()
+    began = time.monotonic()
+    with pytest.raises(ExtractionCanceled), LinkedClip(url=f"{store}/{way}", size_limit=MANY).open(fetching):
+        pass
+    assert time.monotonic() - began < 1.0
+    assert not list(scratch.iterdir())
+
+
+def test_a_fetch_says_how_far_it_is(store: str) -> None:
+    seen: list[int] = []
+    with LinkedClip(url=f"{store}/clip", size_limit=MANY).open(Fetching(on_bytes=seen.append)):
+        assert seen[-1] == len(CONTENT)
+    assert seen == sorted(seen)
+    assert len(seen) > 1
 
 
 def test_a_store_that_is_down_is_worth_another_try(store: str) -> None:

@@ -1,0 +1,85 @@
+"""Poses already extracted are kept: a later attempt at a job goes on from them instead of inferring again.
+
+`<source folder>/analysis/<job id>/checkpoints/<stage>-<fingerprint>.npz`. The fingerprint says what the poses are the
+answer to: model, request, format, and the version of this code (results say which code made them). Which clip it was is
+inside, and the actor compares. They go when the job is done; those of a job that failed or was canceled stay as long as
+its other artifacts, for its owner may have it tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict
+from importlib.metadata import version
+
+from inference.actor import Extracted
+from inference.extract import Extraction, ExtractRequest
+from inference.extraction_io import FORMAT, read_extraction, write_extraction
+from inference.poses import ModelInfo
+from models.artifacts import ArtifactStore, artifact_folder
+from models.errors import NotFound, StoreError
+from models.jobs import ClaimedJob
+from models.storage import StorageOptions
+from pipeline.persist import storage_of
+from pipeline.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+
+def fingerprint(model: ModelInfo, wanted: ExtractRequest) -> str:
+    """The first half of a SHA-256 over everything but the clip that an extraction depends on."""
+    said = {"format": FORMAT, "code": version("frontfoot"), "model": asdict(model), "request": asdict(wanted)}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def find(store: ArtifactStore, job: ClaimedJob, stage: Stage, mark: str) -> Extraction | None:
+    """What an earlier attempt kept. Whatever is wrong with it, or with the store, is a warning and no more."""
+    try:
+        content = b"".join(store.open(job.bucket, _key(job, stage, mark)).chunks)
+        return read_extraction(content, fingerprint=mark)
+    except NotFound:
+        return None
+    except (StoreError, ValueError) as error:
+        fields = {"job_id": job.id, "stage": stage}
+        logger.warning("Kept poses cannot be used: job_id=%s stage=%s %s", job.id, stage, error, extra=fields)
+        return None
+
+
+def keep(
+    options: StorageOptions,
+    job: ClaimedJob,
+    stage: Stage,
+    *,
+    wanted: ExtractRequest,
+    extraction: Extraction,
+    extracted: Extracted,
+) -> str | None:
+    """Store an extraction, as a Ray task beside the graph. Returns what went wrong, if anything: nobody fails by it."""
+    if extracted.kept:
+        return None  # it came from there
+    mark = fingerprint(extraction.poses.model, wanted)
+    try:
+        content = write_extraction(extraction, fingerprint=mark)
+        storage_of(options).store.put_bytes(job.bucket, _key(job, stage, mark), content)
+    except Exception as error:  # noqa: BLE001 - the results are what counts, and they are on their way
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def forget(store: ArtifactStore, job: ClaimedJob) -> None:
+    """Delete what a job kept. Where the store does not answer it stays, until the job's files go."""
+    try:
+        store.delete_prefix(job.bucket, _folder(job))
+    except StoreError as error:
+        fields = {"job_id": job.id}
+        logger.warning("Kept poses not deleted: job_id=%s %s", job.id, error.message, extra=fields)
+
+
+def _folder(job: ClaimedJob) -> str:
+    return f"{artifact_folder(job.source_key, job.id)}/checkpoints/"
+
+
+def _key(job: ClaimedJob, stage: Stage, mark: str) -> str:
+    return f"{_folder(job)}{stage}-{mark}.npz"

@@ -1,0 +1,186 @@
+"""One stage of one job on the cluster: a seat for its extraction, its graph, and whoever wants it to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.exceptions import RayError
+
+from inference.actor import ClipProgress, Extracted
+from inference.extract import Extraction, ExtractRequest
+from models.errors import LeaseLost
+from models.jobs import ClaimedJob
+from models.requests import AnalysisRequest
+from models.storage import Storage, StorageOptions
+from pipeline import checkpoints, dag
+from pipeline.cluster import Cluster
+from pipeline.errors import HandedBack, NeighbourCrash, Stalled
+from pipeline.failures import lost_its_actor
+from pipeline.heart import Pulse
+from pipeline.metrics import WorkerMetrics
+from pipeline.persist import Persisted
+from pipeline.pool import Seat
+from pipeline.sources import clip_source
+from pipeline.stages import Limits, Stage, extract_request
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""How often a job looks at its progress, and whether it should stop."""
+SINK_S = 5.0
+"""How long the sink may take to return once it has ended the job in the database."""
+_SPANS: dict[Stage, tuple[float, float]] = {"quick": (0.0, 45.0), "deep": (50.0, 90.0)}
+"""progress_pct at the start and the end of pose extraction; what is between belongs to metrics and drawing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageTools:
+    """What the stages of all jobs of a worker share."""
+
+    storage: Storage
+    storage_options: StorageOptions
+    cluster: Cluster
+    limits: Limits
+    stall_s: float
+    """Seconds without progress after which an extraction is given up, and without any actor a job handed back."""
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageRun:
+    """The stages of one job."""
+
+    tools: StageTools
+    claimed: ClaimedJob
+    request: AnalysisRequest
+    pulse: Pulse
+    hand_back: threading.Event
+
+    def run(self, stage: Stage, quick: Extraction | None = None) -> dag.StageGraph:
+        """See a stage to its end; DEEP follows whom `quick` chose.
+
+        Raises what the stage raised, in Ray's wrapping; JobCanceled, LeaseLost and HandedBack where somebody wants it
+        to stop; NeighbourCrash and Stalled.
+        """
+        began = time.monotonic()
+        wanted = extract_request(stage, self.request, self.tools.limits, quick)
+        kept = self._kept(stage, wanted)
+        # Where an actor died under it before, it is a suspect: no other clip must die with it.
+        with self.tools.cluster.borrowed(alone=self.claimed.job.crashes > 0, check=self._check_waiting) as seat:
+            actor = seat.actor
+            graph = self._submit(stage, actor, wanted, kept)
+            with self._canceling(graph, actor):
+                note = self._see_extraction(stage, graph, seat)
+        with self._canceling(graph, actor):
+            persisted = self._see_sink(graph)
+        if persisted.error:
+            raise persisted.error
+        self.tools.metrics.stage_done(stage, time.monotonic() - began, note.inferred)
+        return graph
+
+    def _kept(self, stage: Stage, wanted: ExtractRequest) -> Extraction | None:
+        """The poses that an earlier attempt kept."""
+        model = self.tools.cluster.model_info
+        if self.claimed.attempt == 1 or model is None:
+            return None
+        mark = checkpoints.fingerprint(model, wanted)
+        return checkpoints.find(self.tools.storage.store, self.claimed, stage, mark)
+
+    def _submit(self, stage: Stage, actor: Any, wanted: ExtractRequest, kept: Extraction | None) -> dag.StageGraph:
+        tools, job = self.tools, self.claimed
+        return dag.submit_stage(
+            stage,
+            actor=actor,
+            job=job,
+            # A link of its own for each stage: it must not run out before the stage is done.
+            source=clip_source(tools.storage.store, job.bucket, job.source_key, tools.limits),
+            wanted=wanted,
+            kept=kept,
+            request=self.request,
+            limits=tools.limits,
+            storage=tools.storage_options,
+        )
+
+    def _see_extraction(self, stage: Stage, graph: dag.StageGraph, seat: Seat) -> Extracted:
+        start, end = _SPANS[stage]
+        watch = _StallWatch(self.tools.stall_s)
+        while not dag.poses_there(graph, timeout_s=TICK_S):
+            self._check()
+            so_far = dag.progress(seat.actor, self.claimed)
+            if so_far:
+                self.pulse.progress_pct = start + (end - start) * so_far.share
+            if watch.stalled(so_far):
+                self.tools.cluster.kill(seat)
+                raise Stalled
+        try:
+            note = dag.extracted(graph)
+        except RayError as error:
+            if lost_its_actor(error) and self.tools.cluster.died(seat) > 1:
+                raise NeighbourCrash from error
+            raise
+        self.pulse.progress_pct = end
+        if note.kept:
+            fields = {"job_id": self.claimed.id, "stage": stage}
+            logger.info("Poses of an earlier attempt used: job_id=%s stage=%s", *fields.values(), extra=fields)
+        return note
+
+    def _see_sink(self, graph: dag.StageGraph) -> Persisted:
+        while not dag.finished(graph, timeout_s=TICK_S):
+            try:
+                self._check()
+            except LeaseLost:
+                # The sink may have ended the job between our look and the last beat: then its word counts.
+                if not dag.finished(graph, timeout_s=SINK_S):
+                    raise
+        return _logged(dag.outcome(graph))
+
+    @contextmanager
+    def _canceling(self, graph: dag.StageGraph, actor: Any) -> Iterator[None]:
+        """Cancel the graph where the block raises anything."""
+        try:
+            yield
+        except BaseException:
+            dag.cancel(graph, actor, self.claimed)
+            # A sink that had ended the job before it was canceled has lines to say that operators search for.
+            if dag.finished(graph, timeout_s=SINK_S):
+                with suppress(RayError):
+                    _logged(dag.outcome(graph))
+            raise
+
+    def _check(self) -> None:
+        self.pulse.check()
+        if self.hand_back.is_set():
+            raise HandedBack
+
+    def _check_waiting(self, silent_s: float) -> None:
+        self._check()
+        if silent_s > self.tools.stall_s:
+            raise HandedBack("No pose actor of this worker answers.")
+
+
+class _StallWatch:
+    """Sees whether an extraction still moves: fetched bytes and inferred frames, whichever."""
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_s = stall_s
+        self._last: ClipProgress | None = None
+        self._since = time.monotonic()
+
+    def stalled(self, so_far: ClipProgress | None) -> bool:
+        """`so_far` is None where the actor did not answer, which is no progress either."""
+        if so_far is not None and so_far != self._last:
+            self._last, self._since = so_far, time.monotonic()
+        return time.monotonic() - self._since > self._stall_s
+
+
+def _logged(persisted: Persisted) -> Persisted:
+    """Write what the sink's process had to say to this process's log."""
+    for record in persisted.records:
+        logging.getLogger(record.name).handle(record)
+    return persisted
