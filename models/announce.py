@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Text, func, literal, select
 from sqlalchemy.orm import Session as Transaction
 
 from models.events import record
@@ -14,18 +14,19 @@ QUEUE_CHANNEL = "frontfoot_queue"
 """Says that there is something to claim: for workers that wait."""
 
 
-def announce(transaction: Transaction, row: VideoAnalysisJob) -> None:
-    """The job has changed in a way that somebody may wait for: its state, its progress, a cancel request."""
-    record(transaction, row)
-    _notify(transaction, JOBS_CHANNEL, row.id)
+def announce(transaction: Transaction, *rows: VideoAnalysisJob) -> None:
+    """These jobs have changed in a way that somebody may wait for: their state, their progress, a cancel request."""
+    for row in rows:
+        record(transaction, row)
+    _notify(transaction, JOBS_CHANNEL, [row.id for row in rows])
 
 
 def wake_workers(transaction: Transaction) -> None:
     """There is something to claim."""
-    _notify(transaction, QUEUE_CHANNEL, "")
+    _notify(transaction, QUEUE_CHANNEL, [""])
 
 
-def _notify(transaction: Transaction, channel: str, payload: str) -> None:
+def _notify(transaction: Transaction, channel: str, payloads: list[str]) -> None:
     # PostgreSQL sends it at the commit, once however often it is said; SQLite has nothing of the kind.
     if transaction.get_bind().dialect.name == "postgresql":
-        transaction.execute(select(func.pg_notify(channel, payload)))
+        transaction.execute(select(func.pg_notify(channel, func.unnest(literal(payloads, ARRAY(Text))))))

@@ -29,6 +29,9 @@ CHUNK = 500
 
 SESSIONS = cast("Table", VideoSession.__table__)
 
+_UNASKED = (VideoAnalysisJob.status.not_in(TERMINAL), VideoAnalysisJob.cancel_requested_at.is_(None))
+"""Jobs whose end nobody asked for yet."""
+
 T = TypeVar("T")
 
 
@@ -174,35 +177,27 @@ class BatchRegister:
         A few hundred jobs a transaction, so that no worker waits long; repeated after a crash it does the rest. Raises
         NotFound.
         """
-        now = self._now()
+        now, job = self._now(), VideoAnalysisJob
         with self._database.transaction() as transaction:
             row = find(transaction, lock(owned(JobBatch, owner)), JobBatch, batch_id)
             row.cancel_requested_at = row.cancel_requested_at or now
-        while self._cancel_some(row.id, now):
-            pass
+            unended = select(job.id).where(job.batch_id == row.id, *_UNASKED)
+            ids = sorted(transaction.scalars(unended))
+        for some in _chunks(ids):
+            self._cancel_some(some, now)
         return self.get(owner, batch_id)
 
-    def _cancel_some(self, batch_id: str, now: datetime) -> bool:
-        """Cancel a chunk of the batch's jobs. Returns whether there may be more."""
+    def _cancel_some(self, ids: Sequence[str], now: datetime) -> None:
         job = VideoAnalysisJob
-        rows = (
-            select(job)
-            .where(job.batch_id == batch_id, job.status.not_in(TERMINAL), job.cancel_requested_at.is_(None))
-            .order_by(job.created_at, job.id)
-            .limit(CHUNK)
-            .options(*WITHOUT_DOCUMENTS)
-        )
+        # A job that is being claimed is waited for, and then it is one that runs. Locked by their ids, as everywhere.
+        rows = select(job).where(job.id.in_(ids), *_UNASKED).order_by(job.id).options(*WITHOUT_DOCUMENTS)
         with self._database.transaction() as transaction:
-            # A job that is being claimed is waited for, and then it is one that runs.
             found = transaction.scalars(lock(rows)).all()
             for row in found:
                 row.cancel_requested_at = row.updated_at = now
                 if row.status not in RUNNING:
                     end(row, "canceled", now)
-            transaction.flush()
-            for row in found:
-                announce(transaction, row)
-        return bool(found)
+            announce(transaction, *found)
 
     def _draft(
         self, transaction: Transaction, owner: Owner, items: Sequence[BatchItem], batch_id: str, now: datetime
