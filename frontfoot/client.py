@@ -177,7 +177,8 @@ class FrontfootClient:
                 "GET",
                 f"/analysis-jobs/{job_id}",
                 again=True,
-                params={"wait": int(min(_LONGEST_WAIT_S, left))},
+                # The first answer is wanted at once; from then on the next one that differs.
+                params={"wait": int(min(_LONGEST_WAIT_S, left))} if etag else None,
                 headers={"If-None-Match": etag} if etag else {},
             )
             if answer.status_code != HTTPStatus.NOT_MODIFIED:
@@ -190,7 +191,7 @@ class FrontfootClient:
                     return job
             etag = answer.headers.get("etag")
             if etag is None or left < 1:  # a server that does not wait, or no whole second to wait for
-                time.sleep(min(poll_s, max(left, 0)))
+                time.sleep(min(poll_s, left))
 
     # Files.
 

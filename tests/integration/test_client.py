@@ -18,7 +18,7 @@ from models.artifacts import FolderStore, artifact_key
 from models.database import Database
 from models.jobs import Owner
 from models.queue import JobQueue
-from models.requests import AnalysisOptions, AnalysisRequest
+from models.requests import AnalysisOptions, AnalysisRequest, JobExtras
 
 TOKEN = "token-of-jane-0001"
 MIB = 1024 * 1024
@@ -122,8 +122,38 @@ def test_waiting_ends_with_the_job_or_the_patience(room: Room) -> None:
     assert room.client.wait(job["id"], timeout_s=5)["status"] == "canceled"
 
 
+def test_a_queue_and_a_batch_and_their_ends(room: Room) -> None:
+    job = room.submitted()
+    again = room.client.submit(job["session_id"], REQUEST, idempotency_key="mine", extras=JobExtras(tags=("nets",)))
+    assert room.client.submit(job["session_id"], REQUEST, idempotency_key="mine", extras=JobExtras(tags=("nets",))) == (
+        again
+    )
+    assert [found["id"] for found in room.client.jobs(tag="nets")] == [again["id"]]
+    batch = room.client.submit_many(
+        [{"session_id": job["session_id"], "analysis_mode": "bowling"} for _ in range(60)]
+        + [{"session_id": job["session_id"], "analysis_mode": "golf"}]
+    )
+    assert (batch["accepted"], len(batch["rejected"])) == (60, 1)
+    everything = [found["id"] for found in room.client.jobs(session_id=job["session_id"])]
+    assert len(everything) == len(set(everything)) == 62  # more than a page holds
+    assert room.client.cancel_batch(batch["id"])["counts"]["canceled"] == 60
+    assert room.client.retry(room.client.cancel(job["id"])["id"])["status"] == "queued"
+    room.client.delete(job["id"])
+    with pytest.raises(ClientError) as gone:
+        room.client.job(job["id"])
+    assert gone.value.code == "not_found"
+
+
+def test_a_session_changes_and_goes(room: Room) -> None:
+    session = room.client.create_session(title="Nets", session_type="bowling")
+    assert room.client.update_session(session["id"], notes="wet")["notes"] == "wet"
+    assert [found["id"] for found in room.client.sessions()] == [session["id"]]
+    room.client.delete_session(session["id"])
+    assert list(room.client.sessions()) == []
+
+
 def test_nobody_there(tmp_path: Path) -> None:
-    with FrontfootClient("http://127.0.0.1:9", TOKEN) as client:
+    with FrontfootClient("http://127.0.0.1:9", TOKEN, pause_s=0.01) as client:
         for call in (lambda: client.job("x"), lambda: client.download("x", "report.html", tmp_path / "got")):
             with pytest.raises(ClientError) as missing:
                 call()
@@ -147,7 +177,7 @@ def test_waiting_outlives_a_restart_and_foreign_answers_are_named() -> None:
             return Response("<h1>upstream is away</h1>", status_code=503, media_type="text/html")
         return Response('{"id": "1", "status": "done", "stage": "DONE", "progress_pct": 100}')
 
-    with serving(app) as url, FrontfootClient(url, TOKEN) as client:
+    with serving(app) as url, FrontfootClient(url, TOKEN, pause_s=0.01) as client:
         assert client.wait("1", timeout_s=20, poll_s=0.01)["status"] == "done"
         assert asked == 4
         with pytest.raises(ClientError) as foreign:
