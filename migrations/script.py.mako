@@ -10,6 +10,8 @@ down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 
+LOSES = "nothing"
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}

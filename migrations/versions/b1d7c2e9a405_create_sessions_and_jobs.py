@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.locks import lock_tables
+
 revision = "b1d7c2e9a405"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+LOSES = "every session and every job"
 
 
 def _moment(name: str, *, nullable: bool = True) -> sa.Column[object]:
@@ -104,5 +108,6 @@ def _create_jobs() -> None:
 
 def downgrade() -> None:
     """Remove both tables."""
+    lock_tables("video_sessions", "video_analysis_jobs", mode="ACCESS EXCLUSIVE")
     op.drop_table("video_analysis_jobs")
     op.drop_table("video_sessions")

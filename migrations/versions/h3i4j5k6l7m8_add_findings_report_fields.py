@@ -14,6 +14,8 @@ down_revision = "b1d7c2e9a405"
 branch_labels = None
 depends_on = None
 
+LOSES = "findings, reports and artifact keys of every job; the store's results.json files keep findings and reports"
+
 TABLE = "video_analysis_jobs"
 DOCUMENTS = ("quick_findings", "quick_report", "deep_findings", "deep_report")
 KEYS = ("quick_results_s3_key", "deep_results_s3_key")

@@ -15,6 +15,8 @@ down_revision = "h3i4j5k6l7m8"
 branch_labels = None
 depends_on = None
 
+LOSES = "tags, metadata, webhooks and batches of jobs; jobs that wait go on waiting, in no lane"
+
 TABLE = "video_analysis_jobs"
 COLUMNS: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
     ("admitted_attempt", sa.Integer()),

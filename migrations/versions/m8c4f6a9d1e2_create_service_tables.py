@@ -10,11 +10,19 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.locks import lock_tables
+
 revision = "m8c4f6a9d1e2"
 down_revision = "k5a1d0e3b2c7"
 branch_labels = None
 depends_on = None
 
+LOSES = (
+    "API keys, secrets of webhooks and links, batches, tags, idempotency keys, uploads under way, webhook deliveries, "
+    "and what was still to be deleted from the store"
+)
+
+REFERRED_TO = ("video_sessions", "video_analysis_jobs")
 TABLES = (
     "webhook_deliveries",
     "deletions",
@@ -42,6 +50,7 @@ def _owner() -> tuple[sa.Column[Any], sa.Column[Any]]:
 
 def upgrade() -> None:
     """Create them."""
+    lock_tables(*REFERRED_TO, mode="SHARE ROW EXCLUSIVE")  # what a foreign key takes: writers wait, readers do not
     _create_queue_tables()
     _create_access_tables()
     _create_file_tables()
@@ -50,6 +59,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them, with what is in them."""
+    lock_tables(*REFERRED_TO, *reversed(TABLES), mode="ACCESS EXCLUSIVE")
     for name in TABLES:
         op.drop_table(name)
 

@@ -1,18 +1,19 @@
 """Indexes on the jobs: lanes and admission, batches, active jobs by owner, ended jobs by age; and who names a source.
 
 On PostgreSQL they are built concurrently, so that nobody waits for them. One that was interrupted is left invalid
-under its name: it is dropped first, and built again.
+under its name: the next run drops it and builds it again.
 """
 
 from __future__ import annotations
 
-from alembic import op
-from sqlalchemy import text
+from migrations.locks import build_index, drop_index, in_nobodys_way
 
 revision = "p2e7b3c8f5a4"
 down_revision = "m8c4f6a9d1e2"
 branch_labels = None
 depends_on = None
+
+LOSES = "nothing: they are indexes"
 
 TABLE = "video_analysis_jobs"
 SOURCE_INDEXES = {"ix_video_sessions_source": "video_sessions", "ix_video_analysis_jobs_source": TABLE}
@@ -42,32 +43,17 @@ INDEXES = {
 
 def upgrade() -> None:
     """Build them."""
-    if op.get_context().dialect.name == "postgresql":
-        with op.get_context().autocommit_block():
-            _build(concurrently=True)
-    else:
-        _build(concurrently=False)
+    with in_nobodys_way():
+        for name, (columns, predicate) in INDEXES.items():
+            build_index(name, _table(name), columns, predicate)
 
 
 def downgrade() -> None:
     """Drop them."""
-    for name in reversed(INDEXES):
-        op.drop_index(name, _table(name))
+    with in_nobodys_way():
+        for name in reversed(INDEXES):
+            drop_index(name, _table(name))
 
 
 def _table(index: str) -> str:
     return SOURCE_INDEXES.get(index, TABLE)
-
-
-def _build(*, concurrently: bool) -> None:
-    for name, (columns, predicate) in INDEXES.items():
-        if concurrently:
-            op.drop_index(name, _table(name), if_exists=True, postgresql_concurrently=True)
-        op.create_index(
-            name,
-            _table(name),
-            columns,
-            postgresql_concurrently=concurrently,
-            postgresql_where=text(predicate),
-            sqlite_where=text(predicate),
-        )

@@ -1,21 +1,24 @@
-"""The schema's history on both databases, through the commands that the runbook names."""
+"""The schema's history on both databases, through the commands that the runbook names.
+
+What others notice of it is in `test_migration_locks.py`.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
+import psycopg2
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
+from migrating import Rows, alembic, contents, ended, file_nodes, fill, fill_columns, start_alembic
 from servers import PostgresServer
 from sqlalchemy import inspect, text
 
@@ -25,9 +28,8 @@ from models.errors import SchemaBehind
 from models.jobs import Owner
 from models.queue import JobQueue
 from models.requests import AnalysisRequest
-from models.tables import SCHEMA_REVISIONS
+from models.tables import SCHEMA_REVISIONS, Row
 
-ROOT = Path(__file__).parents[2]
 SIX = {
     "quick_findings": "JSON",
     "quick_report": "JSON",
@@ -38,6 +40,7 @@ SIX = {
 }
 ADDS_SIX = "h3i4j5k6l7m8"
 BEFORE_SIX = SCHEMA_REVISIONS[SCHEMA_REVISIONS.index(ADDS_SIX) - 1]
+HEAD = SCHEMA_REVISIONS[-1]
 JANE = Owner(owner_type="coach", owner_id="jane")
 DOCUMENT: dict[str, Any] = {
     "findings": {"findings": [{"id": "one"}], "overall_level": "low"},
@@ -75,21 +78,6 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-def alembic(url: str, *words: str) -> str:
-    """`alembic …` in the repository's root, as an operator runs it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic", *words],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def columns(database: Database) -> dict[str, dict[str, Any]]:
     return {str(column["name"]): dict(column) for column in inspect(database.engine).get_columns("video_analysis_jobs")}
 
@@ -121,7 +109,7 @@ def everything(database: Database, table: str) -> list[dict[str, Any]]:
 class TestCommands:
     def test_what_an_operator_types(self, empty: Database) -> None:
         alembic(empty.url, "upgrade", "head")
-        assert alembic(empty.url, "current") == f"{SCHEMA_REVISIONS[-1]} (head)\n"
+        assert alembic(empty.url, "current") == f"{HEAD} (head)\n"
         alembic(empty.url, "downgrade", f"{ADDS_SIX}-1")
         assert alembic(empty.url, "current") == f"{BEFORE_SIX}\n"
         upgrade(empty.url)
@@ -134,7 +122,7 @@ class TestCommands:
         name = postgres.create_database()
         url = postgres.url(name).replace("postgresql://", "postgres://")
         alembic(url, "upgrade", "head")
-        assert ADDS_SIX in alembic(url, "current")
+        assert HEAD in alembic(url, "current")
         postgres.drop_database(name)
 
     def test_the_plan_as_sql(self) -> None:
@@ -144,16 +132,90 @@ class TestCommands:
         assert "UPDATE video_analysis_jobs" not in plan
         assert "DEFAULT" not in plan
 
+    def test_the_whole_plan_as_sql_builds_the_same(self, postgres: PostgresServer, migrated_postgres: str) -> None:
+        """What a database administrator may run by hand: with the same transactions, and the same lock timeout."""
+        plan = alembic("postgresql://h/d", "upgrade", "head", "--sql")
+        assert plan.startswith("SET lock_timeout = 1500;")
+        name = postgres.create_database()
+        with closing(psycopg2.connect(postgres.url(name))) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            for statement in plan.rstrip().removesuffix(";").split(";\n"):
+                cursor.execute(statement)
+        assert postgres.schema(name) == postgres.schema(migrated_postgres)
+        postgres.drop_database(name)
 
-def test_tables_and_history_agree(empty_database_url: str) -> None:
-    upgrade(empty_database_url)
-    command.check(alembic_config(empty_database_url))
+    def test_two_processes_migrate_at_once(self, empty: Database) -> None:
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: alembic(empty.url, "upgrade", "head"), range(3)))
+        assert schema_state(empty) == "current"
 
 
-def test_the_code_knows_every_revision() -> None:
-    script = ScriptDirectory.from_config(alembic_config("sqlite://"))
-    assert [revision.revision for revision in script.walk_revisions()][::-1] == list(SCHEMA_REVISIONS)
-    assert script.get_heads() == [SCHEMA_REVISIONS[-1]]
+class TestTheOrm:
+    def test_zero_to_head_is_what_the_rows_say(self, empty_database_url: str) -> None:
+        upgrade(empty_database_url)
+        command.check(alembic_config(empty_database_url))
+
+    def test_so_are_predicates_and_constraints(self, postgres: PostgresServer, migrated_postgres: str) -> None:
+        """`alembic check` compares no predicate of an index and no rule of a foreign key: PostgreSQL's own words do."""
+        name = postgres.create_database()
+        made = Database(postgres.url(name))
+        Row.metadata.create_all(made.engine)
+        made.close()
+        migrated = Database(postgres.url(migrated_postgres))
+        assert _in_postgres_words(Database(postgres.url(name))) == _in_postgres_words(migrated)
+        postgres.drop_database(name)
+
+    def test_the_code_knows_every_revision(self) -> None:
+        script = ScriptDirectory.from_config(alembic_config("sqlite://"))
+        assert [revision.revision for revision in script.walk_revisions()][::-1] == list(SCHEMA_REVISIONS)
+        assert script.get_heads() == [HEAD]
+
+
+class TestEachRevision:
+    def test_up_and_down_with_rows_inside(self, empty: Database) -> None:
+        """No value is lost or changed, but for what the revision itself added; and no table is written anew."""
+        upgrade(empty.url, SCHEMA_REVISIONS[0])
+        fill(empty.engine)
+        for before, after in pairwise(SCHEMA_REVISIONS):
+            rows, files = contents(empty.engine), _files(empty)
+            upgrade(empty.url, after)
+            _fill_what_is_new(empty, rows)
+            assert _without_the_new(contents(empty.engine), rows) == rows
+            assert _files(empty).items() >= files.items()
+
+            full, files = contents(empty.engine), _files(empty)
+            command.downgrade(alembic_config(empty.url), before)
+            assert contents(empty.engine) == rows
+            kept = _files(empty)
+            assert kept.items() <= files.items()
+
+            upgrade(empty.url, after)
+            assert _without_the_new(contents(empty.engine), rows) == rows
+            assert _files(empty).items() >= kept.items()
+            _fill_what_is_new(empty, rows)
+            assert contents(empty.engine) == full
+        assert len(contents(empty.engine)) == len(Row.metadata.tables)
+
+    def test_all_the_way_back_says_what_is_lost(self, database: Database) -> None:
+        """v0.1.0's own words for taking the six away, typed today."""
+        fill(database.engine)
+        rows = contents(database.engine)
+        code, _, errors = ended(start_alembic(database.url, "downgrade", f"{ADDS_SIX}-1"))
+        assert code == 0, errors
+        assert [line for line in errors.splitlines() if " loses: " in line] == [
+            "WARNING alembic.frontfoot: Going back before p2e7b3c8f5a4 loses: nothing: they are indexes",
+            "WARNING alembic.frontfoot: Going back before m8c4f6a9d1e2 loses: API keys, secrets of webhooks and links, "
+            "batches, tags, idempotency keys, uploads under way, webhook deliveries, and what was still to be deleted "
+            "from the store",
+            "WARNING alembic.frontfoot: Going back before k5a1d0e3b2c7 loses: tags, metadata, webhooks and batches of "
+            "jobs; jobs that wait go on waiting, in no lane",
+            "WARNING alembic.frontfoot: Going back before h3i4j5k6l7m8 loses: findings, reports and artifact keys of "
+            "every job; the store's results.json files keep findings and reports",
+        ]
+        assert database.revision() == BEFORE_SIX
+        left = contents(database.engine)
+        assert set(left) == {"video_sessions", "video_analysis_jobs"}
+        assert left == _without_the_new(rows, left)
 
 
 class TestTheSix:
@@ -169,6 +231,8 @@ class TestTheSix:
 
     def test_down_and_up_keeps_every_other_value(self, database: Database) -> None:
         a_job_of_every_kind(database, JobQueue(database))
+        known = set(columns(database))
+        command.downgrade(alembic_config(database.url), ADDS_SIX)
         jobs, sessions = everything(database, "video_analysis_jobs"), everything(database, "video_sessions")
         assert sum(job["deep_findings"] is not None for job in jobs) == 1
         without = [{name: value for name, value in job.items() if name not in SIX} for job in jobs]
@@ -180,14 +244,15 @@ class TestTheSix:
             JobQueue(database).list(JANE)
 
         upgrade(database.url)
-        assert everything(database, "video_analysis_jobs") == [{**job, **dict.fromkeys(SIX)} for job in without]
+        lost = dict.fromkeys(known - set(without[0]))
+        assert lost.keys() > SIX.keys()
+        assert everything(database, "video_analysis_jobs") == [{**job, **lost} for job in without]
         assert everything(database, "video_sessions") == sessions
         indexes = {index["name"] for index in inspect(database.engine).get_indexes("video_analysis_jobs")}
         assert "ix_video_analysis_jobs_claim" in indexes
 
     def test_old_code_goes_on_on_the_new_schema(self, database: Database) -> None:
         """What a worker from before the six writes: it names none of them."""
-        upgrade(database.url)
         queue = JobQueue(database)
         session = queue.create_session(JANE, title="Nets", session_type="bowling")
         values = {
@@ -245,27 +310,34 @@ class TestNulls:
         }
 
 
-class TestAtOnce:
-    def test_two_processes_migrate_at_once(self, empty: Database) -> None:
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(lambda _: alembic(empty.url, "upgrade", "head"), range(3)))
-        assert schema_state(empty) == "current"
+def _files(database: Database) -> dict[str, int]:
+    return file_nodes(database.engine) if database.engine.dialect.name == "postgresql" else {}
 
-    def test_a_busy_table_stops_the_migration_not_the_service(self, postgres_url: str) -> None:
-        database = Database(postgres_url)
-        with database.transaction() as transaction:
-            transaction.execute(text("SELECT count(*) FROM video_analysis_jobs"))  # somebody reads, and goes on reading
-            done = subprocess.run(
-                [sys.executable, "-m", "alembic", "downgrade", "-1"],
-                cwd=ROOT,
-                env={**os.environ, "DATABASE_URL": postgres_url},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-            )
-        assert done.returncode != 0
-        assert "lock timeout" in done.stderr
-        assert database.revision() == SCHEMA_REVISIONS[-1]
-        assert set(SIX) < set(columns(database))
-        database.close()
+
+def _fill_what_is_new(database: Database, known: Rows) -> None:
+    """Values in every column, and rows in every table, that `known` does not have."""
+    rows = contents(database.engine)
+    fill(database.engine, set(rows) - set(known))
+    for table, found in known.items():
+        if new := set(rows[table][0]) - set(found[0]):
+            fill_columns(database.engine, table, new)
+
+
+def _without_the_new(rows: Rows, known: Rows) -> Rows:
+    """`rows`, less the tables and columns that `known` does not have."""
+    return {table: [{name: row[name] for name in found[0]} for row in rows[table]] for table, found in known.items()}
+
+
+def _in_postgres_words(database: Database) -> set[tuple[str, ...]]:
+    """Columns, indexes and constraints, in whatever order; the database is let go."""
+    statement = (
+        "SELECT table_name, column_name, data_type || coalesce(character_maximum_length::text, '') || is_nullable "
+        "FROM information_schema.columns WHERE table_schema = 'public' "
+        "UNION ALL SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
+        "UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace"
+    )
+    with database.engine.connect() as connection:
+        found = {tuple(row) for row in connection.execute(text(statement)) if row[0] != "alembic_version"}
+    database.close()
+    return found
