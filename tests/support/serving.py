@@ -26,7 +26,8 @@ def serving(app: FastAPI) -> Iterator[str]:
                 time.sleep(0.005)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            app.state.services.watcher.close()  # whoever waits for a job is let go first
+            if services := getattr(app.state, "services", None):  # not every application is ours
+                services.watcher.close()  # whoever waits for a job is let go first
             server.should_exit = True
             thread.join(timeout=10)
             assert not thread.is_alive()
