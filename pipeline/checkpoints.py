@@ -47,11 +47,10 @@ def find(store: ArtifactStore, job: ClaimedJob, stage: Stage, mark: str) -> Extr
         return None
 
 
-def keep(
+def keep(  # noqa: PLR0917 - Ray's types know positional arguments alone
     options: StorageOptions,
     job: ClaimedJob,
     stage: Stage,
-    *,
     wanted: ExtractRequest,
     extraction: Extraction,
     extracted: Extracted,

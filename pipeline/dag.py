@@ -31,9 +31,7 @@ _compose = _task(stages.compose)
 _draw = ray.remote(num_cpus=1, max_retries=0)(stages.draw)
 # Two at once on the node that may write, and beside them the keeping of poses, for which they must not wait.
 _persist = ray.remote(num_cpus=0, resources={CONTROL: 0.48}, max_retries=0)(persist.persist_recording_logs)
-_keep: Any = ray.remote(  # Any: its types know no keywords
-    num_cpus=0, resources={CONTROL: 0.01}, max_retries=0
-)(checkpoints.keep)
+_keep = ray.remote(num_cpus=0, resources={CONTROL: 0.01}, max_retries=0)(checkpoints.keep)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +78,7 @@ def submit_stage(
     return StageGraph(
         extraction=extraction,
         extracted=extracted,
-        kept=_keep.remote(storage, job, stage, wanted=wanted, extraction=extraction, extracted=extracted),
+        kept=_keep.remote(storage, job, stage, wanted, extraction, extracted),
         persisted=persisted,
         nodes=tuple(node for node in nodes if node is not None),
     )

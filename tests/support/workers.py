@@ -45,8 +45,8 @@ class Bench:
         return self.storage.queue.get(OWNER, job_id)
 
     @contextmanager
-    def working(self, limits: Limits | None = None) -> Iterator[None]:
-        """A worker runs for as long as the block does."""
+    def working(self, limits: Limits | None = None, **options: float) -> Iterator[None]:
+        """A worker runs for as long as the block does; `options` are those of `WorkerOptions`."""
         # Imported late: it loads ray, which reads its environment when it is loaded.
         from pipeline.worker import Worker, WorkerOptions
 
@@ -55,7 +55,7 @@ class Bench:
             storage_options=self.options,
             cluster=self.cluster,
             limits=limits or Limits(),
-            options=WorkerOptions(poll_s=0.1, grace_s=20.0),
+            options=WorkerOptions(**{"poll_s": 0.1, "grace_s": 20.0, **options}),
         )
         thread = threading.Thread(target=worker.run, args=(stop,))
         thread.start()
