@@ -1,4 +1,4 @@
-"""Webhooks from the job's last transaction to the receiver: real databases, sockets and TLS, a sender that is killed."""
+"""Webhooks from the job's last transaction to the receiver: real databases, sockets, TLS; a killed sender."""
 
 from __future__ import annotations
 

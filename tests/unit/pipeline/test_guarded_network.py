@@ -64,8 +64,10 @@ def test_a_name_is_looked_up_once_and_what_was_checked_is_what_is_connected_to()
     with listening() as (port, accepted):
         stream = network(rebinding).connect_tcp("rebinds.example", port)
         assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+        while not accepted:
+            time.sleep(0.01)
         stream.close()
-        assert (asked, len(accepted)) == (["rebinds.example"], 1)
+        assert asked == ["rebinds.example"]
         with pytest.raises(AddressRefused):
             network(rebinding).connect_tcp("rebinds.example", port)
         assert len(accepted) == 1
