@@ -17,14 +17,18 @@ from api.jwts import JwtReader
 from api.limits import RateLimiter
 from api.metrics import ApiMetrics
 from api.middleware import HeadAsGet, RequestLog, SmallBodies
-from api.routes import artifacts, batches, description, health, jobs, reading, sessions, uploads
+from api.routes import artifacts, batches, description, health, jobs, reading, sessions, upload_links, uploads, webhooks
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
 from models.batches import BatchRegister
+from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
 from models.keys import KeyRegister
+from models.outbox import Outbox
 from models.queue import JobQueue
+from models.secrets import OwnerSecrets
+from models.uploads import UploadRegister
 from models.webhook_urls import WebhookPolicy
 
 _DESCRIPTION = """Cricket video in, an honest coaching report out.
@@ -35,9 +39,11 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents;
 
 _TAGS = [
     {"name": "sessions", "description": "One coaching video and who owns it."},
+    {"name": "uploads", "description": "A session's video by a link that needs no token, in parts where it is big."},
     {"name": "analysis jobs", "description": "One analysis of one session."},
     {"name": "batches", "description": "Many analyses asked for by one call."},
     {"name": "artifacts", "description": "The files that an analysis leaves."},
+    {"name": "webhooks", "description": "What is sent when a job gets on, and how the sending went."},
     {"name": "health", "description": "For load balancers and people; needs no token."},
 ]
 
@@ -69,6 +75,7 @@ def create_app(
     jwts: JwtReader | None = None,
     metrics: ApiMetrics | None = None,
     webhook_policy: WebhookPolicy | None = None,
+    cleaner: Cleaner | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -100,14 +107,19 @@ def create_app(
         views=JobViews(database),
         watcher=Watcher(database),
         upload_slots=anyio.CapacityLimiter(limits.uploads_at_once),
+        uploads=UploadRegister(database, expiry_s=limits.upload_expiry_s),
+        cleaner=cleaner or Cleaner(database, store),
+        secrets=OwnerSecrets(database),
         batches=BatchRegister(database, max_attempts=queue.max_attempts, ceiling=queue.ceiling),
         batch_slots=anyio.CapacityLimiter(limits.batches_at_once),
         webhook_policy=webhook_policy or WebhookPolicy(),
+        outbox=Outbox(database),
     )
     problems.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog, metrics=metrics or ApiMetrics())
-    for routes in (sessions, uploads, reading, jobs, batches, artifacts, description, health):
+    for routes in (sessions, uploads, upload_links, reading, jobs, batches, artifacts, webhooks, description, health):
         app.include_router(routes.router)
+    app.webhooks.include_router(webhooks.events)
     return app

@@ -17,14 +17,18 @@ from api.problems import Problem
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
 from models.batches import BatchRegister
+from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
+from models.outbox import Outbox
 from models.queue import JobQueue
+from models.secrets import OwnerSecrets
+from models.uploads import UploadRegister
 from models.webhook_urls import WebhookPolicy
 
 PREFIX = "/api/coaches/plus"
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False,
     description=(
         "A token of the operator, an API key (`ff_…`) or a JSON Web Token; it stands for one coach or organisation. "
@@ -43,8 +47,12 @@ class Limits:
     """An upload that sends nothing for this long is given up."""
     uploads_at_once: int = 16
     """Each holds one thread; more wait their turn, and other requests are not held up."""
+    upload_expiry_s: int = 86_400
+    """How long a caller may take between `initiate` and `complete`."""
     requests_per_minute: int = 0
     """Of one key, in this process; 0 is no limit."""
+    link_expiry_s: int = 3600
+    """How long a link to an artifact works."""
     batches_at_once: int = 2
     """Each holds one thread and its lines in memory; more wait their turn."""
 
@@ -69,9 +77,13 @@ class Services:
     views: JobViews
     watcher: Watcher
     upload_slots: anyio.CapacityLimiter
+    uploads: UploadRegister
+    cleaner: Cleaner
+    secrets: OwnerSecrets
     batches: BatchRegister
     batch_slots: anyio.CapacityLimiter
     webhook_policy: WebhookPolicy
+    outbox: Outbox
 
 
 async def _services(request: Request) -> Services:
@@ -79,11 +91,11 @@ async def _services(request: Request) -> Services:
     return services
 
 
-async def _owner(
+async def admit(
     request: Request,
     wanted: SecurityScopes,
     services: Annotated[Services, Depends(_services)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Owner:
     """Let in whoever may do this and has not asked too often."""
     if credentials is None:
@@ -112,13 +124,13 @@ def _challenge(**parameters: str) -> dict[str, str]:
 
 
 Parts = Annotated[Services, Depends(_services)]
-Caller = Annotated[Owner, Security(_owner)]
+Caller = Annotated[Owner, Security(admit)]
 """Whoever holds a token, whatever its scopes."""
-Reader = Annotated[Owner, Security(_owner, scopes=["jobs:read"])]
+Reader = Annotated[Owner, Security(admit, scopes=["jobs:read"])]
 """Whoever may read (`jobs:read`)."""
-Writer = Annotated[Owner, Security(_owner, scopes=["jobs:write"])]
+Writer = Annotated[Owner, Security(admit, scopes=["jobs:write"])]
 """Whoever may submit and change (`jobs:write`)."""
-Admin = Annotated[Owner, Security(_owner, scopes=["admin"])]
+Admin = Annotated[Owner, Security(admit, scopes=["admin"])]
 """Whoever may see and change secrets (`admin`)."""
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
 PageSize = Annotated[int, Query(ge=1, le=200, description="At most this many.")]

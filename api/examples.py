@@ -19,6 +19,38 @@ SESSION_CREATE: dict[str, Any] = {
     "player_ids": ["p-17"],
 }
 
+SESSION_UPDATE: dict[str, Any] = {"notes": "Front foot lands later.", "camera_view": None}
+
+UPLOAD_ID = "5c0e5a52-6f3f-4b63-8a4e-2f1d3d0f7a90"
+_UPLOAD: dict[str, Any] = {
+    "upload_id": UPLOAD_ID,
+    "session_id": SESSION_ID,
+    "method": "PUT",
+    "url": f"/api/coaches/plus/videos/upload/{UPLOAD_ID}/content?expires=1777973400&signature=3f0c5d",
+    "parts": None,
+    "headers": {},
+    "expires_at": "2026-05-05T09:30:00Z",
+}
+UPLOAD: dict[str, Any] = _UPLOAD
+UPLOAD_IN_PARTS: dict[str, Any] = _UPLOAD | {
+    "url": None,
+    "parts": [
+        {"number": 1, "size_bytes": 67108864, "url": "https://clips.s3.amazonaws.com/sessions/…?partNumber=1&…"},
+        {"number": 2, "size_bytes": 1048576, "url": "https://clips.s3.amazonaws.com/sessions/…?partNumber=2&…"},
+    ],
+}
+UPLOAD_INITIATE: dict[str, Any] = {
+    "session_id": SESSION_ID,
+    "size_bytes": 68157440,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "content_type": "video/mp4",
+    "filename": "nets.mp4",
+}
+UPLOAD_COMPLETE: list[JsonValue] = [
+    {"upload_id": UPLOAD_ID},
+    {"upload_id": UPLOAD_ID, "parts": [{"number": 1, "etag": '"f5c7"'}, {"number": 2, "etag": '"95eb"'}]},
+]
+
 SESSION: dict[str, Any] = {
     "id": SESSION_ID,
     "owner_type": "coach",
@@ -190,5 +222,6 @@ ARTIFACT: dict[str, Any] = {
     "name": "report.html",
     "size_bytes": 481220,
     "media_type": "text/html; charset=utf-8",
-    "url": f"/api/coaches/plus/analysis-jobs/{JOB_ID}/artifacts/report.html",
+    "url": f"/api/coaches/plus/analysis-jobs/{JOB_ID}/artifacts/report.html?expires=1777890725&signature=Zm9vdHdvcms",
+    "expires_at": "2026-05-04T10:32:05Z",
 }

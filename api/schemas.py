@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import MISSING, BaseModel, ConfigDict, Field, model_validator
 
 from api import examples, representation
 from models.batches import Batch
 from models.jobs import STAGES, Job, Owner, Session, SessionStatus
 from models.requests import AnalysisRequest, JobExtras, Mode, View
+from models.sessions import SessionChanges
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Text that every database can keep: PostgreSQL has no NUL."""
+PlayerIds = Annotated[list[Annotated[Text, Field(min_length=1, max_length=255)]], Field(max_length=100)]
 
 
 def _example(**values: Any) -> ConfigDict:
@@ -39,7 +41,87 @@ class SessionCreate(BaseModel):
     notes: Annotated[Text, Field(max_length=10_000)] | None = None
     session_type: Mode
     camera_view: View | None = None
-    player_ids: Annotated[list[Annotated[Text, Field(min_length=1, max_length=255)]], Field(max_length=100)] = []
+    player_ids: PlayerIds = []
+    source_uri: Annotated[str, Field(max_length=1100)] | None = Field(
+        None, description="A video that is in the store already: `s3://bucket/key`, in a bucket that may be read."
+    )
+
+
+class SessionUpdate(BaseModel):
+    """What to say anew about a session: what is absent stays, null clears."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.SESSION_UPDATE]})
+
+    title: Annotated[Text, Field(min_length=1, max_length=255)] | MISSING = MISSING
+    notes: Annotated[Text, Field(max_length=10_000)] | MISSING | None = MISSING
+    session_type: Mode | MISSING = MISSING
+    camera_view: View | MISSING | None = MISSING
+    player_ids: PlayerIds | MISSING | None = MISSING
+
+    def changes(self) -> SessionChanges:
+        """What was said."""
+        said = self.model_dump()
+        if said.get("player_ids", ...) is None:
+            said["player_ids"] = []
+        return cast("SessionChanges", said)
+
+
+class UploadInitiate(BaseModel):
+    """A video that is about to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.UPLOAD_INITIATE]})
+
+    session_id: UUID
+    size_bytes: Annotated[int, Field(gt=0, description="Exactly so many will come.")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+        None, description="Of the whole file, in hexadecimal digits; checked before the video is taken."
+    )
+    content_type: Annotated[Text, Field(max_length=255)] | None = Field(
+        None, description="What the file is said to be; its content decides."
+    )
+    filename: Annotated[Text, Field(max_length=255)] | None = Field(None, description="Only its extension is kept.")
+
+
+class UploadPart(BaseModel):
+    """One PUT of exactly `size_bytes` bytes."""
+
+    number: int = Field(description="From 1, in the order of the file.")
+    size_bytes: int
+    url: str
+
+
+class UploadRead(BaseModel):
+    """How to send the video: one PUT to `url`, or one PUT a part; then `complete`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.UPLOAD, examples.UPLOAD_IN_PARTS]})
+
+    upload_id: UUID
+    session_id: UUID
+    method: Literal["PUT"]
+    url: str | None = Field(description="For the whole file; without a host it is one of this API. Needs no token.")
+    parts: list[UploadPart] | None = Field(description="For a big file, instead of `url`.")
+    headers: dict[str, str] = Field(description="Send these with each PUT.")
+    expires_at: datetime = Field(description="The links work until then, and an upload not completed is deleted then.")
+
+
+class UploadedPart(BaseModel):
+    """A part that was sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Annotated[int, Field(ge=1, le=10_000)]
+    etag: Annotated[Text, Field(min_length=1, max_length=255, description="The `ETag` of the PUT's answer.")]
+
+
+class UploadComplete(BaseModel):
+    """Everything was sent."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": examples.UPLOAD_COMPLETE})
+
+    upload_id: UUID
+    parts: Annotated[list[UploadedPart], Field(min_length=1, max_length=10_000)] | None = Field(
+        None, description="The parts that make the file; null: all that arrived."
+    )
 
 
 class SessionRead(BaseModel):
@@ -121,7 +203,7 @@ class JobAttempt(BaseModel):
     """One attempt at a job."""
 
     attempt: int
-    status: str = Field(description="`running`, or how it ended.", examples=["running", "failed", "done", "canceled"])
+    status: str = Field(description="`running`, or how it ended.", examples=["running", "failed", "handed_back", "done", "canceled"])
     ended_at: datetime | None
     error: JobError | None
 
@@ -273,7 +355,10 @@ class Artifact(BaseModel):
     name: str
     size_bytes: int
     media_type: str
-    url: str = Field(description="Path to fetch it from, with the same token.")
+    url: str = Field(
+        description="A link that needs no token: whoever has it has the file. Absolute, or a path on this server."
+    )
+    expires_at: datetime = Field(description="The link works until then; list again for a new one.")
 
 
 class ArtifactList(BaseModel):

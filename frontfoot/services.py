@@ -90,13 +90,16 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
     try:
         cluster.start(signals.stop, on_connected=signals.install)
         # Only now: what it imports loads ray, which reads its environment when it is loaded.
+        from pipeline.metrics import WorkerMetrics
         from pipeline.worker import Worker, WorkerOptions
 
         Worker(
             storage_options=wiring.storage_options(settings),
             cluster=cluster,
             limits=wiring.limits(settings),
-            options=WorkerOptions(poll_s=settings.poll_s, grace_s=settings.grace_s),
+            options=WorkerOptions(poll_s=settings.poll_s, grace_s=settings.grace_s, stall_s=settings.stall_s),
+            housekeeping=wiring.housekeeping_options(settings),
+            metrics=WorkerMetrics(registry),
         ).run(signals.stop, signals.hand_back)
     finally:
         cluster.stop()
@@ -164,6 +167,7 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
     from api.app import create_app
     from api.context import Limits
     from api.metrics import ApiMetrics
+    from models.cleaning import Cleaner
 
     storage = wiring.storage_options(settings).open()
     return create_app(
@@ -173,8 +177,15 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
         owners={token: parse_owner(owner) for token, owner in settings.tokens.items()},
         jwts=_jwt_reader(settings),
         metrics=ApiMetrics(registry),
+        webhook_policy=wiring.webhook_policy(settings),
         models={_model_name(settings)},
-        limits=Limits(max_upload_bytes=settings.max_upload_bytes, requests_per_minute=settings.rate_limit_per_minute),
+        limits=Limits(
+            max_upload_bytes=settings.max_upload_bytes,
+            upload_expiry_s=settings.upload_expiry_s,
+            requests_per_minute=settings.rate_limit_per_minute,
+            link_expiry_s=settings.link_expiry_s,
+        ),
+        cleaner=Cleaner(storage.database, storage.store, lease_s=settings.lease_s),
         version=version("frontfoot"),
     )
 
@@ -187,8 +198,9 @@ def _serving(settings: Settings, registry: CollectorRegistry, stop: threading.Ev
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # log_config None: our own JSON on standard output, not uvicorn's.
+    app = _app(settings, registry)
     config = uvicorn.Config(
-        _app(settings, registry),
+        app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=API_GRACE_S,
@@ -210,6 +222,7 @@ def _serving(settings: Settings, registry: CollectorRegistry, stop: threading.Ev
             if not thread.is_alive():
                 raise RuntimeError("the API ended by itself")
         finally:
+            app.state.services.watcher.close()  # or the stop would wait for everybody who waits for a job
             server.should_exit = True
             thread.join(timeout=API_GRACE_S + 5)
 

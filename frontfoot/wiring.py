@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from frontfoot.settings import Settings
 from models.s3 import S3Options
 from models.storage import StorageOptions
+from models.webhook_urls import WebhookPolicy
 
 if TYPE_CHECKING:
     from api.jwts import JwtOptions
     from inference.extract import ExtractorOptions
     from pipeline.cluster import ClusterOptions
+    from pipeline.housekeeping import HousekeepingOptions
     from pipeline.stages import Limits
 
 
@@ -30,7 +33,13 @@ def storage_options(settings: Settings) -> StorageOptions:
         s3=s3,
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
+        max_active_jobs=settings.max_active_jobs,
     )
+
+
+def webhook_policy(settings: Settings) -> WebhookPolicy:
+    """Where webhooks may go."""
+    return WebhookPolicy.of(settings.webhook_allowed_networks)
 
 
 def jwt_wanted(settings: Settings) -> bool:
@@ -91,4 +100,19 @@ def cluster_options(settings: Settings) -> ClusterOptions:
         actor_gpus=settings.actor_gpus,
         clips_per_actor=settings.clips_per_actor,
         extractor=extractor_options(settings),
+    )
+
+
+def housekeeping_options(settings: Settings) -> HousekeepingOptions:
+    """What is kept, and for how long."""
+    from pipeline.housekeeping import HousekeepingOptions
+
+    def days(kept: float | None) -> timedelta | None:
+        return None if kept is None else timedelta(days=kept)
+
+    return HousekeepingOptions(
+        lease_s=settings.lease_s,
+        keep_artifacts=days(settings.keep_artifacts_days),
+        keep_jobs=days(settings.keep_jobs_days),
+        webhook_policy=webhook_policy(settings),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,8 @@ CONTENT_TYPES = {
     ".ts": "video/mp2t",
     ".webm": "video/webm",
 }
+
+_ARTIFACT = re.compile(r"(^|/)analysis/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +56,8 @@ class StoredUpload:
 class OpenedObject:
     """An object, or the part of it from byte `start` to byte `end`, both included."""
 
-    chunks: Iterator[bytes]
-    """Close it (it is a generator) when it is not read to its end."""
+    chunks: Generator[bytes]
+    """Close it when it is not read to its end."""
     start: int
     end: int
     """`start - 1` in an empty object."""
@@ -128,8 +131,11 @@ class ArtifactStore(Protocol):
         """The file itself, where the store is a folder. Raises NotFound."""
         ...
 
-    def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
-        """A link that needs no credentials, where the store can make one. Nobody looked whether something is there."""
+    def presigned_url(self, bucket: str, key: str, expires_s: int, *, disposition: str | None = None) -> str | None:
+        """A link that needs no credentials, where the store can make one. Nobody looked whether something is there.
+
+        `disposition` is what it will answer as `Content-Disposition`, beside the type that belongs to the key.
+        """
         ...
 
     def upload_links(
@@ -177,6 +183,11 @@ def artifact_key(source_key: str, job_id: str, attempt: int, name: str) -> str:
 def artifact_folder(source_key: str, job_id: str) -> str:
     """Everything that a job ever stored, and nothing else, is in it."""
     return sibling_key(source_key, f"analysis/{job_id}")
+
+
+def is_artifact(key: str) -> bool:
+    """Whether a job may have stored this."""
+    return _ARTIFACT.search(key) is not None
 
 
 def sibling_key(key: str, name: str) -> str:
@@ -285,7 +296,7 @@ class FolderStore:
         self.stat(bucket, key)
         return self._path(bucket, key)
 
-    def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
+    def presigned_url(self, bucket: str, key: str, expires_s: int, *, disposition: str | None = None) -> str | None:
         """None: a folder signs nothing."""
         self._path(bucket, key)
         return None
@@ -398,7 +409,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path, start: int, length: int) -> Iterator[bytes]:
+def _read(path: Path, start: int, length: int) -> Generator[bytes]:
     with _disk(), path.open("rb") as file:
         file.seek(start)
         while length > 0 and (chunk := file.read(min(CHUNK_BYTES, length))):

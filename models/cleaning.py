@@ -88,25 +88,35 @@ class Cleaner:
                 raise NotFound
         return tombstones
 
-    def forget_upload(self, upload: UploadValue) -> tuple[Tombstone, ...]:
-        """An upload that nobody completed goes, with what arrived of it; one that its session took stays."""
+    def forget_upload(self, upload: UploadValue) -> None:
+        """What arrived of an upload goes, within seconds, unless its session took it."""
+        now = self._now()
         with self._database.transaction() as transaction:
-            return self._drop_uploads(transaction, Upload.id == upload.id)[1]
+            status = transaction.scalar(lock(select(Upload.status).where(Upload.id == upload.id)))
+            if status != "completed":
+                transaction.execute(delete(Upload).where(Upload.id == upload.id))
+                bury(transaction, [_arrived(upload.bucket, upload.key, upload.expires_at)], now)
 
     def expire_uploads(self, limit: int = 100) -> int:
         """Forget uploads whose time is up: nobody completed them, or nobody will ask about them. Returns how many."""
+        now = self._now()
         due = (
-            select(Upload.id)
-            .where(Upload.expires_at < self._now())
+            select(Upload.id, Upload.status, Upload.s3_bucket, Upload.s3_key, Upload.expires_at)
+            .where(Upload.expires_at < now)
             .order_by(Upload.expires_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         with self._database.transaction() as transaction:
-            expired = transaction.scalars(due).all()
-            count, _ = self._drop_uploads(transaction, Upload.id.in_(expired))
-            completed = delete(Upload).where(Upload.id.in_(expired))  # its object is the session's
-            return count + len(transaction.scalars(completed.returning(Upload.id)).all())
+            expired = transaction.execute(due).all()
+            doomed = [
+                _arrived(row.s3_bucket, row.s3_key, row.expires_at)
+                for row in expired
+                if row.status == "initiated"  # a completed one's object is the session's
+            ]
+            bury(transaction, doomed, now)
+            transaction.execute(delete(Upload).where(Upload.id.in_([row.id for row in expired])))
+            return len(expired)
 
     def expire_idempotency_keys(self, limit: int = 1000) -> int:
         """Forget keys that are free again. Returns how many."""
@@ -179,20 +189,6 @@ class Cleaner:
             settle_session(transaction, session_id, now)
         return len(gone), tombstones
 
-    def _drop_uploads(self, transaction: Transaction, which: ColumnElement[bool]) -> tuple[int, tuple[Tombstone, ...]]:
-        """Delete uploads that nobody completed, and what arrived of them. Returns how many there were."""
-        now = self._now()
-        gone = transaction.execute(
-            delete(Upload)
-            .where(which, Upload.status == "initiated")
-            .returning(Upload.s3_bucket, Upload.s3_key, Upload.expires_at)
-        ).all()
-        doomed = [
-            Doomed(bucket=bucket, key=key, is_prefix=False, until=expires_at + LATE_PUT)
-            for bucket, key, expires_at in gone
-        ]
-        return len(gone), bury(transaction, doomed, now)
-
     def _session_objects(
         self, transaction: Transaction, session: VideoSession, now: datetime, keep_source: bool
     ) -> Iterator[Doomed]:
@@ -225,6 +221,10 @@ class Cleaner:
     def _job_folder(self, source: _Source, job_id: str, now: datetime) -> Doomed:
         folder = artifact_folder(source.key, job_id)
         return Doomed(bucket=source.bucket, key=folder, is_prefix=True, until=now + self._straggling)
+
+
+def _arrived(bucket: str, key: str, links_end: datetime) -> Doomed:
+    return Doomed(bucket=bucket, key=key, is_prefix=False, until=links_end + LATE_PUT)
 
 
 def _foreign(sources: Collection[_Source], now: datetime) -> Iterator[Doomed]:

@@ -74,7 +74,20 @@ class Deletions:
 
     def carry_out(self, tombstones: Iterable[Tombstone]) -> int:
         """Delete these now. What fails is logged and comes due again. Returns how many went well."""
-        return sum(self._carry_out(tombstone) for tombstone in tombstones)
+        count = 0
+        for tombstone in tombstones:
+            values = {"bucket": tombstone.bucket, "key": tombstone.key}
+            try:
+                self._carry_out(tombstone)
+            except StoreError as error:
+                values["code"] = error.code
+                logger.warning("Deletion failed, trying again later: %s", _pairs(values), extra=values)
+                if error.transient:
+                    break  # the others would fare no better
+            else:
+                count += 1
+                logger.info("Deleted for good: %s", _pairs(values), extra=values)
+        return count
 
     def carry_out_due(self, limit: int = 20) -> int:
         """Delete what is due, at most `limit` entries. Returns how many were tried. Raises StoreUnavailable."""
@@ -94,22 +107,13 @@ class Deletions:
         self.carry_out(claimed)
         return len(claimed)
 
-    def _carry_out(self, tombstone: Tombstone) -> bool:
-        values = {"bucket": tombstone.bucket, "key": tombstone.key}
-        try:
-            if tombstone.is_prefix or not self._is_named(tombstone):
-                self._store.abort_uploads(tombstone.bucket, tombstone.key)
-                if tombstone.is_prefix:
-                    self._store.delete_prefix(tombstone.bucket, tombstone.key)
-                else:
-                    self._store.delete(tombstone.bucket, tombstone.key)
-            self._tick_off(tombstone)
-        except StoreError as error:
-            values["code"] = error.code
-            logger.warning("Deletion failed, trying again: %s", _pairs(values), extra=values)
-            return False
-        logger.info("Deleted for good: %s", _pairs(values), extra=values)
-        return True
+    def _carry_out(self, tombstone: Tombstone) -> None:
+        if tombstone.is_prefix or not self._is_named(tombstone):
+            # Unfinished uploads first: one that is finished between the two is deleted as an object.
+            self._store.abort_uploads(tombstone.bucket, tombstone.key)
+            delete_objects = self._store.delete_prefix if tombstone.is_prefix else self._store.delete
+            delete_objects(tombstone.bucket, tombstone.key)
+        self._tick_off(tombstone)
 
     def _is_named(self, tombstone: Tombstone) -> bool:
         """Whether a session or a job, of anybody, has this source that was not uploaded here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,10 +149,13 @@ class S3Store:
         self._check(bucket, key)
         return None
 
-    def presigned_url(self, bucket: str, key: str, expires_s: int) -> str | None:
+    def presigned_url(self, bucket: str, key: str, expires_s: int, *, disposition: str | None = None) -> str | None:
         """See ArtifactStore."""
         self._check(bucket, key)
-        return self._signed("get_object", {"Bucket": bucket, "Key": key}, expires_s)
+        where = {"Bucket": bucket, "Key": key}
+        if disposition is not None:
+            where |= {"ResponseContentDisposition": disposition, "ResponseContentType": content_type(key)}
+        return self._signed("get_object", where, expires_s)
 
     def upload_links(
         self, bucket: str, key: str, *, size: int, sha256: str | None, expires_s: int
@@ -266,7 +269,7 @@ class S3Store:
             reply = self._client.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=part)
         sent.append({"PartNumber": number, "ETag": reply["ETag"]})
 
-    def _read(self, bucket: str, key: str, first: int, last: int) -> Iterator[bytes]:
+    def _read(self, bucket: str, key: str, first: int, last: int) -> Generator[bytes]:
         if last < first:
             return
         with _answers():

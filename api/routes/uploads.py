@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
-from api.context import PREFIX, Caller, Limits, Parts, Services
+from api.context import PREFIX, Limits, Parts, Services, Writer
 from api.middleware import body_limit
 from api.problems import Problem, responses
 from api.schemas import SessionRead
 from api.sniff import SNIFF_BYTES, sniff
+from api.sources import NOT_A_VIDEO
 from api.streaming import body_chunks, peek
-from models.errors import NotFound, StoreError
+from models.errors import StoreError
 from models.jobs import Owner, Session
+from models.uploads import Upload
 
 router = APIRouter(prefix=f"{PREFIX}/sessions", tags=["sessions"])
 
@@ -33,18 +35,18 @@ _REFUSALS = (
     "internal",
     "store_unavailable",
 )
-_BODY = {
+BODY = {
     "required": True,
     "description": "The bytes of the file: MP4, MOV, Matroska, WebM, AVI or MPEG-TS. Content decides, not the name.",
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 
 
-@router.put("/{session_id:uuid}/video", responses=responses(*_REFUSALS), openapi_extra={"requestBody": _BODY})
+@router.put("/{session_id:uuid}/video", responses=responses(*_REFUSALS), openapi_extra={"requestBody": BODY})
 @body_limit(None)
-async def upload_video(parts: Parts, owner: Caller, session_id: UUID, request: Request) -> SessionRead:
+async def upload_video(parts: Parts, owner: Writer, session_id: UUID, request: Request) -> SessionRead:
     """Send the session's video as the raw body. Jobs that wait for it are queued; jobs made before keep theirs."""
-    _check_headers(request, parts.limits)
+    check_headers(request, parts.limits)
     chunks = body_chunks(request, stall_timeout_s=parts.limits.upload_stall_s)
     session = await anyio.to_thread.run_sync(
         _store_video, parts, owner, str(session_id), chunks, limiter=parts.upload_slots
@@ -52,7 +54,7 @@ async def upload_video(parts: Parts, owner: Caller, session_id: UUID, request: R
     return SessionRead.of(session)
 
 
-def _check_headers(request: Request, limits: Limits) -> None:
+def check_headers(request: Request, limits: Limits) -> None:
     """Refuse what the headers give away, before a byte is read."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Problem("unsupported_media", "Send the file's bytes as the body, not a form.")
@@ -71,32 +73,30 @@ def _store_video(parts: Services, owner: Owner, session_id: str, chunks: Iterato
         raise Problem("video_empty")
     container = sniff(head)
     if container is None:
-        raise Problem("not_a_video", "The body is neither MP4, MOV, Matroska, WebM, AVI nor MPEG-TS.")
-    bucket, key = parts.store.bucket, f"sessions/{session_id}/source/{uuid4()}{container.extension}"
-    upload = parts.store.put_stream(bucket, key, chunks, parts.limits.max_upload_bytes)
+        raise Problem("not_a_video", NOT_A_VIDEO)
+    upload = parts.uploads.begin(
+        owner,
+        session_id,
+        bucket=parts.store.bucket,
+        size=parts.limits.max_upload_bytes,
+        extension=container.extension,
+    )
     try:
-        return parts.queue.attach_upload(owner, session_id, bucket, key, upload.size)
-    except StoreError:
-        _discard(parts, owner, session_id, bucket, key)
+        stored = parts.store.put_stream(upload.bucket, upload.key, chunks, upload.size_bytes)
+        return parts.uploads.complete(upload, stored.size)
+    except BaseException:
+        discard(parts, upload)
         raise
 
 
-def _discard(parts: Services, owner: Owner, session_id: str, bucket: str, key: str) -> None:
-    """Delete a video that its session did not take.
+def discard(parts: Services, upload: Upload) -> None:
+    """Have deleted what arrived of an upload, unless its session took it (of which only the answer may be lost).
 
-    The database may have taken it and only its answer be lost, so the session is asked; while nobody answers it stays.
+    Where the database does not answer it expires.
     """
     try:
-        if _source_key(parts, owner, session_id) != key:
-            parts.store.delete(bucket, key)
+        parts.cleaner.forget_upload(upload)
     except StoreError as error:
-        values = {"bucket": bucket, "key": key, "code": error.code}
+        values = {"upload_id": upload.id, "code": error.code}
         pairs = " ".join(f"{name}={value}" for name, value in values.items())
-        log.warning("Upload left without a session: %s", pairs, extra=values)
-
-
-def _source_key(parts: Services, owner: Owner, session_id: str) -> str | None:
-    try:
-        return parts.queue.get_session(owner, session_id).s3_key
-    except NotFound:
-        return None
+        log.warning("Upload left to expire: %s", pairs, extra=values)
