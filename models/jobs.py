@@ -248,13 +248,6 @@ class BeatReply:
     """The owner wants it to stop; or it was canceled, where it is not held any more."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeartbeatReply:
-    """What the database has to say to a worker."""
-
-    cancel_requested: bool
-
-
 def artifact_presence(findings: object, report: object) -> dict[Literal["findings", "report"], Presence]:
     """The guardrails: `MISSING` is a document that is not there or does not hold what makes it one.
 

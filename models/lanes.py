@@ -11,27 +11,81 @@ Locks are taken in one order everywhere: session, job, lanes by owner and urgenc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, case, func, literal, or_, select, text, true, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Table,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session as Transaction
-from sqlalchemy.orm import aliased
 
 from models.database import on_postgres
 from models.jobs import Owner
-from models.rows import lock
+from models.rows import NO_SYNC, lock
 from models.tables import ADMITTED, NOT_ADMITTED, QueueLane, VideoAnalysisJob
+
+T = TypeVar("T")
 
 BATCH = 1000
 """Jobs that are admitted, or lanes that are looked at, in one transaction."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
-_TURN = (QueueLane.urgency, QueueLane.served_at, QueueLane.waiting_since)
-_KEY = (QueueLane.owner_type, QueueLane.owner_id, QueueLane.urgency)
-_WAITING = text("waiting")  # the partial index's own word: SQLite proves nothing from `waiting = 1`
 _PLAN = "; ".join(f"SET LOCAL enable_{name} = off" for name in ("seqscan", "bitmapscan", "sort", "incremental_sort"))
+_WAITING = text("waiting")  # the partial index's own word: SQLite proves nothing from `waiting = 1`
+_KEY = (QueueLane.owner_type, QueueLane.owner_id, QueueLane.urgency)
+_TURN = (QueueLane.urgency, QueueLane.served_at, QueueLane.waiting_since)
+# Aliases, and what is made of them, are made once: that takes longer than PostgreSQL takes for a claim.
+_JOB = cast("Table", VideoAnalysisJob.__table__).alias("job")
+_OTHER = cast("Table", QueueLane.__table__).alias("other")
+
+
+def _in_lane(column: Column[T]) -> Select[T]:
+    """`column` of the oldest job in the lane of the enclosing statement."""
+    return (
+        select(column)
+        .where(
+            _JOB.c.owner_type == QueueLane.owner_type,
+            _JOB.c.owner_id == QueueLane.owner_id,
+            # Equality said as a range: so the order below is one that no index has but the lanes' own, and no planner
+            # walks through all that the owner ever had.
+            _JOB.c.priority.between(-QueueLane.urgency, -QueueLane.urgency),
+            text(ADMITTED),
+        )
+        .order_by(_JOB.c.priority, _JOB.c.created_at, _JOB.c.id)
+        .limit(1)
+        .correlate(QueueLane)
+    )
+
+
+_OLDEST: ScalarSelect[datetime] = _in_lane(_JOB.c.created_at).scalar_subquery()
+"""When the oldest job in the lane of the enclosing statement was made; NULL where there is none."""
+
+
+def _next_job(found: Select[str]) -> ScalarSelect[str]:
+    """The first that is found, going through the lanes in the order of their turn."""
+    return found.where(_WAITING).order_by(*_TURN).limit(1).scalar_subquery()
+
+
+_FREE = _in_lane(_JOB.c.id).with_for_update(key_share=True, skip_locked=True).lateral("free")
+_NEXT_ON_POSTGRES = _next_job(select(_FREE.c.id).select_from(QueueLane).join(_FREE, true()))
+# SQLite knows no LATERAL; its writers are alone.
+_FIRST = _in_lane(_JOB.c.id).scalar_subquery()
+_NEXT_ON_SQLITE = _next_job(select(_FIRST).select_from(QueueLane).where(_FIRST.is_not(None)))
 
 
 def walk_indexes(transaction: Transaction) -> None:
@@ -61,17 +115,17 @@ def admit(transaction: Transaction, now: datetime) -> int:
     ids = transaction.scalars(due).all()
     if ids:
         admitted = update(job).where(job.id.in_(ids)).values(admitted_attempt=job.attempt)
-        transaction.execute(admitted.execution_options(synchronize_session=False))
+        transaction.execute(admitted, execution_options=NO_SYNC)
         _rouse(transaction, job.id.in_(ids))
     return len(ids)
 
 
 def _rouse(transaction: Transaction, jobs: ColumnElement[bool]) -> None:
     """The lanes of these jobs wait for their turn, behind all that their owner was given meanwhile."""
-    job, other = VideoAnalysisJob, aliased(QueueLane)
+    job = VideoAnalysisJob
     served = (
-        select(func.max(other.served_at))
-        .where(other.owner_type == job.owner_type, other.owner_id == job.owner_id)
+        select(func.max(_OTHER.c.served_at))
+        .where(_OTHER.c.owner_type == job.owner_type, _OTHER.c.owner_id == job.owner_id)
         .scalar_subquery()
     )
     key = (job.owner_type, job.owner_id, -job.priority)
@@ -82,7 +136,8 @@ def _rouse(transaction: Transaction, jobs: ColumnElement[bool]) -> None:
         .order_by(*key)
     )
     dialect = postgresql if on_postgres(transaction) else sqlite
-    insert = dialect.insert(QueueLane).from_select([*_names(_KEY), "waiting", "waiting_since", "served_at"], lanes)
+    columns = (*_KEY, QueueLane.waiting, QueueLane.waiting_since, QueueLane.served_at)
+    insert = dialect.insert(QueueLane).from_select(_names(columns), lanes)
     new = insert.excluded
     transaction.execute(
         insert.on_conflict_do_update(
@@ -92,6 +147,7 @@ def _rouse(transaction: Transaction, jobs: ColumnElement[bool]) -> None:
                 "waiting_since": new.waiting_since,
                 "served_at": case((new.served_at > QueueLane.served_at, new.served_at), else_=QueueLane.served_at),
             },
+            # A lane that waits already is only locked: then whoever would let it rest sees these jobs.
             where=or_(~QueueLane.waiting, new.waiting_since < QueueLane.waiting_since),
         )
     )
@@ -102,59 +158,45 @@ def next_job(transaction: Transaction) -> ScalarSelect[str]:
 
     The lanes are walked in the order of their turn until one has a job to give: mostly the first.
     """
-    job = aliased(VideoAnalysisJob)
-    front = _in_lane(job, job.id)
-    if on_postgres(transaction):
-        given = front.with_for_update(key_share=True, skip_locked=True).lateral("front")
-        found = select(given.c.id).select_from(QueueLane).join(given, true())
-    else:  # SQLite knows no LATERAL; its writers are alone
-        front_id = front.scalar_subquery()
-        found = select(front_id).select_from(QueueLane).where(front_id.is_not(None))
-    return found.where(_WAITING).order_by(*_TURN).limit(1).scalar_subquery()
+    return _NEXT_ON_POSTGRES if on_postgres(transaction) else _NEXT_ON_SQLITE
 
 
 def pass_turn(transaction: Transaction, owner: Owner, now: datetime) -> None:
     """The owner was served: all of its lanes step behind those of others, and rest where no job is left in them."""
     lanes = (QueueLane.owner_type == owner.owner_type, QueueLane.owner_id == owner.owner_id, _WAITING)
     transaction.execute(lock(select(QueueLane.urgency).where(*lanes).order_by(QueueLane.urgency)))
-    oldest = _oldest()
+    passed = update(QueueLane).where(*lanes)
     transaction.execute(
-        update(QueueLane)
-        .where(*lanes)
-        .values(
+        passed.values(
             served_at=now,
-            waiting=oldest.is_not(None),
-            waiting_since=func.coalesce(oldest, QueueLane.waiting_since),
-        )
-        .execution_options(synchronize_session=False)
+            waiting=_OLDEST.is_not(None),
+            waiting_since=func.coalesce(_OLDEST, QueueLane.waiting_since),
+        ),
+        execution_options=NO_SYNC,
     )
 
 
 def tidy(transaction: Transaction) -> int:
     """Let lanes rest whose jobs are gone: canceled, deleted, or claimed by v0.1.0. Returns how many.
 
-    Looks at those that come next, which are the ones that claims walk past in vain.
+    Looks at the `BATCH` that come next: these are the ones that claims walk past in vain.
     """
-    ahead = select(*_KEY, _oldest().label("oldest")).where(_WAITING).order_by(*_TURN).limit(BATCH).subquery()
-    columns = [ahead.c[name] for name in _names(_KEY)]
-    empty = transaction.execute(select(*columns).where(ahead.c.oldest.is_(None))).all()
+    ahead = select(*_KEY, _OLDEST.label("oldest")).where(_WAITING).order_by(*_TURN).limit(BATCH).subquery()
+    empty = transaction.execute(select(*(ahead.c[name] for name in _names(_KEY))).where(ahead.c.oldest.is_(None))).all()
     if not empty:
         return 0
     chosen = select(*_KEY).where(tuple_(*_KEY).in_([tuple(key) for key in empty])).order_by(*_KEY)
     locked = transaction.execute(chosen.with_for_update(key_share=True, skip_locked=True)).all()
-    rested = (
-        update(QueueLane)
-        .where(tuple_(*_KEY).in_([tuple(key) for key in locked]), _oldest().is_(None))
-        .values(waiting=False)
-        .returning(QueueLane.urgency)
-    )
-    return len(transaction.execute(rested.execution_options(synchronize_session=False)).all())
+    rested = update(QueueLane).where(tuple_(*_KEY).in_([tuple(key) for key in locked]), _OLDEST.is_(None))
+    rested_keys = rested.values(waiting=False).returning(QueueLane.urgency)
+    return len(transaction.execute(rested_keys, execution_options=NO_SYNC).all())
 
 
 def readmit_strays(transaction: Transaction) -> int:
-    """Have jobs admitted again whose lane does not wait for them: a hand in the database can do that. How many?
+    """Have jobs admitted again whose lane does not wait for them, as a hand in the database may leave them.
 
     Looks at `BATCH` jobs: all of them where the queue is all but empty, which is when a stray would be forgotten.
+    Returns how many it found.
     """
     job = VideoAnalysisJob
     some = select(job.id, job.owner_type, job.owner_id, job.priority).where(text(ADMITTED)).limit(BATCH).subquery()
@@ -170,32 +212,9 @@ def readmit_strays(transaction: Transaction) -> int:
     chosen = select(job.id).where(job.id.in_(strays), text(ADMITTED))
     locked = transaction.scalars(chosen.with_for_update(key_share=True, skip_locked=True)).all()
     readmitted = update(job).where(job.id.in_(locked)).values(admitted_attempt=None)
-    transaction.execute(readmitted.execution_options(synchronize_session=False))
+    transaction.execute(readmitted, execution_options=NO_SYNC)
     return len(locked)
 
 
-def _in_lane(job: Any, column: Any) -> Any:
-    """`column` of the oldest job in the lane of the enclosing statement."""
-    return (
-        select(column)
-        .where(
-            job.owner_type == QueueLane.owner_type,
-            job.owner_id == QueueLane.owner_id,
-            job.priority == -QueueLane.urgency,
-            text(ADMITTED),
-        )
-        .order_by(job.created_at, job.id)
-        .limit(1)
-        .correlate(QueueLane)
-    )
-
-
-def _oldest() -> ScalarSelect[datetime]:
-    """When the oldest job in the lane of the enclosing statement was made; NULL where there is none."""
-    job = aliased(VideoAnalysisJob)
-    oldest: ScalarSelect[datetime] = _in_lane(job, job.created_at).scalar_subquery()
-    return oldest
-
-
-def _names(columns: Any) -> list[str]:
+def _names(columns: Iterable[Any]) -> list[str]:
     return [column.key for column in columns]

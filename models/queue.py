@@ -27,7 +27,6 @@ from models.jobs import (
     Beat,
     BeatReply,
     ClaimedJob,
-    HeartbeatReply,
     Job,
     JobDetail,
     JobResults,
@@ -38,7 +37,7 @@ from models.jobs import (
     missing_artifacts,
 )
 from models.register import JobRegister
-from models.rows import WITHOUT_DOCUMENTS, job_value, lock
+from models.rows import NO_SYNC, WITHOUT_DOCUMENTS, job_value, lock
 from models.sessions import settle_session, utc_now
 from models.tables import UtcDateTime, VideoAnalysisJob, VideoSession
 from models.transitions import (
@@ -56,7 +55,6 @@ __all__ = [
     "Beat",
     "BeatReply",
     "ClaimedJob",
-    "HeartbeatReply",
     "Job",
     "JobDetail",
     "JobQueue",
@@ -151,9 +149,8 @@ class JobQueue(JobRegister):
                     updated_at=now,
                 )
                 .returning(row.id)
-                .execution_options(synchronize_session=False)
             )
-            job_id = transaction.scalar(claim)
+            job_id = transaction.scalar(claim, execution_options=NO_SYNC)
             if job_id is None:
                 return None
             found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
@@ -169,12 +166,9 @@ class JobQueue(JobRegister):
         still_held = select(VideoAnalysisJob.id).where(VideoAnalysisJob.lease_token == claimed.lease.token)
         with self._database.transaction() as transaction:
             transaction.execute(lock(select(VideoSession.id).where(session)))
-            transaction.execute(
-                update(VideoSession)
-                .where(session, still_held.where(VideoAnalysisJob.id == claimed.id).exists())
-                .values(status="processing", updated_at=self._moment(transaction))
-                .execution_options(synchronize_session=False)
-            )
+            begun = update(VideoSession).where(session, still_held.where(VideoAnalysisJob.id == claimed.id).exists())
+            processing = begun.values(status="processing", updated_at=self._moment(transaction))
+            transaction.execute(processing, execution_options=NO_SYNC)
 
     def tidy_lanes(self) -> int:
         """Repair what canceled and deleted jobs leave behind in the lanes, so far as claims come by. Returns how much.
@@ -189,37 +183,27 @@ class JobQueue(JobRegister):
             return repaired + lanes.readmit_strays(transaction)
 
     def beat(self, beats: Sequence[Beat]) -> dict[str, BeatReply]:
-        """Renew all leases of a worker, one for each job, and write progress. Returns what is news, by job id.
+        """Renew all leases of a worker and write progress. Returns what there is to say to each, by lease token.
 
         Progress stays within its stage's span and never goes back.
         """
-        row, mine = VideoAnalysisJob, {beat.lease.job_id: beat for beat in beats}
-        rows = select(row).where(row.id.in_(mine)).options(*WITHOUT_DOCUMENTS)
+        row, by_token = VideoAnalysisJob, {beat.lease.token: beat for beat in beats}
+        jobs = select(row).where(row.id.in_({beat.lease.job_id for beat in beats})).options(*WITHOUT_DOCUMENTS)
         with self._database.transaction() as transaction:
             now = self._moment(transaction)
             # A row that is just being written is passed over: whoever is slow there must not cost the others their
             # leases, and its own lease outlasts a missed beat.
-            free = transaction.scalars(rows.with_for_update(key_share=True, skip_locked=True)).all()
-            held = [found for found in free if found.lease_token == mine[found.id].lease.token]
-            for found in held:
-                if advance(found, mine[found.id].progress_pct, now):
-                    announce(transaction, found)
-            renewed = update(row).where(row.id.in_([found.id for found in held]))
-            transaction.execute(
-                renewed.values(lease_expires_at=now + self._lease).execution_options(synchronize_session=False)
-            )
-            busy = mine.keys() - {found.id for found in free}
-            seen = [*free, *(transaction.scalars(rows.where(row.id.in_(busy))) if busy else ())]
-            replies = {found.id: _reply(found, mine[found.id].lease) for found in seen}
-        gone = BeatReply(held=False, cancel_requested=False)
-        return {job_id: replies.get(job_id, gone) for job_id in mine}
-
-    def heartbeat(self, lease: Lease, progress_pct: float) -> HeartbeatReply:
-        """Renew the lease and write progress: within the stage's span, and never backwards. Raises LeaseLost."""
-        reply = self.beat([Beat(lease=lease, progress_pct=progress_pct)])[lease.job_id]
-        if not reply.held:
-            raise JobCanceled if reply.cancel_requested else LeaseLost
-        return HeartbeatReply(cancel_requested=reply.cancel_requested)
+            free = transaction.scalars(jobs.with_for_update(key_share=True, skip_locked=True)).all()
+            held = {found.id: found for found in free if found.lease_token in by_token}
+            renewed = update(row).where(row.id.in_(held)).values(lease_expires_at=now + self._lease)
+            transaction.execute(renewed, execution_options=NO_SYNC)
+            further = [one for one in held.values() if advance(one, by_token[one.lease_token or ""].progress_pct, now)]
+            if further:
+                announce(transaction, *further)
+            seen = {found.id: found for found in free}
+            if len(seen) < len(by_token):
+                seen |= {found.id: found for found in transaction.scalars(jobs)}
+            return {token: _reply(beat.lease, seen.get(beat.lease.job_id)) for token, beat in by_token.items()}
 
     def save_quick(self, lease: Lease, *, document: Mapping[str, Any], s3_key: str) -> Job:
         """The quick result of a job that goes on: its documents become readable, the job is `quick_done`.
@@ -390,7 +374,7 @@ class JobQueue(JobRegister):
         return self._clock() if self._clock else shared_now(transaction)
 
 
-def _reply(row: VideoAnalysisJob, lease: Lease) -> BeatReply:
-    held = row.lease_token == lease.token
-    wanted = row.cancel_requested_at is not None
-    return BeatReply(held=held, cancel_requested=wanted and (held or row.status == "canceled"))
+def _reply(lease: Lease, row: VideoAnalysisJob | None) -> BeatReply:
+    held = row is not None and row.lease_token == lease.token
+    wanted = row is not None and row.cancel_requested_at is not None and (held or row.status == "canceled")
+    return BeatReply(held=held, cancel_requested=wanted)

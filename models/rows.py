@@ -15,6 +15,8 @@ from models.jobs import Job, Owner, OwnerType, Session, SessionStatus, SessionTy
 from models.tables import JobBatch, VideoAnalysisJob, VideoSession, WebhookDelivery
 
 MAX_PAGE = 500
+NO_SYNC = {"synchronize_session": False}
+"""For an UPDATE of rows that the transaction has not read or will not look at again."""
 
 R = TypeVar("R", VideoSession, VideoAnalysisJob, JobBatch, WebhookDelivery)
 S = TypeVar("S")

@@ -107,7 +107,7 @@ class Heart:
             logger.info("Heartbeats written again: jobs=%d", len(beats))
         self._away = False
         for pulse in pulses:
-            _tell(pulse, replies.get(pulse.lease.job_id))
+            _tell(pulse, replies.get(pulse.lease.token))
 
 
 def _tell(pulse: Pulse, reply: BeatReply | None) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.errors import LeaseLost
-from models.jobs import ClaimedJob, Owner
+from models.jobs import Beat, ClaimedJob, Owner
 from models.queue import JobQueue
 from models.requests import AnalysisRequest
 
@@ -86,7 +86,7 @@ def test_threads_do_every_job_once_and_the_session_ends_ready(database: Database
 
     def work(number: int) -> None:
         while claimed := queue.claim(f"worker-{number}"):
-            queue.heartbeat(claimed.lease, 10)
+            queue.beat([Beat(lease=claimed.lease, progress_pct=10)])
             queue.finish(claimed.lease, stage="quick", document=DOCUMENT, s3_key="k")
             finished.append(claimed.id)
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete, event, update
 from models.announce import announce
 from models.database import Database
 from models.errors import InvalidCursor, NotFound
-from models.jobs import ClaimedJob, Job, Owner
+from models.jobs import Beat, ClaimedJob, Job, Owner
 from models.outbox import Delivery, Outbox, Try
 from models.queue import JobQueue
 from models.requests import AnalysisRequest, JobExtras, WebhookEvent
@@ -98,7 +98,7 @@ class TestRecording:
         nets.queue.save_quick(job.lease, document=DOCUMENT, s3_key="quick")
         assert events() == ["job.quick_done"]
         nets.queue.start_deep(job.lease)
-        nets.queue.heartbeat(job.lease, 70)
+        nets.queue.beat([Beat(lease=job.lease, progress_pct=70)])
         assert events() == ["job.quick_done"]
         nets.queue.finish(job.lease, stage="deep", document=DOCUMENT, s3_key="deep")
         assert events() == ["job.done", "job.quick_done"]
