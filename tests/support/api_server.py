@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from api.jwts import JwtOptions
 from models.artifacts import ArtifactStore
 from models.queue import JobQueue
 
@@ -30,6 +32,12 @@ FILES = {
     "overlay.mp4": random.Random(7).randbytes(300_000),
     "poses.parquet": b"PAR1" + bytes(64) + b"PAR1",
 }
+JWTS = JwtOptions(
+    algorithm="HS256",
+    issuer="https://id.example",
+    audience="frontfoot",
+    secret="signs the tokens of these tests and of nothing else",
+)
 MISSING_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -38,6 +46,7 @@ class Served:
     """A served application, what is behind it, and tokens that nobody used yet."""
 
     url: str
+    app: FastAPI
     queue: JobQueue
     store: ArtifactStore
     tokens: Iterator[str]

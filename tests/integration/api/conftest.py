@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from api_server import MAX_UPLOAD, Backend, Served, Server, client
+from api_server import JWTS, MAX_UPLOAD, Backend, Served, Server, client
 from serving import serving
 
 from api.app import create_app
 from api.context import Limits
+from api.jwts import JwtReader
 from models.artifacts import FolderStore
 from models.database import Database
 from models.jobs import Owner
@@ -52,10 +53,11 @@ def served(backend: Backend) -> Iterator[Served]:
         owners=owners,
         models={"yolo11n-pose"},
         version="1.2.3",
+        jwts=JwtReader(JWTS),
         limits=Limits(max_upload_bytes=MAX_UPLOAD, upload_stall_s=1.0),
     )
     with serving(app) as url:
-        yield Served(url=url, queue=queue, store=backend.store, tokens=iter(owners))
+        yield Served(url=url, app=app, queue=queue, store=backend.store, tokens=iter(owners))
     database.close()
 
 
