@@ -122,8 +122,11 @@ class JobQueue(JobRegister):
             # Each in its own transaction: the lanes of many owners must not stay locked while a turn is passed.
             with self._database.transaction() as transaction:
                 lanes.walk_indexes(transaction)
-                if lanes.admit(transaction, self._moment(transaction)) < lanes.BATCH:
-                    return
+                admitted = lanes.admit(transaction, self._moment(transaction))
+                if admitted > 1:
+                    wake_workers(transaction)  # those that looked meanwhile found these locked
+            if admitted < lanes.BATCH:
+                return
 
     def _take(self, worker_id: str) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
@@ -165,6 +168,7 @@ class JobQueue(JobRegister):
         session = VideoSession.id == claimed.job.session_id
         still_held = select(VideoAnalysisJob.id).where(VideoAnalysisJob.lease_token == claimed.lease.token)
         with self._database.transaction() as transaction:
+            lanes.walk_indexes(transaction)
             transaction.execute(lock(select(VideoSession.id).where(session)))
             begun = update(VideoSession).where(session, still_held.where(VideoAnalysisJob.id == claimed.id).exists())
             processing = begun.values(status="processing", updated_at=self._moment(transaction))
