@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hmac
+import json
 import time
 from collections.abc import Mapping
+from typing import Any
 
-from models.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
+from models.webhook_signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 
 
 class WebhookInvalid(ValueError):
     """The request is no webhook of ours, or an old one: answer 400 and do nothing."""
 
 
-def verify_webhook(headers: Mapping[str, str], body: bytes, secret: str, tolerance_s: float = 300.0) -> str:
-    """Check a webhook that arrived. Returns its id: the same at every try, so remember it and do the work once.
+def verify_webhook(headers: Mapping[str, str], body: bytes, secret: str, tolerance_s: float = 300.0) -> dict[str, Any]:
+    """Check a webhook that arrived, and read it. Its `id` is the same at every try: remember it, do the work once.
 
     `body` is what arrived, byte for byte, before anything parses it; `secret` is what `GET /webhooks/secret` shows;
     the timestamp may be `tolerance_s` seconds away from this machine's clock. Raises WebhookInvalid.
     """
     found = {name.lower(): value for name, value in headers.items()}
     try:
-        delivery_id, sent, shown = (found[name.lower()] for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
+        sent, shown = (found[name.lower()] for name in (TIMESTAMP_HEADER, SIGNATURE_HEADER))
     except KeyError as error:
         raise WebhookInvalid(f"the header {error} is missing") from None
     if not (sent.isascii() and sent.isdigit() and len(sent) <= 12):
@@ -30,4 +32,5 @@ def verify_webhook(headers: Mapping[str, str], body: bytes, secret: str, toleran
         raise WebhookInvalid("the signature does not fit")
     if abs(time.time() - int(sent)) > tolerance_s:
         raise WebhookInvalid("the timestamp is too far from now")
-    return delivery_id
+    event: dict[str, Any] = json.loads(body)
+    return event

@@ -96,6 +96,12 @@ class WebhookTarget:
     path: str
     """With the query."""
 
+    @property
+    def authority(self) -> str:
+        """The `Host` of a request: a port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port in {None, 443 if self.scheme == "https" else 80} else f"{host}:{self.port}"
+
     @classmethod
     def parse(cls, url: str) -> Self:
         """Read a URL. Raises WebhookUrlRefused."""

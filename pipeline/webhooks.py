@@ -74,6 +74,7 @@ class Sender:
         target = WebhookTarget.parse(delivery.url)
         body = delivery.body.encode()
         headers = [
+            ("Host", target.authority),
             ("Content-Type", "application/json"),
             ("User-Agent", "Frontfoot-Webhooks"),
             ("Connection", "close"),
@@ -181,7 +182,10 @@ class Courier:
             "duration_ms": made.duration_ms,
         }
         pairs = " ".join(f"{key}={value}" for key, value in values.items())
-        logger.log(logging.INFO if made.taken else logging.WARNING, "Webhook %s: %s", outcome, pairs, extra=values)
+        # A receiver that is down for an hour is its owner's affair; an event that nobody got is worth a look.
+        logger.log(
+            logging.WARNING if outcome == "dead" else logging.INFO, "Webhook %s: %s", outcome, pairs, extra=values
+        )
 
     def _next(self) -> Delivery | None:
         try:

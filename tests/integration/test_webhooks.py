@@ -39,7 +39,7 @@ from pipeline.webhooks import Courier, Sender
 JANE = Owner(owner_type="coach", owner_id="jane")
 LOOPBACK = WebhookPolicy.of(["127.0.0.1/32"])
 SECRET = "a-secret-of-this-test"
-BODY = '{"event":"job.done","tags":["n\\u00e4chste"]}'
+BODY = '{"id":"5f0c7a52-0000-4000-8000-000000000001","event":"job.done","tags":["n\\u00e4chste"]}'
 
 
 def delivery(url: str, body: str = BODY) -> Delivery:
@@ -78,7 +78,8 @@ class TestSender:
         assert abs(int(sent) - time.time()) < 5
         assert arrived.headers["Content-Type"] == "application/json"
         assert arrived.headers["Host"] == hook.url.split("/")[2]
-        assert verify_webhook(arrived.headers, arrived.body, SECRET) == delivery(hook.url).id
+        assert arrived.headers["Frontfoot-Webhook-Id"] == delivery(hook.url).id
+        assert verify_webhook(arrived.headers, arrived.body, SECRET) == json.loads(BODY)
 
     def test_every_try_is_signed_anew_over_the_same_body(self, hook: Receiver) -> None:
         moments = iter([datetime(2026, 5, 4, tzinfo=UTC), datetime(2026, 5, 5, tzinfo=UTC)])
@@ -269,8 +270,10 @@ class TestCourier:
         assert courier.run_once() == 0
         (arrived,) = hook.received
         secret = OwnerSecrets(database).get(JANE, "webhooks")
-        delivery_id = verify_webhook(arrived.headers, arrived.body, secret)
-        assert json.loads(arrived.body)["job"]["id"] == job.id
+        event = verify_webhook(arrived.headers, arrived.body, secret)
+        assert event["job"]["id"] == job.id
+        delivery_id = event["id"]
+        assert delivery_id == arrived.headers["Frontfoot-Webhook-Id"]
         kept = Outbox(database).get(JANE, delivery_id)
         assert (kept.status, outcomes) == ("delivered", ["delivered"])
         assert kept.attempts[0]["status_code"] == 204

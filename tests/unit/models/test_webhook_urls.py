@@ -90,6 +90,21 @@ def test_a_url_is_taken_apart_once(url: str, target: tuple[object, ...]) -> None
 
 
 @pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://example.com/", "example.com"),
+        ("https://example.com:443/", "example.com"),
+        ("http://example.com:443/", "example.com:443"),
+        ("http://example.com:80/", "example.com"),
+        ("http://[2606:4700::1111]/", "[2606:4700::1111]"),
+        ("https://[2606:4700::1111]:8443/", "[2606:4700::1111]:8443"),
+    ],
+)
+def test_a_request_names_its_host(url: str, authority: str) -> None:
+    assert WebhookTarget.parse(url).authority == authority
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "",
