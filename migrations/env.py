@@ -64,9 +64,6 @@ def _database_url() -> str:
 
 def _migrate(connection: Connection) -> None:
     is_postgres = connection.dialect.name == "postgresql"
-    context.configure(connection=connection)
-    asked = context.get_context().opts
-    plan = Plan(asked["fn"])
     # SQLite has no such locks, but a writer is alone: there one transaction, begun before the version is read, does it.
     context.configure(
         connection=connection,
@@ -74,9 +71,14 @@ def _migrate(connection: Connection) -> None:
         transactional_ddl=True,
         transaction_per_migration=is_postgres,
         compare_type=True,
-        fn=plan.left,
     )
-    if is_postgres and not asked.get("dont_mutate"):  # `alembic current` looks on and waits for nobody
+    migration = context.get_context()
+    if migration.opts.get("dont_mutate"):  # `alembic current` looks on, and waits for nobody
+        _run()
+        return
+    plan = Plan(migration._migrations_fn)  # noqa: SLF001 - what Alembic was asked to do has no other name
+    migration._migrations_fn = plan.left  # type: ignore[assignment]  # noqa: SLF001 - as above; a stamp is a step too
+    if is_postgres:
         _wait_for_others(connection)
         _run_patiently(connection, plan)
     else:

@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from migrating import Rows, alembic, contents, ended, file_nodes, fill, fill_columns, start_alembic
+from migrating import Alembic, Rows, alembic, contents, file_nodes, fill, fill_columns
 from servers import PostgresServer
 from sqlalchemy import inspect, text
 
@@ -200,7 +200,8 @@ class TestEachRevision:
         """v0.1.0's own words for taking the six away, typed today."""
         fill(database.engine)
         rows = contents(database.engine)
-        code, _, errors = ended(start_alembic(database.url, "downgrade", f"{ADDS_SIX}-1"))
+        with Alembic(database.url, "downgrade", f"{ADDS_SIX}-1") as process:
+            code, _, errors = process.end()
         assert code == 0, errors
         assert [line for line in errors.splitlines() if " loses: " in line] == [
             "WARNING alembic.frontfoot: Going back before p2e7b3c8f5a4 loses: nothing: they are indexes",

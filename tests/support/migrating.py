@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import (
     JSON,
@@ -31,27 +31,48 @@ MOMENT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 Rows = dict[str, list[dict[str, Any]]]
 
 
-def start_alembic(url: str, *words: str) -> subprocess.Popen[str]:
-    """`alembic …` in the repository's root, as an operator runs it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "alembic", *words],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Alembic:
+    """`alembic …` in the repository's root, as an operator runs it; it ends with the block at the latest."""
 
+    def __init__(self, url: str, *words: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "alembic", *words],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error."""
-    output, errors = process.communicate(timeout=60)
-    return process.returncode, output, errors
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def says(self, words: str) -> None:
+        """Wait for a line of its log with these words in it."""
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if words in line:
+                return
+        raise AssertionError(f"it ended without saying {words!r}")
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end: exit code, standard output, what it said on standard error and nobody read yet."""
+        output, errors = self._process.communicate(timeout=60)
+        return self._process.returncode, output, errors
 
 
 def alembic(url: str, *words: str) -> str:
-    """The same, which must go well; returns its standard output."""
-    code, output, errors = ended(start_alembic(url, *words))
+    """Run it; it must go well. Returns its standard output."""
+    with Alembic(url, *words) as process:
+        code, output, errors = process.end()
     assert code == 0, errors
     return output
 
