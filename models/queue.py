@@ -277,30 +277,26 @@ class JobQueue(JobRegister):
         half after the database's start: then living workers beat first. Called twice a beat, it brings the jobs of a
         dead worker back within one lease and one beat.
         """
+        row = VideoAnalysisJob
         with self._database.transaction(read_only=True) as transaction:
-            silent = self._silent_since(transaction)
-            row = VideoAnalysisJob
-            ids: Sequence[str] = ()
-            if silent is not None:
-                expired = select(row.id).where(row.lease_expires_at < silent).order_by(row.lease_expires_at)
-                ids = transaction.scalars(expired.limit(SWEPT)).all()
+            silent = row.lease_expires_at < self._silent_since(transaction)
+            ids = transaction.scalars(select(row.id).where(silent).order_by(row.lease_expires_at).limit(SWEPT)).all()
         count = sum(self._take_back(job_id) for job_id in ids)
         self.tidy_lanes()
         return count
 
-    def _silent_since(self, transaction: Transaction) -> datetime | None:
-        """Leases that ran out before this moment are taken; None: not now."""
+    def _silent_since(self, transaction: Transaction) -> datetime:
+        """Whoever's lease ran out before this moment has been silent for too long."""
         now = self._moment(transaction)
         if self._clock is None and on_postgres(transaction):
             started = transaction.scalars(select(func.pg_postmaster_start_time(type_=UtcDateTime()))).one()
             if now < started + self._lease / 2:
-                return None
+                return lanes.NEVER  # nobody could beat while it was away: the living come first
         return now - self._lease / 6
 
     def _take_back(self, job_id: str) -> bool:
         with self._changing(job_id) as (transaction, row, now):
-            silent = self._silent_since(transaction)
-            if row is None or row.lease_expires_at is None or silent is None or row.lease_expires_at >= silent:
+            if row is None or row.lease_expires_at is None or row.lease_expires_at >= self._silent_since(transaction):
                 return False  # it beat, or ended, or another sweep was faster
             self._fail(row, "lease_expired", SILENT, now, transient=True)
             if row.status == "queued":

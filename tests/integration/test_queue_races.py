@@ -147,7 +147,7 @@ def test_nobody_leaves_with_empty_hands(database: Database) -> None:
     queue = JobQueue(database)
     workers = 8
     for owners in (OWNERS[:1], OWNERS):
-        for _ in range(6):
+        for _ in range(3):
             for index in range(workers):
                 owner = owners[index % len(owners)]
                 queue.submit(owner, new_session(queue, owner), BOWLING, priority=index % 2)
