@@ -21,9 +21,10 @@ from frontfoot import logs, metrics, wiring
 from frontfoot.settings import Settings, new_token
 from migrations import upgrade
 from models.access import parse_owner
-from models.database import Database
+from models.database import Database, SchemaState, schema_state
 from models.errors import StoreUnavailable
 from models.keys import KeyRegister
+from models.tables import SCHEMA_REVISIONS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,6 +36,10 @@ logger = logging.getLogger(__name__)
 
 API_GRACE_S = 10
 """How long a stop waits for requests in flight."""
+_NOT_YET: dict[SchemaState, str] = {
+    "behind": f"schema_behind: this code needs revision {SCHEMA_REVISIONS[-1]}; run `alembic upgrade head`",
+    "unreachable": "store_unavailable: the database does not answer",
+}
 
 
 def migrate() -> None:
@@ -84,6 +89,9 @@ def up(*, host: str | None, port: int | None, data: Path | None) -> None:
 
 
 def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signals) -> None:
+    _wait_for_the_schema(settings, signals.stop)
+    if signals.stop.is_set():
+        return
     from pipeline.cluster import Cluster
 
     cluster = Cluster(wiring.cluster_options(settings))
@@ -103,6 +111,18 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
         ).run(signals.stop, signals.hand_back)
     finally:
         cluster.stop()
+
+
+def _wait_for_the_schema(settings: Settings, stop: threading.Event) -> None:
+    """A worker that was deployed before the migration has nothing to do yet: it says so, and claims nothing."""
+    database = Database(settings.database_url)
+    said = None
+    while (state := schema_state(database)) != "current" and not stop.is_set():
+        if state != said:
+            sentence, said = _NOT_YET[state], state
+            logger.warning("Worker waits: %s", sentence, extra={"schema": state, "needed": SCHEMA_REVISIONS[-1]})
+        stop.wait(settings.poll_s)
+    database.close()
 
 
 class _Signals:
