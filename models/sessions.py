@@ -151,9 +151,8 @@ def attach(transaction: Transaction, row: VideoSession, now: datetime, *, bucket
         job.s3_bucket, job.s3_key = bucket, key
         job.available_at = job.updated_at = now
     transaction.flush()
-    for job in jobs:
-        announce(transaction, job)
     if jobs:
+        announce(transaction, *jobs)
         wake_workers(transaction)
     row.status = _session_status(transaction, row.id)
 
