@@ -237,6 +237,8 @@ def _connect(options: ClusterOptions) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # How a job failed is logged once, by us; the nodes that failed with it have nothing to add.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     cpus = len(os.sched_getaffinity(0))
     # Ray ends idle processes beyond one a CPU after a second; each fresh one imports for four CPU seconds before it
     # measures anything, which cost a burst of short clips most of its time.

@@ -46,8 +46,8 @@ class StageGraph:
     """→ what went wrong with keeping the poses, or None. No part of the stage: nothing waits for it."""
     persisted: Any
     """→ `persist.Persisted`: the sink; when it is there, the stage is stored."""
-    nodes: tuple[Any, ...]
-    """Every node to the sink: all must be canceled, for canceling the sink leaves those above it running."""
+    files: Any
+    """→ what was drawn, by name; None in a stage that is not the job's last."""
 
 
 def submit_stage(
@@ -74,22 +74,26 @@ def submit_stage(
     results = _compose.remote(extraction, measurements, findings, report, request.include_frames)
     files: Any = _draw.remote(source, extraction, measurements, results, limits) if last else None
     persisted = _persist.remote(storage, job, stage, results, files)
-    nodes = [extraction, measurements, findings, report, results, files, persisted]
     return StageGraph(
         extraction=extraction,
         extracted=extracted,
         kept=_keep.remote(storage, job, stage, wanted, extraction, extracted),
         persisted=persisted,
-        nodes=tuple(node for node in nodes if node is not None),
+        files=files,
     )
 
 
 def cancel(graph: StageGraph, actor: Any, job: ClaimedJob) -> None:
-    """Stop the stage: what waits never begins; a running extraction, a thread of its actor, ends at its next frame."""
+    """Stop a stage that has not ended by itself: its extraction at the next frame, its drawing at once.
+
+    Whatever waits for them fails with them, and what is left takes moments; `persist` is fenced. No other node is
+    canceled, and none of a stage that failed: `ray.cancel` of a task that its failed argument has just set going
+    makes Ray 2.60 abort the whole process ("Tried to complete task that was not pending").
+    """
     with suppress(ray.exceptions.RayError):  # an actor that is gone has nothing to cancel
         actor.cancel.remote(_key(job))
-        for node in graph.nodes:
-            ray.cancel(node)
+        if graph.files is not None and poses_there(graph, timeout_s=0):
+            ray.cancel(graph.files)
 
 
 def finished(graph: StageGraph, *, timeout_s: float) -> bool:

@@ -76,9 +76,11 @@ class StageRun:
             actor = seat.actor
             graph = self._submit(stage, actor, wanted, kept)
             with self._canceling(graph, actor):
-                note = self._see_extraction(stage, graph, seat)
+                self._wait_for_poses(stage, graph, seat)
+            note = self._poses_note(stage, graph, seat)
         with self._canceling(graph, actor):
-            persisted = self._see_sink(graph)
+            self._wait_for_sink(graph)
+        persisted = _logged(dag.outcome(graph))
         if persisted.error:
             raise persisted.error
         self.tools.metrics.stage_done(stage, time.monotonic() - began, note.inferred)
@@ -107,7 +109,7 @@ class StageRun:
             storage=tools.storage_options,
         )
 
-    def _see_extraction(self, stage: Stage, graph: dag.StageGraph, seat: Seat) -> Extracted:
+    def _wait_for_poses(self, stage: Stage, graph: dag.StageGraph, seat: Seat) -> None:
         start, end = _SPANS[stage]
         watch = _StallWatch(self.tools.stall_s)
         while not dag.poses_there(graph, timeout_s=TICK_S):
@@ -118,19 +120,22 @@ class StageRun:
             if watch.stalled(so_far):
                 self.tools.cluster.kill(seat)
                 raise Stalled
+        self.pulse.progress_pct = end
+
+    def _poses_note(self, stage: Stage, graph: dag.StageGraph, seat: Seat) -> Extracted:
+        """What the extraction came to. Raises what it raised, or NeighbourCrash."""
         try:
             note = dag.extracted(graph)
         except RayError as error:
             if lost_its_actor(error) and self.tools.cluster.died(seat) > 1:
                 raise NeighbourCrash from error
             raise
-        self.pulse.progress_pct = end
         if note.kept:
             fields = {"job_id": self.claimed.id, "stage": stage}
             logger.info("Poses of an earlier attempt used: job_id=%s stage=%s", *fields.values(), extra=fields)
         return note
 
-    def _see_sink(self, graph: dag.StageGraph) -> Persisted:
+    def _wait_for_sink(self, graph: dag.StageGraph) -> None:
         while not dag.finished(graph, timeout_s=TICK_S):
             try:
                 self._check()
@@ -138,11 +143,10 @@ class StageRun:
                 # The sink may have ended the job between our look and the last beat: then its word counts.
                 if not dag.finished(graph, timeout_s=SINK_S):
                     raise
-        return _logged(dag.outcome(graph))
 
     @contextmanager
     def _canceling(self, graph: dag.StageGraph, actor: Any) -> Iterator[None]:
-        """Cancel the graph where the block raises anything."""
+        """Cancel the graph where the block, which waits for it, is told to stop."""
         try:
             yield
         except BaseException:

@@ -19,6 +19,7 @@ from models.listen import Listener
 from models.storage import StorageOptions
 from pipeline.cluster import Cluster
 from pipeline.heart import Heart
+from pipeline.housekeeping import Housekeeper, HousekeepingOptions
 from pipeline.job_run import JobRunner
 from pipeline.metrics import WorkerMetrics
 from pipeline.stage_run import StageTools
@@ -55,6 +56,7 @@ class Worker:
         cluster: Cluster,
         limits: Limits,
         options: WorkerOptions,
+        housekeeping: HousekeepingOptions | None = None,
         metrics: WorkerMetrics | None = None,
     ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -62,6 +64,8 @@ class Worker:
         self._cluster = cluster
         self._metrics = metrics or WorkerMetrics()
         self._heart = Heart(storage_options)
+        house = housekeeping or HousekeepingOptions(lease_s=storage_options.lease_s)
+        self._housekeeper = Housekeeper(self._storage, house, metrics=self._metrics)
         tools = StageTools(
             storage=self._storage,
             storage_options=storage_options,
@@ -86,7 +90,7 @@ class Worker:
         logger.info("Worker started: worker_id=%s capacity=%d", self.id, capacity)
         with self._company(stop):
             while not stop.is_set():
-                self._keep_house()
+                self._do_what_is_due()
                 waiting_for = self._start_next()
                 if waiting_for is not None and not stop.is_set():
                     waiting_for.wait(self._options.poll_s)
@@ -106,8 +110,9 @@ class Worker:
 
         threading.Thread(target=pass_on, name="stop", daemon=True).start()
         with ExitStack() as stack:
-            stack.enter_context(closing(self._heart))
-            self._heart.start()
+            for thread in (self._heart, self._housekeeper):  # closed in the other order: the last beat comes last
+                thread.start()
+                stack.enter_context(closing(thread))
             wake_up = Listener(self._storage.database, [QUEUE_CHANNEL], lambda channel, payload: self._work.set())
             stack.enter_context(closing(wake_up))
             yield
@@ -144,8 +149,7 @@ class Worker:
             self._forbear()
             return None
 
-    def _keep_house(self) -> None:
-        """What is due now and then."""
+    def _do_what_is_due(self) -> None:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + self._lease_s / SWEEPS_A_LEASE

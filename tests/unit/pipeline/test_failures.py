@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from inference.errors import NoPerson, SourceUnavailable
 from models.errors import StoreUnavailable
-from pipeline.errors import HandedBack, ModeMissing
-from pipeline.failures import INTERNAL, Failure, failure_of
+from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, Stalled
+from pipeline.failures import INTERNAL, Failure, failure_of, lost_its_actor
 
 
 def _in_a_task(cause: Exception) -> RayTaskError:
@@ -26,6 +34,8 @@ def _in_a_task(cause: Exception) -> RayTaskError:
         (StoreUnavailable(), "store_unavailable", True),
         (ModeMissing(), "analysis_mode_missing", False),
         (HandedBack(), "handed_back", True),
+        (NeighbourCrash(), "neighbour_crash", True),
+        (Stalled(), "stalled", True),
         (MemoryError(), "out_of_memory", True),
         (OutOfMemoryError("killed"), "out_of_memory", True),
         (OSError(28, "No space left on device"), "io_error", True),
@@ -45,3 +55,21 @@ def test_a_fault_of_ours_tells_its_details_to_the_log_and_not_to_the_owner() -> 
     assert failure_of(_in_a_task(KeyError("/secret/path"))) == Failure(
         code="internal_error", message=INTERNAL, transient=False
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (ActorDiedError(), True),
+        (ActorUnavailableError("restarting", None), True),
+        (OutOfMemoryError("killed by Ray's memory monitor"), True),
+        (NodeDiedError("gone"), True),
+        (_in_a_task(ActorDiedError()), True),
+        (_in_a_task(NoPerson()), False),
+        (_in_a_task(MemoryError()), False),
+        (WorkerCrashedError(), False),
+        (ObjectLostError("0" * 56, "", ""), False),
+    ],
+)
+def test_whether_an_extractions_process_is_gone(error: BaseException, *, lost: bool) -> None:
+    assert lost_its_actor(error) is lost

@@ -128,6 +128,26 @@ def test_whoever_lost_the_lease_changes_nothing(storage: Storage) -> None:
     assert storage.queue.get(OWNER, job.id).status == "queued"
 
 
+def test_no_attempt_writes_where_another_one_wrote(storage: Storage) -> None:
+    """Handed back, tried again by its owner: a worker that comes late finds its own folder and no other's."""
+    first = _claimed(storage, deep=False)
+    storage.queue.release(first.lease)
+    second = storage.queue.claim("worker-2")
+    assert second is not None
+    storage.queue.fail(second.lease, "no_person", "Nobody there.", False)
+    storage.queue.retry(OWNER, first.id)
+    third = storage.queue.claim("worker-3")
+    assert third is not None
+    key = persist(storage, third, "quick", _good(), {"report.html": b"the winner's"})
+    for late in (first, second):
+        with pytest.raises(LeaseLost):
+            persist(storage, late, "quick", _good(), {"report.html": b"late"})
+    report = b"".join(storage.store.open("local", key.replace("quick_results.json", "report.html")).chunks)
+    assert report == b"the winner's"
+    row = storage.queue.get(OWNER, first.id)
+    assert (row.quick_results_s3_key, row.attempt, row.status) == (key, 3, "done")
+
+
 def test_the_task_brings_its_records_and_its_error_back(options: StorageOptions, storage: Storage) -> None:
     job = _claimed(storage, deep=False)
     failed = persist_recording_logs(options, job, "quick", _without("report"), FILES)
