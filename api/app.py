@@ -82,7 +82,9 @@ def create_app(
     `owners` maps each bearer token to whom it stands for; `models` are the catalogue names that a caller may choose.
     API keys of the database are let in as well, and JSON Web Tokens where `jwts` believes them.
     """
-    limits = limits or Limits()
+    limits, metrics = limits or Limits(), metrics or ApiMetrics()
+    watcher = Watcher(database)
+    metrics.watch_waiting(lambda: watcher.waiting)
     app = _Application(
         title="Frontfoot",
         version=version,
@@ -105,7 +107,7 @@ def create_app(
         limits=limits,
         version=version,
         views=JobViews(database),
-        watcher=Watcher(database),
+        watcher=watcher,
         upload_slots=anyio.CapacityLimiter(limits.uploads_at_once),
         uploads=UploadRegister(database, expiry_s=limits.upload_expiry_s),
         cleaner=cleaner or Cleaner(database, store),
@@ -118,7 +120,7 @@ def create_app(
     problems.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(RequestLog, metrics=metrics or ApiMetrics())
+    app.add_middleware(RequestLog, metrics=metrics)
     for routes in (sessions, uploads, upload_links, reading, jobs, batches, artifacts, webhooks, description, health):
         app.include_router(routes.router)
     app.webhooks.include_router(webhooks.events)

@@ -123,6 +123,11 @@ class Watcher:
             if not self._held[owner]:
                 del self._held[owner]
 
+    @property
+    def waiting(self) -> int:
+        """How many wait now; from any thread."""
+        return sum(list(self._held.values()))
+
     def look_at(self, job_ids: Collection[str]) -> None:
         """Read these jobs soon, if anybody watches them."""
         self._asked.update(job_ids)
