@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hooked_jobs import Nets
 
 from models.database import Database
 from models.jobs import Owner
+from models.outbox import Outbox
 from models.queue import JobQueue
 
 
@@ -48,3 +50,14 @@ def queue(database: Database, clock: Clock) -> JobQueue:
 @pytest.fixture
 def jane() -> Owner:
     return Owner(owner_type="coach", owner_id="jane")
+
+
+@pytest.fixture
+def nets(queue: JobQueue, jane: Owner) -> Nets:
+    return Nets(queue, jane)
+
+
+@pytest.fixture
+def outbox(database: Database, clock: Clock) -> Outbox:
+    """Waits always their longest."""
+    return Outbox(database, clock=clock, uniform=lambda _, longest: longest)
