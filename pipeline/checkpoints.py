@@ -11,21 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import asdict
 from importlib.metadata import version
 
-from inference.actor import Extracted
 from inference.extract import Extraction, ExtractRequest
 from inference.extraction_io import FORMAT, read_extraction, write_extraction
 from inference.poses import ModelInfo
 from models.artifacts import ArtifactStore, artifact_folder
 from models.errors import NotFound, StoreError
 from models.jobs import ClaimedJob
-from models.storage import StorageOptions
-from pipeline.persist import storage_of
 from pipeline.stages import Stage
 
 logger = logging.getLogger(__name__)
+
+KEPT_S = 5.0
+"""How long a job that is done waits for the keeping of its poses, so as to delete them."""
 
 
 def fingerprint(model: ModelInfo, wanted: ExtractRequest) -> str:
@@ -47,28 +50,34 @@ def find(store: ArtifactStore, job: ClaimedJob, stage: Stage, mark: str) -> Extr
         return None
 
 
-def keep(  # noqa: PLR0917 - Ray's types know positional arguments alone
-    options: StorageOptions,
-    job: ClaimedJob,
-    stage: Stage,
-    wanted: ExtractRequest,
-    extraction: Extraction,
-    extracted: Extracted,
-) -> str | None:
-    """Store an extraction, as a Ray task beside the graph. Returns what went wrong, if anything: nobody fails by it."""
-    if extracted.kept:
-        return None  # it came from there
-    mark = fingerprint(extraction.poses.model, wanted)
-    try:
-        content = write_extraction(extraction, fingerprint=mark)
-        storage_of(options).store.put_bytes(job.bucket, _key(job, stage, mark), content)
-    except Exception as error:  # noqa: BLE001 - the results are what counts, and they are on their way
-        return f"{type(error).__name__}: {error}"
-    return None
+def keep(
+    store: ArtifactStore, job: ClaimedJob, stage: Stage, wanted: ExtractRequest, poses: Callable[[], Extraction]
+) -> Future[None]:
+    """Store what a stage extracted, on a thread of its own: neither the stage nor its end waits for the store.
+
+    `poses` gives them, on that thread. What goes wrong is a warning: the results are on their way, and they are what
+    counts. (Not a Ray task: a burst of clips would start a process for each, and each imports for four CPU seconds.)
+    """
+    kept: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            extraction = poses()
+            mark = fingerprint(extraction.poses.model, wanted)
+            store.put_bytes(job.bucket, _key(job, stage, mark), write_extraction(extraction, fingerprint=mark))
+        except Exception as error:  # noqa: BLE001 - nobody fails by it
+            fields = {"job_id": job.id, "stage": stage}
+            logger.warning("Poses not kept: job_id=%s stage=%s %s", job.id, stage, error, extra=fields)
+        finally:
+            kept.set_result(None)
+
+    threading.Thread(target=work, name=f"keep-{job.id}", daemon=True).start()
+    return kept
 
 
-def forget(store: ArtifactStore, job: ClaimedJob) -> None:
-    """Delete what a job kept. Where the store does not answer it stays, until the job's files go."""
+def forget(store: ArtifactStore, job: ClaimedJob, keeping: Sequence[Future[None]]) -> None:
+    """Delete what a job kept, once that is there. Where the store is slow it stays, until the job's files go."""
+    wait(keeping, timeout=KEPT_S)
     try:
         store.delete_prefix(job.bucket, _folder(job))
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""The graph of one stage: poses → metrics → findings → report → results → drawing → persist; the poses are kept aside.
+"""The graph of one stage: poses → metrics → findings → report → results → drawing → persist.
 
 Ray's own task graph, made by handing the reference that one `.remote()` returns to the next: nothing waits here, and
 the driver sees only the references. (`DAGNode.execute()` is deprecated in Ray 2.60; compiled graphs take no tasks.)
@@ -19,7 +19,7 @@ from inference.sources import ClipSource
 from models.queue import ClaimedJob
 from models.requests import AnalysisRequest
 from models.storage import StorageOptions
-from pipeline import checkpoints, persist, stages
+from pipeline import persist, stages
 from pipeline.cluster import CONTROL
 from pipeline.stages import Limits, Stage
 
@@ -29,9 +29,7 @@ _judge = _task(stages.judge)
 _word = _task(stages.word)
 _compose = _task(stages.compose)
 _draw = ray.remote(num_cpus=1, max_retries=0)(stages.draw)
-# Two at once on the node that may write, and beside them the keeping of poses, for which they must not wait.
-_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.48}, max_retries=0)(persist.persist_recording_logs)
-_keep = ray.remote(num_cpus=0, resources={CONTROL: 0.01}, max_retries=0)(checkpoints.keep)
+_persist = ray.remote(num_cpus=0, resources={CONTROL: 0.5}, max_retries=0)(persist.persist_recording_logs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,8 +40,6 @@ class StageGraph:
     """→ `Extraction`."""
     extracted: Any
     """→ `Extracted`: there as soon as the poses are."""
-    kept: Any
-    """→ what went wrong with keeping the poses, or None. No part of the stage: nothing waits for it."""
     persisted: Any
     """→ `persist.Persisted`: the sink; when it is there, the stage is stored."""
     files: Any
@@ -77,7 +73,6 @@ def submit_stage(
     return StageGraph(
         extraction=extraction,
         extracted=extracted,
-        kept=_keep.remote(storage, job, stage, wanted, extraction, extracted),
         persisted=persisted,
         files=files,
     )
@@ -115,7 +110,7 @@ def extracted(graph: StageGraph) -> Extracted:
 
 
 def extraction_of(graph: StageGraph) -> Extraction:
-    """The poses of a finished stage."""
+    """The poses themselves, once they are there."""
     extraction: Extraction = ray.get(graph.extraction)
     return extraction
 
@@ -124,15 +119,6 @@ def outcome(graph: StageGraph) -> persist.Persisted:
     """What a finished stage came to. Raises what its first failing node raised, in Ray's wrapping."""
     persisted: persist.Persisted = ray.get(graph.persisted)
     return persisted
-
-
-def keeping_fault(graph: StageGraph, *, timeout_s: float) -> str | None:
-    """What went wrong with keeping a finished stage's poses, as far as it is known after `timeout_s`."""
-    try:
-        fault: str | None = ray.get(graph.kept, timeout=timeout_s)
-    except ray.exceptions.RayError as error:
-        return type(error).__name__
-    return fault
 
 
 def progress(actor: Any, job: ClaimedJob) -> ClipProgress | None:

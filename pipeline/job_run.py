@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -23,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 RECORD_AGAIN_S = 1.0
 """Between two tries to say in the queue how a job ended."""
-KEPT_S = 5.0
-"""How long a job that is done waits for the keeping of its poses, so as to delete them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,9 +39,9 @@ class JobRunner:
         logger.info("Job claimed: job_id=%s attempt=%d", claimed.id, claimed.attempt, extra=fields)
         with self.heart.beating(claimed.lease) as pulse:
             try:
-                graphs = self._run_stages(claimed, pulse, hand_back)
+                keeping = self._run_stages(claimed, pulse, hand_back)
                 self.tools.metrics.job_ended("done")
-                self._forget_poses(claimed, graphs)
+                checkpoints.forget(self.tools.storage.store, claimed, keeping)
             except ArtifactsMissing:
                 # The guardrails ended the job in their own transaction, and `persist` said so.
                 self.tools.metrics.attempt_failed(ArtifactsMissing.code, retried=False)
@@ -52,25 +51,17 @@ class JobRunner:
             except Exception as error:  # noqa: BLE001 - whatever a clip does, the next job must run
                 self._end(claimed, error)
 
-    def _run_stages(self, claimed: ClaimedJob, pulse: Pulse, hand_back: threading.Event) -> list[dag.StageGraph]:
+    def _run_stages(self, claimed: ClaimedJob, pulse: Pulse, hand_back: threading.Event) -> list[Future[None]]:
+        """See all stages to their end. Returns the poses that are being kept."""
         request = request_of(claimed)
         if request.model not in {None, self.tools.cluster.model}:
             raise ModelUnknown(f"This worker runs {self.tools.cluster.model}, not {request.model}.")
         run = StageRun(tools=self.tools, claimed=claimed, request=request, pulse=pulse, hand_back=hand_back)
         quick = run.run("quick")
-        if not request.deep_enabled:
-            return [quick]
-        self.tools.storage.queue.start_deep(claimed.lease)
-        return [quick, run.run("deep", dag.extraction_of(quick))]
-
-    def _forget_poses(self, claimed: ClaimedJob, graphs: list[dag.StageGraph]) -> None:
-        """The job is done: nobody will go on from its poses. Their keeping must have ended first."""
-        for graph in graphs:
-            fault = dag.keeping_fault(graph, timeout_s=KEPT_S)
-            if fault:
-                fields = {"job_id": claimed.id}
-                logger.warning("Poses not kept: job_id=%s %s", claimed.id, fault, extra=fields)
-        checkpoints.forget(self.tools.storage.store, claimed)
+        if request.deep_enabled:
+            self.tools.storage.queue.start_deep(claimed.lease)
+            run.run("deep", dag.extraction_of(quick))
+        return run.keeping
 
     def _end(self, claimed: ClaimedJob, error: Exception) -> None:
         """Say in the queue how the job ended; again and again while the database is away and the lease may hold."""

@@ -72,15 +72,15 @@ def persist_recording_logs(
     """
     with _Recording(logger) as records:
         try:
-            key, error = persist(storage_of(options), job, stage, results, files), None
+            key, error = persist(_storage(options), job, stage, results, files), None
         except Exception as raised:  # noqa: BLE001 - it is handed over whole, with the records that explain it
             key, error = None, raised
     return Persisted(key=key, error=error, records=tuple(records))
 
 
 @lru_cache(maxsize=4)
-def storage_of(options: StorageOptions) -> Storage:
-    """The storage of this process: one connection pool, not one a job."""
+def _storage(options: StorageOptions) -> Storage:
+    """One connection pool a process, not one a job."""
     return options.open()
 
 

@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ray.exceptions import RayError
@@ -61,6 +63,8 @@ class StageRun:
     request: AnalysisRequest
     pulse: Pulse
     hand_back: threading.Event
+    keeping: list[Future[None]] = field(default_factory=list)
+    """The poses that are being kept for a later attempt."""
 
     def run(self, stage: Stage, quick: Extraction | None = None) -> dag.StageGraph:
         """See a stage to its end; DEEP follows whom `quick` chose.
@@ -77,7 +81,8 @@ class StageRun:
             graph = self._submit(stage, actor, wanted, kept)
             with self._canceling(graph, actor):
                 self._wait_for_poses(stage, graph, seat)
-            note = self._poses_note(stage, graph, seat)
+            note = self._poses_note(graph, seat)
+        self._keep_poses(stage, wanted, graph, note)
         with self._canceling(graph, actor):
             self._wait_for_sink(graph)
         persisted = _logged(dag.outcome(graph))
@@ -122,18 +127,25 @@ class StageRun:
                 raise Stalled
         self.pulse.progress_pct = end
 
-    def _poses_note(self, stage: Stage, graph: dag.StageGraph, seat: Seat) -> Extracted:
+    def _poses_note(self, graph: dag.StageGraph, seat: Seat) -> Extracted:
         """What the extraction came to. Raises what it raised, or NeighbourCrash."""
         try:
-            note = dag.extracted(graph)
+            return dag.extracted(graph)
         except RayError as error:
-            if lost_its_actor(error) and self.tools.cluster.died(seat) > 1:
+            among = self.tools.cluster.died(seat) if lost_its_actor(error) else 1
+            # The nodes behind it fail one after the other; without this pause a run of bad clips would pile them up.
+            dag.finished(graph, timeout_s=SINK_S)
+            if among > 1:
                 raise NeighbourCrash from error
             raise
+
+    def _keep_poses(self, stage: Stage, wanted: ExtractRequest, graph: dag.StageGraph, note: Extracted) -> None:
         if note.kept:
             fields = {"job_id": self.claimed.id, "stage": stage}
             logger.info("Poses of an earlier attempt used: job_id=%s stage=%s", *fields.values(), extra=fields)
-        return note
+            return
+        poses = partial(dag.extraction_of, graph)
+        self.keeping.append(checkpoints.keep(self.tools.storage.store, self.claimed, stage, wanted, poses))
 
     def _wait_for_sink(self, graph: dag.StageGraph) -> None:
         while not dag.finished(graph, timeout_s=TICK_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.actor import Extracted
 from inference.extract import Extraction, ExtractRequest
 from inference.extraction_io import write_extraction
 from inference.poses import COCO_17, ClipInfo, ExtractionReceipt, ModelInfo, PoseSequence, Subject
@@ -24,7 +24,6 @@ from pipeline.checkpoints import fingerprint
 OWNER = Owner(owner_type="coach", owner_id="jane")
 MODEL = ModelInfo(name="m", version="1", sha256="cd", backend="torch", precision="fp32", runtime="torch 2")
 WANTED = ExtractRequest(sample_fps=10.0, window_s=30.0)
-NEW = Extracted(inferred=2, kept=False)
 
 
 @pytest.fixture
@@ -75,11 +74,12 @@ def _bytes(extraction: Extraction) -> bytes:
 
 
 def test_a_later_attempt_finds_what_an_earlier_one_kept_until_it_is_forgotten(
-    options: StorageOptions, storage: Storage, job: ClaimedJob, extraction: Extraction
+    storage: Storage, job: ClaimedJob, extraction: Extraction
 ) -> None:
     mark = fingerprint(MODEL, WANTED)
     assert checkpoints.find(storage.store, job, "quick", mark) is None
-    assert checkpoints.keep(options, job, "quick", WANTED, extraction, NEW) is None
+    keeping = checkpoints.keep(storage.store, job, "quick", WANTED, lambda: extraction)
+    keeping.result(timeout=5)
     folder = job.source_key.rpartition("/")[0]
     assert storage.store.exists("local", f"{folder}/analysis/{job.id}/checkpoints/quick-{mark}.npz")
 
@@ -91,25 +91,27 @@ def test_a_later_attempt_finds_what_an_earlier_one_kept_until_it_is_forgotten(
     assert found is not None
     assert _bytes(found) == _bytes(extraction)
     assert checkpoints.find(storage.store, later, "deep", mark) is None
-    checkpoints.forget(storage.store, later)
+    checkpoints.forget(storage.store, later, [keeping])
     assert checkpoints.find(storage.store, later, "quick", mark) is None
 
 
-def test_what_came_from_there_is_not_written_again(
-    options: StorageOptions, storage: Storage, job: ClaimedJob, extraction: Extraction
+def test_what_is_still_being_kept_when_the_job_is_done_goes_too(
+    storage: Storage, job: ClaimedJob, extraction: Extraction
 ) -> None:
-    assert checkpoints.keep(options, job, "quick", WANTED, extraction, Extracted(inferred=0, kept=True)) is None
+    def slow() -> Extraction:
+        time.sleep(0.3)
+        return extraction
+
+    keeping = checkpoints.keep(storage.store, job, "quick", WANTED, slow)
+    assert not keeping.done()
+    checkpoints.forget(storage.store, job, [keeping])
     assert checkpoints.find(storage.store, job, "quick", fingerprint(MODEL, WANTED)) is None
 
 
 def test_a_torn_one_is_a_warning(
-    options: StorageOptions,
-    storage: Storage,
-    job: ClaimedJob,
-    extraction: Extraction,
-    caplog: pytest.LogCaptureFixture,
+    storage: Storage, job: ClaimedJob, extraction: Extraction, caplog: pytest.LogCaptureFixture
 ) -> None:
-    checkpoints.keep(options, job, "deep", WANTED, extraction, NEW)
+    checkpoints.keep(storage.store, job, "deep", WANTED, lambda: extraction).result(timeout=5)
     mark = fingerprint(MODEL, WANTED)
     key = f"{job.source_key.rpartition('/')[0]}/analysis/{job.id}/checkpoints/deep-{mark}.npz"
     whole = b"".join(storage.store.open("local", key).chunks)
@@ -119,13 +121,19 @@ def test_a_torn_one_is_a_warning(
     assert (record.levelname, vars(record)["job_id"], vars(record)["stage"]) == ("WARNING", job.id, "deep")
 
 
-def test_a_store_that_refuses_fails_nobody(options: StorageOptions, job: ClaimedJob, extraction: Extraction) -> None:
+def test_a_store_that_refuses_is_a_warning(
+    options: StorageOptions,
+    storage: Storage,
+    job: ClaimedJob,
+    extraction: Extraction,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     in_the_way = options.folder / job.source_key.rpartition("/")[0] / "analysis"
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_bytes(b"")
-    fault = checkpoints.keep(options, job, "quick", WANTED, extraction, NEW)
-    assert fault is not None
-    assert "StoreUnavailable" in fault
+    checkpoints.keep(storage.store, job, "quick", WANTED, lambda: extraction).result(timeout=5)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"Poses not kept: job_id={job.id} stage=quick")
 
 
 def test_the_fingerprint_covers_everything_that_changes_the_poses() -> None:
