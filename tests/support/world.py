@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,8 @@ class Child:
     arguments: tuple[str, ...]
     environment: dict[str, str]
     folder: Path
+    code: Path | None = None
+    """Where its code is; by default what is installed."""
     starts: int = 0
     process: subprocess.Popen[str] | None = None
 
@@ -63,7 +65,8 @@ class Child:
                 stdout=log,
                 stderr=errors,
                 text=True,
-                env=self.environment,
+                env={**self.environment, "PYTHONPATH": str(self.code)} if self.code else self.environment,
+                cwd=self.code,  # `-m` looks there first
                 start_new_session=True,
             )
 
@@ -106,6 +109,7 @@ class World:
     url: str
     chance: random.Random
     faults: list[tuple[float, str]] = field(default_factory=list)
+    to_come: list[Callable[[], None]] = field(default_factory=list)
 
     def client(self) -> httpx.Client:
         return httpx.Client(
@@ -160,16 +164,19 @@ class World:
         self.proxy.set("pass")
 
     def strike(self, started: float) -> None:
-        """One fault of any kind, now."""
-        kinds = {
-            self.kill_worker: 2,
-            self.kill_actor: 3,
-            self.kill_api: 2,
-            self.restart_postgres: 2,
-            self.break_s3: 2,
-            self.stall_s3: 2,
-        }
-        fault = self.chance.choices(list(kinds), weights=list(kinds.values()))[0]
+        """One fault, now: each kind once in an order of chance, then all of them again."""
+        if not self.to_come:
+            kinds = (
+                self.kill_worker,
+                self.kill_actor,
+                self.kill_actor,
+                self.kill_api,
+                self.restart_postgres,
+                self.break_s3,
+                self.stall_s3,
+            )
+            self.to_come = self.chance.sample(kinds, len(kinds))
+        fault = self.to_come.pop()
         self.faults.append((round(time.monotonic() - started, 1), fault.__name__))
         fault()
 
