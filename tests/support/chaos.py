@@ -38,6 +38,8 @@ class Plan:
     workers: int
     calm_s: tuple[float, float]
     """Between two faults: shortest, longest."""
+    faults: int | None = None
+    """After so many there is peace; None goes on until every job has ended."""
     seed: int
 
 
@@ -84,7 +86,8 @@ class Striker:
         self._next = time.monotonic() + 1.0
 
     def perhaps(self) -> None:
-        if time.monotonic() >= self._next:
+        peace = self._plan.faults is not None and len(self._place.faults) >= self._plan.faults
+        if not peace and time.monotonic() >= self._next:
             self._place.strike(self._started)
             self._next = time.monotonic() + self._place.chance.uniform(*self._plan.calm_s)
 
@@ -218,7 +221,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--keep", type=Path, help="Folder for the logs; made and kept.")
     arguments = parser.parse_args()
-    plan = Plan(jobs=arguments.jobs, workers=arguments.workers, calm_s=(4.0, 20.0), seed=arguments.seed)
+    plan = Plan(jobs=arguments.jobs, workers=arguments.workers, calm_s=(4.0, 12.0), seed=arguments.seed)
     print(f"seed={plan.seed}", file=sys.stderr)  # noqa: T201
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = arguments.keep or Path(temporary)
