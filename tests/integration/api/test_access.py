@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -69,6 +70,46 @@ def test_unknown_paths_and_methods_are_problems_too(server: Server) -> None:
     answer = server.jane.delete("/sessions")
     problem(answer, 405, "method_not_allowed")
     assert answer.headers["allow"]
+
+
+def test_a_refused_method_names_every_one_that_the_path_has(server: Server) -> None:
+    for path, methods in [("/sessions", "HEAD, GET, POST"), (f"/sessions/{MISSING_ID}/analysis-jobs", "POST")]:
+        answer = server.jane.put(path, content=b"")
+        problem(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"] == methods
+
+
+def test_head_is_get_without_the_body(server: Server) -> None:
+    job = server.submitted()
+    for path in (f"/analysis-jobs/{job['id']}", "/sessions", "/openapi.json"):
+        head, get = server.jane.head(path), server.jane.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        for name in ("content-type", "content-length"):
+            assert head.headers[name] == get.headers[name]
+    assert server.jane.head(f"/sessions/{job['session_id']}/analysis-jobs").status_code == 405
+    with client(server.url, None) as stranger:
+        assert stranger.head("/sessions").status_code == 401
+
+
+def test_head_of_a_stream_reads_nothing_of_it(server: Server) -> None:
+    job = server.submitted()
+    answer = server.jane.head(f"/analysis-jobs/{job['id']}/events")  # with GET it would not end
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert server.jane.get(f"/analysis-jobs/{job['id']}").status_code == 200  # on the same connection
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/sessions"), ("PATCH", f"/sessions/{MISSING_ID}")])
+def test_json_is_bounded_before_anybody_is_asked_who_they_are(server: Server, method: str, path: str) -> None:
+    def long_title() -> Iterator[bytes]:
+        """In chunks: no length was announced that could be refused."""
+        yield b'{"title": "'
+        yield from [b"x" * 65_536] * 5
+
+    for token in (server.token, None):
+        with client(server.url, token) as caller:
+            answer = caller.request(method, path, content=long_title(), headers={"Content-Type": "application/json"})
+        problem(answer, 413, "request_too_large")
 
 
 def test_health_needs_no_token(server: Server) -> None:
