@@ -38,6 +38,10 @@ class JobViews:
             self._shared[key].add_done_callback(lambda task: self._forget(key, task))
         return await asyncio.shield(self._shared[key])
 
+    def owner_of(self, job_id: str) -> Owner:
+        """Whose job it is, for whoever shows something that its owner signed. Raises NotFound."""
+        return self._reader.owner_of(job_id)
+
     def _forget(self, key: Hashable, task: asyncio.Task[Shown]) -> None:
         del self._shared[key]
         if not task.cancelled():

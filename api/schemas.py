@@ -203,7 +203,9 @@ class JobAttempt(BaseModel):
     """One attempt at a job."""
 
     attempt: int
-    status: str = Field(description="`running`, or how it ended.", examples=["running", "failed", "handed_back", "done", "canceled"])
+    status: str = Field(
+        description="`running`, or how it ended.", examples=["running", "failed", "handed_back", "done", "canceled"]
+    )
     ended_at: datetime | None
     error: JobError | None
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from models.database import Database
 from models.jobs import RUNNING, Job
+from models.lanes import walk_indexes
 from models.sessions import utc_now
 from models.tables import ADMITTED, QueueLane, VideoAnalysisJob
 
@@ -84,6 +85,7 @@ class Forecaster:
 
     def _read(self, question: Callable[[Transaction], T]) -> T:
         with self._database.transaction(read_only=True) as transaction:
+            walk_indexes(transaction)
             return question(transaction)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import cast as as_type
 
 from models.database import Database
 from models.errors import NotFound
-from models.jobs import Job, Owner
+from models.jobs import Job, Owner, OwnerType
 from models.rows import job_fields
 from models.tables import VideoAnalysisJob
 
@@ -54,6 +54,15 @@ class JobReader:
             documents={name: cast("str | None", getattr(row, name)) for name in DOCUMENTS},
             blobs={name: cast("str | None", getattr(row, name)) for name in wanted},
         )
+
+    def owner_of(self, job_id: str) -> Owner:
+        """Whose job it is, for whoever shows something that its owner signed. Raises NotFound."""
+        columns = select(VideoAnalysisJob.owner_type, VideoAnalysisJob.owner_id)
+        with self._database.transaction(read_only=True) as transaction:
+            found = transaction.execute(columns.where(VideoAnalysisJob.id == job_id)).one_or_none()
+        if found is None:
+            raise NotFound
+        return Owner(owner_type=cast("OwnerType", found.owner_type), owner_id=found.owner_id)
 
 
 @lru_cache

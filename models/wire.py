@@ -19,6 +19,9 @@ _MOMENTS = (
     "quick_started_at quick_completed_at deep_started_at deep_completed_at"
 )
 
+_NO_FAULT = {"canceled", "handed_back"}
+"""How an attempt may end without anything having gone wrong: kept beside the errors, by the same column."""
+
 
 def moment(value: datetime | None) -> str | None:
     """A UTC moment as `2026-05-04T09:31:30Z`."""
@@ -61,15 +64,11 @@ def attempts(job: Job) -> list[Json]:
 
 
 def _ended(entry: Mapping[str, Any]) -> Json:
-    ended_at = entry.get("ended_at")
-    error = {
-        "code": entry.get("error_code") or "unknown",
-        "message": entry.get("error_message") or "",
-        "retryable": entry.get("retryable"),
-    }
+    code, ended_at = entry.get("error_code") or "unknown", entry.get("ended_at")
+    error = {"code": code, "message": entry.get("error_message") or "", "retryable": entry.get("retryable")}
     return {
         "attempt": entry.get("attempt", 0),
-        "status": "failed",
+        "status": code if code in _NO_FAULT else "failed",
         "ended_at": None if ended_at is None else moment(datetime.fromisoformat(ended_at)),
-        "error": error,
+        "error": None if code in _NO_FAULT else error,
     }

@@ -1,26 +1,32 @@
-"""The files that an analysis leaves: named, listed and streamed, with byte ranges so that a browser can seek."""
+"""The files that an analysis leaves: listed with links, and streamed with byte ranges so that a browser can seek."""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, Security
 from fastapi.responses import StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, SecurityScopes
+from starlette.concurrency import run_in_threadpool
 
-from api.context import PREFIX, Caller, Parts
+from api.context import PREFIX, Parts, Reader, Services, admit, bearer
+from api.links import check_link, link_query
 from api.problems import Problem, responses
 from api.ranges import parse_range
+from api.representation import tag_matches
 from api.schemas import Artifact, ArtifactList
 from models.artifacts import content_type, sibling_key
 from models.errors import NotFound
-from models.jobs import Job
+from models.jobs import Job, Owner
 
 router = APIRouter(
     prefix=f"{PREFIX}/analysis-jobs/{{job_id:uuid}}/artifacts",
     tags=["artifacts"],
-    responses=responses("unauthorized", "not_found", "internal", "store_unavailable"),
+    responses=responses("unauthorized", "forbidden", "not_found", "rate_limited", "internal", "store_unavailable"),
 )
 
 _RESULTS = ("quick_results.json", "deep_results.json")
@@ -37,18 +43,43 @@ _REPORT_POLICY = (
 
 
 @router.get("")
-def list_artifacts(parts: Parts, owner: Caller, job_id: UUID) -> ArtifactList:
-    """List what the job's winning attempt left, as far as the job has come."""
+def list_artifacts(parts: Parts, owner: Reader, job_id: UUID) -> ArtifactList:
+    """List what the job's winning attempt left, as far as the job has come, each with a link that needs no token."""
     job = parts.queue.summary(owner, str(job_id))
+    expires = int(time.time()) + parts.limits.link_expiry_s
     listed = []
     for name, key in _keys(job).items():
         try:
             size = parts.store.stat(_bucket(job), key).size
         except NotFound:
             continue  # not every analysis leaves every file: an overlay of a long clip is not rendered
-        url = f"{PREFIX}/analysis-jobs/{job.id}/artifacts/{name}"
-        listed.append(Artifact(name=name, size_bytes=size, media_type=content_type(name), url=url))
+        listed.append(
+            Artifact(
+                name=name,
+                size_bytes=size,
+                media_type=content_type(name),
+                url=_link(parts, job, name, key, expires),
+                expires_at=datetime.fromtimestamp(expires, UTC),
+            )
+        )
     return ArtifactList(artifacts=listed)
+
+
+async def _reader_or_link(
+    *,
+    request: Request,
+    parts: Parts,
+    wanted: SecurityScopes,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    job_id: UUID,
+    name: str,
+    expires: Annotated[int | None, Query(ge=0, le=2**53, description="Part of a link.")] = None,
+    signature: Annotated[str | None, Query(max_length=100, description="Part of a link.")] = None,
+) -> Owner:
+    """Whose artifacts may be read: those of whoever asks, or of whoever signed the link."""
+    if expires is None or signature is None:
+        return await admit(request, wanted, parts, credentials)
+    return await run_in_threadpool(_signer, parts, str(job_id), name, expires, signature)
 
 
 @router.get(
@@ -58,27 +89,28 @@ def list_artifacts(parts: Parts, owner: Caller, job_id: UUID) -> ArtifactList:
         200: {"description": "The whole file", "content": {content_type(name): {} for name in _RESULTS + _COMPANIONS}},
         206: {"description": "The range asked for"},
         304: {"description": "Still what `If-None-Match` names"},
-        **responses("range_not_satisfiable"),
+        **responses("forbidden", "link_expired", "range_not_satisfiable", "validation_failed"),
     },
+    openapi_extra={"security": [{}]},  # a link needs none
 )
 def get_artifact(
     *,
     parts: Parts,
-    owner: Caller,
+    owner: Annotated[Owner, Security(_reader_or_link, scopes=["jobs:read"])],
     job_id: UUID,
     name: str,
     range_: Annotated[str | None, Header(alias="Range")] = None,
     if_range: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Fetch one file, or a range of it."""
+    """Fetch one file, or a range of it: with a token, or by a link of the list."""
     job = parts.queue.summary(owner, str(job_id))
     key = _keys(job).get(name)
     if key is None:
         raise Problem("not_found", "The job has no such artifact.")
     size = parts.store.stat(_bucket(job), key).size
     headers = _headers(name, etag=_etag(key, size))
-    if if_none_match is not None and headers["ETag"] in if_none_match:
+    if if_none_match is not None and tag_matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     wanted = parse_range(range_ if if_range in {None, headers["ETag"]} else None, size)
     if wanted is None:
@@ -90,6 +122,23 @@ def get_artifact(
     return StreamingResponse(
         opened.chunks, status_code=206 if wanted else 200, headers=headers, media_type=content_type(name)
     )
+
+
+def _link(parts: Services, job: Job, name: str, key: str, expires: int) -> str:
+    """The store's own link, or one of ours where it makes none."""
+    presigned = parts.store.presigned_url(_bucket(job), key, parts.limits.link_expiry_s, disposition=_disposition(name))
+    if presigned is not None:
+        return presigned
+    query = link_query(parts.secrets.get(job.owner, "links"), job_id=job.id, name=name, expires=expires)
+    return f"{PREFIX}/analysis-jobs/{job.id}/artifacts/{name}?{query}"
+
+
+def _signer(parts: Services, job_id: str, name: str, expires: int, signature: str) -> Owner:
+    """Who signed the link. Raises NotFound and Problem."""
+    owner = parts.views.owner_of(job_id)
+    secret = parts.secrets.get(owner, "links")
+    check_link(secret, signature, job_id=job_id, name=name, expires=expires, now=time.time())
+    return owner
 
 
 def _bucket(job: Job) -> str:
@@ -121,8 +170,14 @@ def _headers(name: str, *, etag: str) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
         "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": f'{"inline" if name in _SHOWN_IN_PLACE else "attachment"}; filename="{name}"',
+        "Referrer-Policy": "no-referrer",  # a link is a secret
+        "Content-Disposition": _disposition(name),
     }
     if name == "report.html":
         headers["Content-Security-Policy"] = _REPORT_POLICY
     return headers
+
+
+def _disposition(name: str) -> str:
+    """Shown in the browser, or saved; `name` is one of ours."""
+    return f'{"inline" if name in _SHOWN_IN_PLACE else "attachment"}; filename="{name}"'

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
-from api_server import (
-    DOCUMENT,
-    FILES,
-    PREFIX,
-    Server,
-    problem,
-)
+from api_server import DOCUMENT, FILES, MISSING_ID, Served, Server, problem
+
+from api.links import link_query
+from models.artifacts import FolderStore
+from models.jobs import Owner
 
 
 def finished(server: Server, *, deep: bool = True) -> dict[str, Any]:
@@ -76,16 +77,66 @@ def test_artifacts_are_listed_and_fetched(server: Server) -> None:
     listed = {artifact["name"]: artifact for artifact in artifacts(server, job)}
     assert set(listed) == set(FILES)
     for name, content in FILES.items():
-        answer = server.jane.get(listed[name]["url"].removeprefix(PREFIX))
+        path = f"/analysis-jobs/{job['id']}/artifacts/{name}"
+        answer = server.jane.get(path)
         assert answer.content == content
         assert listed[name]["size_bytes"] == len(content) == int(answer.headers["content-length"])
         assert answer.headers["content-type"] == listed[name]["media_type"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert f'filename="{name}"' in answer.headers["content-disposition"]
-        problem(server.lions.get(listed[name]["url"].removeprefix(PREFIX)), 404, "not_found")
+        problem(server.lions.get(path), 404, "not_found")
     report = server.jane.get(f"/analysis-jobs/{job['id']}/artifacts/report.html")
     assert "default-src 'none'" in report.headers["content-security-policy"]
     assert "script" not in report.headers["content-security-policy"]
+    problem(server.lions.get(f"/analysis-jobs/{job['id']}/artifacts"), 404, "not_found")
+
+
+def test_a_link_needs_no_token(server: Server) -> None:
+    before = datetime.now(UTC)
+    with httpx.Client(trust_env=False) as anybody:
+        for artifact in artifacts(server, finished(server)):
+            url, content = httpx.URL(server.url).join(artifact["url"]), FILES[artifact["name"]]
+            answer = anybody.get(url)
+            assert answer.status_code == 200, answer.text
+            assert answer.content == content
+            assert answer.headers["content-type"] == artifact["media_type"]
+            shown_in_place = artifact["name"] in {"report.html", "overlay.mp4"}
+            kind, _, name = answer.headers["content-disposition"].partition("; ")
+            assert (kind, name) == ("inline" if shown_in_place else "attachment", f'filename="{artifact["name"]}"')
+            part = anybody.get(url, headers={"Range": "bytes=5-9"})
+            assert (part.status_code, part.content) == (206, content[5:10])
+            assert part.headers["content-range"] == f"bytes 5-9/{len(content)}"
+            expires_at = datetime.fromisoformat(artifact["expires_at"])
+            assert timedelta(seconds=3500) < expires_at - before < timedelta(seconds=3700)
+
+
+def test_a_link_of_ours_lets_into_one_file_for_a_while(server: Server, served: Served) -> None:
+    if not isinstance(server.store, FolderStore):
+        pytest.skip("the store's own links are the store's business")
+    job = finished(server)
+    listed = {artifact["name"]: artifact["url"] for artifact in artifacts(server, job)}
+    report = httpx.URL(listed["report.html"])
+    secret = served.app.state.services.secrets.get(Owner(owner_type="coach", owner_id=job["owner_id"]), "links")
+    expired = link_query(secret, job_id=job["id"], name="report.html", expires=int(time.time()) - 1)
+    with httpx.Client(base_url=server.url, trust_env=False) as anybody:
+        whole = anybody.head(report)
+        assert (whole.status_code, whole.content) == (200, b"")
+        assert int(whole.headers["content-length"]) == len(FILES["report.html"])
+        assert whole.headers["referrer-policy"] == "no-referrer"
+        problem(anybody.get(f"{report.path}?{expired}"), 403, "link_expired")
+        for wrong in (
+            report.copy_set_param("expires", int(report.params["expires"]) + 60),
+            report.copy_set_param("signature", "A" * 43),
+            report.copy_set_param("signature", "ä"),
+            report.copy_with(path=report.path.replace("report.html", "overlay.mp4")),
+            report.copy_with(path=report.path.replace(job["id"], finished(server)["id"])),
+            report.copy_with(path=report.path.replace(job["id"], MISSING_ID)),
+        ):
+            problem(anybody.get(wrong), 404, "not_found")
+        problem(anybody.get(report.copy_remove_param("signature")), 401, "unauthorized")
+        problem(anybody.get(report.copy_set_param("expires", "soon")), 422, "validation_failed")
+        served.app.state.services.secrets.rotate(Owner(owner_type="coach", owner_id=job["owner_id"]), "links")
+        problem(anybody.get(report), 404, "not_found")
 
 
 @pytest.mark.parametrize(
