@@ -217,8 +217,9 @@ class BatchRegister:
                     owner,
                     session,
                     item.order,
+                    now=now,
                     # In the order of the lines, for the queue and for lists.
-                    now=now + timedelta(microseconds=item.line),
+                    created_at=now + timedelta(microseconds=item.line),
                     max_attempts=self._max_attempts,
                     batch_id=batch_id,
                 )

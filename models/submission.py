@@ -37,6 +37,7 @@ def job_values(
     *,
     now: datetime,
     max_attempts: int,
+    created_at: datetime | None = None,
     job_id: str | None = None,
     batch_id: str | None = None,
 ) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def job_values(
         "session_id": session.id,
         "owner_type": owner.owner_type,
         "owner_id": owner.owner_id,
-        "created_at": now,
+        "created_at": created_at or now,
         "updated_at": now,
         "analysis_mode": request.analysis_mode,
         "camera_view": request.camera_view or session.camera_view,

@@ -263,9 +263,11 @@ class TestRetry:
         queue.save_quick(job.lease, document=DOCUMENT, s3_key="quick")  # nothing of the old wish is left to stop it
 
     def test_one_that_was_canceled_in_its_lane_is_claimed_again(
-        self, queue: JobQueue, jane: Owner, session_id: str
+        self, queue: JobQueue, jane: Owner, session_id: str, clock: Any
     ) -> None:
-        first, second = queue.submit(jane, session_id, BOWLING), queue.submit(jane, session_id, BOWLING)
+        first = queue.submit(jane, session_id, BOWLING)
+        clock.forward(1)
+        second = queue.submit(jane, session_id, BOWLING)
         assert claimed(queue).id == first.id  # and the second was put into the lane with it
         queue.cancel(jane, second.id)
         assert queue.claim("worker") is None
