@@ -86,8 +86,8 @@ class Authenticator:
         self._jwts = jwts
         self._now = clock
         self._look_ups = anyio.CapacityLimiter(LOOK_UPS)
-        self._known: OrderedDict[str, tuple[float, Identity | Refused]] = OrderedDict()
-        """Digest of a token → until when, and what it is; the oldest finding first."""
+        self._known: OrderedDict[str, tuple[float, Identity | str]] = OrderedDict()
+        """Digest of a token → until when, and what it is or why it is nothing; the oldest finding first."""
 
     async def identify(self, token: str) -> Identity:
         """Whom `token` stands for. Raises Refused, with words that its sender may read, and StoreUnavailable."""
@@ -102,11 +102,11 @@ class Authenticator:
             self._known[digest] = (until, found)
             if len(self._known) > CACHED:
                 self._known.popitem(last=False)
-        if isinstance(found, Refused):
-            raise Refused(*found.args)
+        if isinstance(found, str):
+            raise Refused(found)
         return found
 
-    async def _find(self, token: str, digest: str) -> tuple[float, Identity | Refused]:
+    async def _find(self, token: str, digest: str) -> tuple[float, Identity | str]:
         until = self._now() + CACHE_S
         try:
             if token.startswith(KEY_MARK):
@@ -118,7 +118,7 @@ class Authenticator:
             else:
                 raise Refused("The token is not known.")
         except Refused as refused:
-            return until, refused.with_traceback(None)
+            return until, str(refused)
         return min(until, ends_at), identity
 
     def _of_key(self, key: Key | None) -> tuple[Identity, float]:

@@ -218,6 +218,16 @@ def test_every_route_has_a_row(served: Served) -> None:
     assert routes == set(ROWS)
 
 
+def test_the_description_names_the_scope_of_every_route(served: Served) -> None:
+    needs = {re.sub(r":\w+", "", name): row.needs for name, row in ROWS.items()}
+    for path, operations in served.app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            schemes = [scheme for scheme in operation.get("security", ()) if scheme]  # an empty one: a link will do
+            scopes = [scope for scheme in schemes for wanted in scheme.values() for scope in wanted]
+            needed = needs[f"{method.upper()} {path}"]
+            assert scopes == ([] if needed in {"nothing", "link"} else [needed]), (method, path)
+
+
 @pytest.mark.parametrize("name", GUARDED)
 def test_nobody_comes_in_without_a_valid_token(gate: Gate, name: str) -> None:
     answer = gate.call(name, None)
