@@ -45,7 +45,7 @@ def served(backend: Backend) -> Iterator[Served]:
     """The application on a real socket, once for all tests: each test is two owners of its own."""
     database = Database(backend.database_url)
     queue = JobQueue(database)
-    owners = {f"token-{number:012}": Owner(owner_type="coach", owner_id=f"coach-{number}") for number in range(300)}
+    owners = {f"token-{number:012}": Owner(owner_type="coach", owner_id=f"coach-{number}") for number in range(1500)}
     app = create_app(
         database=database,
         queue=queue,
