@@ -14,14 +14,17 @@ from fastapi.security import HTTPAuthorizationCredentials, SecurityScopes
 from starlette.concurrency import run_in_threadpool
 
 from api.context import PREFIX, Parts, Reader, Services, admit, bearer
-from api.links import check_link, link_query
 from api.problems import Problem, responses
 from api.ranges import parse_range
 from api.representation import tag_matches
 from api.schemas import Artifact, ArtifactList
+from api.signing import check_link, signed_link
 from models.artifacts import content_type, sibling_key
 from models.errors import NotFound
 from models.jobs import Job, Owner
+
+PURPOSE = "artifact"
+"""What links of ours to artifacts are signed for."""
 
 router = APIRouter(
     prefix=f"{PREFIX}/analysis-jobs/{{job_id:uuid}}/artifacts",
@@ -129,16 +132,19 @@ def _link(parts: Services, job: Job, name: str, key: str, expires: int) -> str:
     presigned = parts.store.presigned_url(_bucket(job), key, parts.limits.link_expiry_s, disposition=_disposition(name))
     if presigned is not None:
         return presigned
-    query = link_query(parts.secrets.get(job.owner, "links"), job_id=job.id, name=name, expires=expires)
-    return f"{PREFIX}/analysis-jobs/{job.id}/artifacts/{name}?{query}"
+    return signed_link(parts.secrets.get(job.owner, "links"), PURPOSE, _path(job.id, name), expires=expires)
 
 
 def _signer(parts: Services, job_id: str, name: str, expires: int, signature: str) -> Owner:
     """Who signed the link. Raises NotFound and Problem."""
     owner = parts.views.owner_of(job_id)
     secret = parts.secrets.get(owner, "links")
-    check_link(secret, signature, job_id=job_id, name=name, expires=expires, now=time.time())
+    check_link(secret, PURPOSE, _path(job_id, name), expires=expires, signature=signature)
     return owner
+
+
+def _path(job_id: str, name: str) -> str:
+    return f"{PREFIX}/analysis-jobs/{job_id}/artifacts/{name}"
 
 
 def _bucket(job: Job) -> str:
