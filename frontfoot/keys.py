@@ -41,7 +41,9 @@ def show(owner: Owner | None, *, as_json: bool) -> None:
         typer.echo(json.dumps({"keys": found}))
         return
     columns = ("id", "prefix", "name", "owner", "scopes", "state", "expires_at", "last_used_at")
-    table = Table(*columns, box=None)
+    table = Table(box=None)
+    for column in columns:  # an id is there to be copied
+        table.add_column(column, no_wrap=column in {"id", "prefix"}, overflow="fold")
     for key in found:
         table.add_row(*(" ".join(key[column]) if column == "scopes" else key[column] or "" for column in columns))
     Console().print(table)

@@ -66,7 +66,10 @@ def test_for_people_the_key_alone_is_on_standard_output() -> None:
     assert line not in table
     for word in ("laptop", "coach:jane", "jobs:read", "usable", line[:11]):
         assert word in table
+    narrow = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["keys", "list"]).stdout
     key_id = table.splitlines()[-1].split()[0]
+    assert len(key_id) == 36
+    assert key_id in narrow
     assert run("revoke", key_id).stdout.startswith(f"Revoked: {key_id}")
 
 
