@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, defer
 from sqlalchemy.orm import Session as Transaction
-from sqlalchemy.orm import defer
 
 from models.errors import NotFound
 from models.jobs import Job, Owner, OwnerType, Session, SessionStatus, SessionType, decode_cursor, encode_cursor
@@ -59,7 +59,7 @@ def read_page(
     limit: int,
     cursor: str | None,
     *,
-    order: tuple[ColumnElement[datetime], ColumnElement[str]] | None = None,
+    order: tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]] | None = None,
 ) -> tuple[Sequence[R], str | None]:
     """At most `limit` of `rows`, the newest first, from behind `cursor`; and the next cursor.
 
