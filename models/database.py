@@ -57,6 +57,9 @@ def make_engine(url: str) -> Engine:
         return create_engine(
             normalised,
             pool_pre_ping=True,
+            # As many as by default, but kept: those above its five would be made anew for every other request.
+            pool_size=15,
+            max_overflow=0,
             json_serializer=serializer,
             hide_parameters=True,
             executemany_mode="values_plus_batch",  # many rows that change at once are one round trip
