@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from migrating import Alembic, Rows, alembic, contents, file_nodes, fill, fill_columns
+from migrating import VERIFICATION_QUERY, Alembic, Rows, alembic, contents, file_nodes, fill, fill_columns
 from servers import PostgresServer
 from sqlalchemy import inspect, text
 
@@ -46,22 +46,6 @@ DOCUMENT: dict[str, Any] = {
     "findings": {"findings": [{"id": "one"}], "overall_level": "low"},
     "report": {"text": "**Overall Assessment**: …", "sections": [{"id": "summary"}]},
 }
-
-# From the runbook, to the letter.
-VERIFICATION_QUERY = """
-SELECT
-    id,
-    status,
-    stage,
-    deep_findings IS NOT NULL as has_findings,
-    deep_report IS NOT NULL as has_report,
-    deep_results_s3_key,
-    completed_at
-FROM video_analysis_jobs
-WHERE status = 'done'
-ORDER BY completed_at DESC
-LIMIT 1;
-"""
 
 
 @pytest.fixture

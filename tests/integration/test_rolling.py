@@ -174,7 +174,7 @@ def test_new_code_waits_for_the_migration_and_old_code_does_not_mind_it(producti
     wait_for(lambda: said(production.new_worker, "Worker waits: schema_behind: this code needs revision "))
     assert production.new_api.health() == (503, "schema_behind")
     assert production.old_api.health() == (200, "ready")
-    job_id = production.old_api.submit(production.clip, deep=True)
+    job_id = production.old_api.submit(production.clip, deep=False)
     wait_for(lambda: production.old_api.job(job_id)["status"] == "quick_running")
 
     production.migrate()

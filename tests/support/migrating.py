@@ -28,6 +28,22 @@ from sqlalchemy import (
 ROOT = Path(__file__).parents[2]
 MOMENT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
+# From the seed's runbook, to the letter.
+VERIFICATION_QUERY = """
+SELECT
+    id,
+    status,
+    stage,
+    deep_findings IS NOT NULL as has_findings,
+    deep_report IS NOT NULL as has_report,
+    deep_results_s3_key,
+    completed_at
+FROM video_analysis_jobs
+WHERE status = 'done'
+ORDER BY completed_at DESC
+LIMIT 1;
+""".lstrip()
+
 Rows = dict[str, list[dict[str, Any]]]
 
 
