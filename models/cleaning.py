@@ -66,10 +66,13 @@ class Cleaner:
         """
         now = self._now()
         with self._database.transaction() as transaction:
-            # Alone with it: no job and no upload is added any more.
-            session = find(transaction, owned(VideoSession, owner).with_for_update(), VideoSession, session_id)
+            # From here on no job and no upload is added.
+            session = find(transaction, lock(owned(VideoSession, owner)), VideoSession, session_id)
             tombstones = bury(transaction, self._session_objects(transaction, session, now, keep_source), now)
-            _say_gone(transaction, VideoAnalysisJob.session_id == session.id)
+            jobs = VideoAnalysisJob.session_id == session.id
+            _say_gone(transaction, jobs)
+            # The jobs first: a beat that is just being written may want a look at its session, and must get it.
+            transaction.execute(delete(VideoAnalysisJob).where(jobs))
             transaction.execute(delete(VideoSession).where(VideoSession.id == session.id))
         return tombstones
 

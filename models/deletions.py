@@ -86,7 +86,7 @@ class Deletions:
                     break  # the others would fare no better
             else:
                 count += 1
-                logger.info("Deleted for good: %s", _pairs(values), extra=values)
+                logger.info("Objects deleted: %s", _pairs(values), extra=values)
         return count
 
     def carry_out_due(self, limit: int = 20) -> int:

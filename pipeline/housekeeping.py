@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 HALF_WRITTEN_S = 3600.0
 """A writer that was silent for this long is dead: an upload is given up much sooner."""
-RETRY_S = 10.0
-"""After a failure."""
 CLOSE_S = 3.0
 """How long a stop waits for what is under way; whatever is not finished then comes back."""
 
@@ -40,6 +38,8 @@ class HousekeepingOptions:
     """Between two looks at what is urgent: webhooks and deletions."""
     rare_s: float = 60.0
     """Between two looks at the rest."""
+    retry_s: float = 10.0
+    """After a failure, at least."""
     lease_s: float = 60.0
     keep_artifacts: timedelta | None = None
     """How long after a job's end its files are kept; None: for ever."""
@@ -48,7 +48,7 @@ class HousekeepingOptions:
     webhook_policy: WebhookPolicy = field(default_factory=WebhookPolicy)
 
     def __post_init__(self) -> None:
-        if self.pause_s <= 0 or self.rare_s <= 0 or self.lease_s <= 0:
+        if min(self.pause_s, self.rare_s, self.retry_s, self.lease_s) <= 0:
             raise ValueError(f"pauses must be positive: {self}")
 
 
@@ -76,6 +76,7 @@ class Housekeeper:
         self, storage: Storage, options: HousekeepingOptions | None = None, *, metrics: WorkerMetrics | None = None
     ) -> None:
         options = options or HousekeepingOptions()
+        self._retry_s = options.retry_s
         self._stop = threading.Event()
         outbox = Outbox(storage.database)
         self._courier = Courier(
@@ -135,10 +136,10 @@ class Housekeeper:
         except StoreError as error:
             values = {"chore": chore.name, "code": error.code}
             logger.warning("Housekeeping failed, trying again: %s %s", _pairs(values), error.message, extra=values)
-            return max(chore.every_s, RETRY_S)
+            return max(chore.every_s, self._retry_s)
         except Exception:  # the other chores, and this one's next time, must not depend on it
             logger.exception("Housekeeping failed, trying again: chore=%s", chore.name, extra={"chore": chore.name})
-            return max(chore.every_s, RETRY_S)
+            return max(chore.every_s, self._retry_s)
         if did:
             values = {"chore": chore.name, "count": str(did)}
             logger.info("Housekeeping: %s", _pairs(values), extra=values)

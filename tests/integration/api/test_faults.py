@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 from serving import serving
+from sqlalchemy.orm import Session as Transaction
 
 from api.app import create_app
 from models.artifacts import ArtifactStore, FolderStore, OpenedObject
+from models.cleaning import Cleaner
 from models.database import Database
 from models.errors import StoreUnavailable
-from models.jobs import Owner, Session
+from models.jobs import Owner
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store
+from models.tables import VideoSession
 
 PREFIX = "/api/coaches/plus"
 TOKEN = "token-of-jane-0001"
@@ -27,13 +30,11 @@ NOBODY_LISTENS = "127.0.0.1:9"
 
 
 @contextmanager
-def api(
-    database_url: str, store: ArtifactStore, queue_of: Callable[[Database], JobQueue] = JobQueue
-) -> Iterator[httpx.Client]:
-    database = Database(database_url)
+def api(database_url: str, store: ArtifactStore, database: Database | None = None) -> Iterator[httpx.Client]:
+    database = database or Database(database_url)
     app = create_app(
         database=database,
-        queue=queue_of(database),
+        queue=JobQueue(database),
         store=store,
         owners={TOKEN: Owner(owner_type="coach", owner_id="jane")},
         models=set(),
@@ -98,29 +99,34 @@ def test_a_bucket_that_is_not_there_is_not_ready(sqlite_url: str, s3_options: S3
         assert code(client.get("/health/ready")) == (503, "store_unavailable")
 
 
-class AwayBefore(JobQueue):
-    """A database that goes away before it took an upload."""
+class Forgetful(Database):
+    """A database that goes away when a session is about to take its video: before it did, or before it could say so."""
 
-    def attach_upload(self, *_: object, **__: object) -> Session:
-        raise StoreUnavailable
+    def __init__(self, url: str, *, took_it: bool) -> None:
+        super().__init__(url)
+        self._took_it = took_it
+
+    @contextmanager
+    def transaction(self, *, read_only: bool = False) -> Iterator[Transaction]:
+        with super().transaction(read_only=read_only) as transaction:
+            yield transaction
+            taken = any(isinstance(row, VideoSession) and row.s3_key for row in transaction.dirty)
+            if taken and not self._took_it:
+                raise StoreUnavailable
+        if taken:
+            raise StoreUnavailable
 
 
-class AwayAfter(JobQueue):
-    """A database whose word that it took an upload gets lost."""
-
-    def attach_upload(self, owner: Owner, session_id: str, bucket: str, key: str, size: int) -> Session:
-        super().attach_upload(owner, session_id, bucket, key, size)
-        raise StoreUnavailable
-
-
-@pytest.mark.parametrize(("queue_of", "kept"), [(AwayBefore, 0), (AwayAfter, 1)])
-def test_a_video_is_kept_only_if_its_session_took_it(
-    sqlite_url: str, tmp_path: Path, queue_of: type[JobQueue], kept: int
-) -> None:
+@pytest.mark.parametrize(("took_it", "kept"), [(False, 0), (True, 1)])
+def test_a_video_is_kept_only_if_its_session_took_it(sqlite_url: str, tmp_path: Path, took_it: bool, kept: int) -> None:
     store = FolderStore(tmp_path)
-    with api(sqlite_url, store, queue_of) as client:
+    with api(sqlite_url, store, Forgetful(sqlite_url, took_it=took_it)) as client:
         session_id = client.post("/sessions", json={"title": "Nets", "session_type": "bowling"}).json()["id"]
         assert code(client.put(f"/sessions/{session_id}/video", content=MP4_HEAD)) == (503, "store_unavailable")
+        assert client.get(f"/sessions/{session_id}").json()["status"] == ("uploaded" if took_it else "pending")
+    database = Database(sqlite_url)
+    Cleaner(database, store).deletions.carry_out_due()
+    database.close()
     assert store.delete_prefix(store.bucket, f"sessions/{session_id}") == kept
 
 

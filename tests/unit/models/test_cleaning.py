@@ -184,6 +184,25 @@ class TestSession:
         assert not house.exists(late)
         assert house.tombstones() == 0
 
+    def test_uploads_under_way_are_lost(self, house: House) -> None:
+        session_id = house.uploaded()
+        streaming = house.uploads.begin(house.jane, session_id, bucket=house.bucket, size=9)
+        in_parts = house.uploads.begin(house.jane, session_id, bucket=house.bucket, size=65 * 1024 * 1024)
+        links = house.store.upload_links(
+            house.bucket, in_parts.key, size=in_parts.size_bytes, sha256=None, expires_s=60
+        )
+        multipart_id = links.multipart_id if links else None
+        house.cleaner.forget_session(house.jane, session_id)
+        house.clean()
+        with pytest.raises(NotFound):
+            house.store.finish_upload(house.bucket, in_parts.key, multipart_id or "", {1: '"0"'})
+        house.put(streaming.key)  # its last byte arrives only now
+        with pytest.raises(NotFound):
+            house.uploads.complete(streaming, 1)
+        house.cleaner.forget_upload(streaming)
+        house.clean()
+        assert not house.exists(streaming.key)
+
     def test_without_links_two_leases_are_enough(self, house: House, clock: Any) -> None:
         running = house.running(house.foreign())
         house.cleaner.forget_session(house.jane, running.job.session_id)
@@ -378,7 +397,7 @@ class TestExpiry:
     def test_idempotency_keys_that_are_free_again(self, house: House, clock: Any) -> None:
         session_id, order = house.uploaded(), Order(request=BOWLING, extras=JobExtras())
         for name in ("a", "b", "c"):
-            house.queue.submit_once(house.jane, session_id, order, RequestKey(key=name, sha256="0" * 64))
+            house.queue.submit_order(house.jane, session_id, order, RequestKey(key=name, sha256="0" * 64))
             clock.forward(3600)
         clock.forward(22 * 3600 + 1)
         assert house.cleaner.expire_idempotency_keys(limit=1) == 1
