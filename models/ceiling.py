@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from models.errors import TooManyActiveJobs
 from models.jobs import Owner
+from models.lanes import walk_indexes
 from models.tables import ACTIVE, VideoAnalysisJob
 
 REMEMBERED_S = 1.0
@@ -31,20 +32,21 @@ class ActiveCeiling:
         self.limit = limit
         self._monotonic = monotonic
         self._room: dict[Owner, tuple[int, float]] = {}
+        """How many more fit, and until when that is believed."""
         self._lock = threading.Lock()
 
     def admit(self, transaction: Transaction, owner: Owner, wanted: int = 1) -> None:
         """Let `wanted` more jobs in. Raises TooManyActiveJobs where not all of them fit."""
         if self.limit == 0:
             return
-        if self._remembered(owner) is None:
-            room = self.limit - self._count(transaction, owner)
-            with self._lock:
-                if len(self._room) >= MAX_REMEMBERED:
-                    self._room.clear()
-                self._room[owner] = (room, self._monotonic() + REMEMBERED_S)
+        known = self._known(owner) or (
+            self.limit - self._count(transaction, owner),
+            self._monotonic() + REMEMBERED_S,
+        )
         with self._lock:
-            room, until = self._room.get(owner, (0, 0.0))
+            if owner not in self._room and len(self._room) >= MAX_REMEMBERED:
+                self._room.clear()
+            room, until = self._room.setdefault(owner, known)  # somebody else may have counted meanwhile
             if wanted > room:
                 raise TooManyActiveJobs(
                     f"{wanted} more would be too many: at most {self.limit} jobs may be unfinished, "
@@ -52,13 +54,17 @@ class ActiveCeiling:
                 )
             self._room[owner] = (room - wanted, until)
 
-    def _remembered(self, owner: Owner) -> int | None:
+    def _known(self, owner: Owner) -> tuple[int, float] | None:
         with self._lock:
-            room, until = self._room.get(owner, (0, 0.0))
-        return room if self._monotonic() < until else None
+            found = self._room.get(owner)
+            if found is not None and self._monotonic() >= found[1]:
+                del self._room[owner]
+                return None
+            return found
 
     def _count(self, transaction: Transaction, owner: Owner) -> int:
         """The owner's unfinished jobs, as far as they matter: never more than the ceiling is looked at."""
+        walk_indexes(transaction)  # not the table from its beginning, where the jobs of years ago are
         row = VideoAnalysisJob
         active = (
             select(literal(1))

@@ -10,8 +10,9 @@ from plans import explained
 from sqlalchemy import text
 
 from models.batches import BatchItem, BatchRegister
+from models.ceiling import ActiveCeiling
 from models.database import Database
-from models.errors import NotFound
+from models.errors import NotFound, TooManyActiveJobs
 from models.jobs import Job, Owner
 from models.listing import JobFilter
 from models.queue import JobQueue
@@ -124,4 +125,9 @@ def test_no_list_reads_the_whole_table(postgres_url: str, jane: Owner, analyzed:
             assert len(queue.list(jane, wanted, limit=50).items) == {"rare": 10, "never": 0}.get(wanted.tag or "", 50)
         assert "Seq Scan video_analysis_jobs" not in plans[-1].scans(), wanted
         assert plans[-1].buffers <= pages, (wanted, plans[-1].scans())
+    # Nor does the count of unfinished jobs, which stops where it is known to be enough.
+    with explained(database.engine) as plans, database.transaction() as transaction, pytest.raises(TooManyActiveJobs):
+        ActiveCeiling(1000).admit(transaction, jane)
+    assert {scan.rpartition(" ")[2] for scan in plans[-1].scans()} == {"ix_video_analysis_jobs_active"}
+    assert plans[-1].buffers <= 300
     database.close()
