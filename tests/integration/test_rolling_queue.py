@@ -75,7 +75,11 @@ class TestOldHandsOver:
     def test_to_new(
         self, old: OldQueue, new: JobQueue, left: Callable[[OldQueue, JobQueue, str], object], code: list[str]
     ) -> None:
-        job_id = new.submit(JANE, session_with_upload(new, JANE), QUICK_ONLY).id
+        session = session_with_upload(new, JANE)
+        earlier, job_id = (new.submit(JANE, session, QUICK_ONLY).id for _ in range(2))
+        claimed = claimed_by_new(new)  # which puts both into their lane: the old worker takes one out of it
+        assert claimed.id == earlier
+        finished_by_new(new, claimed)
         assert old("claim") == [job_id, 1]
         assert new.claim("new") is None
         left(old, new, job_id)
