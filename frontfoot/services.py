@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 import uvicorn
+from alembic.util import CommandError
 
-from frontfoot import logs, metrics, wiring
+from frontfoot import exits, logs, metrics, wiring
 from frontfoot.settings import Settings, new_token
 from migrations import upgrade
 from models.access import parse_owner
@@ -47,7 +48,11 @@ def migrate() -> None:
     settings = Settings()
     logs.configure(settings.log_level)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.database_url)
+    try:
+        upgrade(settings.database_url)
+    except CommandError as error:
+        logger.error("Migration failed: %s", error)
+        raise typer.Exit(exits.ERROR) from None
     logger.info("Database is at the newest schema")
 
 

@@ -6,7 +6,10 @@ What others notice of it is in `test_migration_locks.py`.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -127,6 +130,23 @@ class TestCommands:
                 cursor.execute(statement)
         assert postgres.schema(name) == postgres.schema(migrated_postgres)
         postgres.drop_database(name)
+
+    def test_migrate_says_what_stands_in_its_way(self, sqlite_url: str) -> None:
+        database = Database(sqlite_url)
+        with database.transaction() as transaction:
+            transaction.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+        database.close()
+        done = subprocess.run(
+            [sys.executable, "-m", "frontfoot", "migrate"],
+            env={**os.environ, "DATABASE_URL": sqlite_url},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert "Migration failed: Can't locate revision identified by 'from_the_future'" in done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
 
     def test_two_processes_migrate_at_once(self, empty: Database) -> None:
         with ThreadPoolExecutor(3) as pool:
