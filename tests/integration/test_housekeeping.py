@@ -100,7 +100,7 @@ def test_files_go_before_rows(embedded: Storage) -> None:
 
 def test_outages_cost_log_lines_only(s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """PostgreSQL goes and comes back, S3 answers 500: what was to be deleted is deleted all the same."""
-    with postgres_server() as server, FaultProxy(s3.endpoint_url) as proxy:
+    with postgres_server(durable=True) as server, FaultProxy(s3.endpoint_url) as proxy:
         url = server.url(server.create_database())
         upgrade(url)
         options = S3Options(
