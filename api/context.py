@@ -114,6 +114,7 @@ async def admit(
         if not identity.may(scope):
             headers = _challenge(error="insufficient_scope", scope=scope)
             raise Problem("forbidden", f"The token lacks the scope `{scope}`.", headers=headers)
+    request.state.identity = identity  # for the few routes in which the scope depends on what is there
     return identity.owner
 
 

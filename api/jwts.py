@@ -87,6 +87,7 @@ class JwtReader:
                 leeway=LEEWAY_S,
                 options={"require": _CLAIMS},
             )
+            expires_at = float(payload["exp"]) + LEEWAY_S
         except jwt.ExpiredSignatureError:
             raise Refused("The token has expired.") from None
         except jwt.ImmatureSignatureError:
@@ -97,7 +98,7 @@ class JwtReader:
             raise Refused(f"The token lacks the claim {error.claim}.") from None
         except _UNREADABLE:
             raise Refused("The token is not known.") from None
-        return Claims(owner=_owner(payload), scopes=_scopes(payload), expires_at=float(payload["exp"]) + LEEWAY_S)
+        return Claims(owner=_owner(payload), scopes=_scopes(payload), expires_at=expires_at)
 
     def _key(self, token: str) -> jwt.PyJWK | str:
         if self._options.jwks_file is None:

@@ -46,10 +46,10 @@ def show(stored: StoredJob, outlook: Outlook = NO_OUTLOOK) -> Shown:
     """
     job = stored.job
     keys = {"quick_results_s3_key": job.quick_results_s3_key, "deep_results_s3_key": job.deep_results_s3_key}
-    steady = _json(job_document(job) | keys)[:-1] + _members(stored.documents)
+    steady = f"{_json(job_document(job) | keys)[:-1]}{_members(stored.documents)}"
     wait_ms = retry_after_ms(job, outlook)
     passing = {"queue_position": outlook.queue_position, "eta_s": outlook.eta_s, "retry_after_ms": wait_ms}
-    body = f"{steady}{_members({name: _json(value) for name, value in passing.items()})}{_members(stored.blobs)}}}"
+    body = f"{steady},{_json(passing)[1:-1]}{_members(stored.blobs)}}}"
     return Shown(
         job_id=job.id,
         state=state_of(job),
@@ -97,5 +97,4 @@ def _members(documents: Any) -> str:
     return "".join(f',"{name}":{text or "null"}' for name, text in documents.items())
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -69,7 +69,7 @@ class FrontfootClient:
 
     def session(self, session_id: str) -> Session:
         """Return a session."""
-        return cast("Session", self._transport.json("GET", f"/sessions/{session_id}", again=True))
+        return cast("Session", self._transport.json("GET", f"/sessions/{_segment(session_id)}", again=True))
 
     def sessions(self, **filters: str) -> Iterator[Session]:
         """Every session of the caller, the newest first."""
@@ -77,17 +77,19 @@ class FrontfootClient:
 
     def update_session(self, session_id: str, **changes: Any) -> Session:
         """Change title, notes, camera_view or player_ids; what is not named stays."""
-        return cast("Session", self._transport.json("PATCH", f"/sessions/{session_id}", json=changes))
+        return cast("Session", self._transport.json("PATCH", f"/sessions/{_segment(session_id)}", json=changes))
 
     def delete_session(self, session_id: str) -> None:
         """Delete a session with its video, its jobs and everything they left."""
-        self._transport.answer("DELETE", f"/sessions/{session_id}")
+        self._transport.answer("DELETE", f"/sessions/{_segment(session_id)}")
 
     def upload(self, session_id: str, path: Path, on_bytes: Callable[[int], None] | None = None) -> Session:
         """Stream a clip to its session and return the session; `on_bytes` hears the size of each chunk sent."""
         headers = {"Content-Length": str(path.stat().st_size), "Content-Type": "application/octet-stream"}
         content = _read(path, on_bytes or (lambda _count: None))
-        answer = self._transport.json("PUT", f"/sessions/{session_id}/video", content=content, headers=headers)
+        answer = self._transport.json(
+            "PUT", f"/sessions/{_segment(session_id)}/video", content=content, headers=headers
+        )
         return cast("Session", answer)
 
     # Jobs.
@@ -109,7 +111,7 @@ class FrontfootClient:
         if extras is not None:
             body |= extras.model_dump(mode="json", exclude_none=True)
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        url = f"/sessions/{session_id}/analysis-jobs"
+        url = f"/sessions/{_segment(session_id)}/analysis-jobs"
         return cast("Job", self._transport.json("POST", url, again=True, json=body, headers=headers))
 
     def submit_many(self, items: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Batch:
@@ -124,16 +126,18 @@ class FrontfootClient:
 
     def batch(self, batch_id: str) -> Batch:
         """Return a batch with its counts."""
-        return cast("Batch", self._transport.json("GET", f"/batches/{batch_id}", again=True))
+        return cast("Batch", self._transport.json("GET", f"/batches/{_segment(batch_id)}", again=True))
 
     def cancel_batch(self, batch_id: str) -> Batch:
         """Ask for the end of every job of a batch."""
-        return cast("Batch", self._transport.json("POST", f"/batches/{batch_id}/cancel"))
+        return cast("Batch", self._transport.json("POST", f"/batches/{_segment(batch_id)}/cancel"))
 
     def job(self, job_id: str, *, results: bool = False) -> Job:
         """Return the job as it is now; with `results`, the whole result documents too."""
         include = {"include": "quick_results,deep_results,results"} if results else None
-        return cast("Job", self._transport.json("GET", f"/analysis-jobs/{job_id}", again=True, params=include))
+        return cast(
+            "Job", self._transport.json("GET", f"/analysis-jobs/{_segment(job_id)}", again=True, params=include)
+        )
 
     def jobs(self, **filters: str) -> Iterator[Job]:
         """Every job of the caller, the newest first; `status`, `session_id`, `mode`, `created_after`, `tag`."""
@@ -141,15 +145,15 @@ class FrontfootClient:
 
     def cancel(self, job_id: str) -> Job:
         """Ask for the job's end and return it."""
-        return cast("Job", self._transport.json("POST", f"/analysis-jobs/{job_id}/cancel"))
+        return cast("Job", self._transport.json("POST", f"/analysis-jobs/{_segment(job_id)}/cancel"))
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or canceled job again and return it."""
-        return cast("Job", self._transport.json("POST", f"/analysis-jobs/{job_id}/retry"))
+        return cast("Job", self._transport.json("POST", f"/analysis-jobs/{_segment(job_id)}/retry"))
 
     def delete(self, job_id: str) -> None:
         """Delete a job and everything it left; the session and its video stay."""
-        self._transport.answer("DELETE", f"/analysis-jobs/{job_id}")
+        self._transport.answer("DELETE", f"/analysis-jobs/{_segment(job_id)}")
 
     def wait(
         self,
@@ -175,7 +179,7 @@ class FrontfootClient:
                 )
             answer = self._transport.answer(
                 "GET",
-                f"/analysis-jobs/{job_id}",
+                f"/analysis-jobs/{_segment(job_id)}",
                 again=True,
                 # The first answer is wanted at once; from then on the next one that differs.
                 params={"wait": int(min(_LONGEST_WAIT_S, left))} if etag else None,
@@ -197,16 +201,15 @@ class FrontfootClient:
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """Return name, size, media type and link of each file that the job left."""
-        listed: list[Artifact] = self._transport.json("GET", f"/analysis-jobs/{job_id}/artifacts", again=True)[
-            "artifacts"
-        ]
+        answer = self._transport.json("GET", f"/analysis-jobs/{_segment(job_id)}/artifacts", again=True)
+        listed: list[Artifact] = answer["artifacts"]
         return listed
 
     def download(self, job_id: str, name: str, path: Path) -> Path:
         """Stream one artifact to `path`, which appears only once it is whole."""
         partial = path.with_name(f"{path.name}.part")
         try:
-            url = f"/analysis-jobs/{job_id}/artifacts/{quote(name, safe='')}"
+            url = f"/analysis-jobs/{_segment(job_id)}/artifacts/{quote(name, safe='')}"
             with self._transport.stream(url) as response, partial.open("wb") as file:
                 for chunk in response.iter_bytes(_CHUNK_BYTES):
                     file.write(chunk)
@@ -224,6 +227,11 @@ class FrontfootClient:
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+
+def _segment(row_id: str) -> str:
+    """An id as one part of a path, whatever is in it."""
+    return quote(row_id, safe="")
 
 
 def _read(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:

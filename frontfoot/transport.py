@@ -34,7 +34,7 @@ class ClientError(Exception):
     @property
     def passing(self) -> bool:
         """Whether the same request may well succeed in a moment."""
-        return self.status is None or self.status in _PASSING
+        return self.status is None or (self.status in _PASSING and self.code != "too_many_active_jobs")
 
 
 class Transport:
@@ -85,7 +85,7 @@ class Transport:
     def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
         try:
             response = self._http.request(method, url, **request)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _unanswered(error) from error
         if not response.is_success and response.status_code != HTTPStatus.NOT_MODIFIED:
             raise _refusal(response)
@@ -119,5 +119,5 @@ def _refusal(response: httpx.Response) -> ClientError:
     )
 
 
-def _unanswered(error: httpx.HTTPError) -> ClientError:
+def _unanswered(error: httpx.HTTPError | httpx.InvalidURL) -> ClientError:
     return ClientError(status=None, code="connection_failed", detail=str(error) or type(error).__name__)

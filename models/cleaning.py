@@ -24,6 +24,8 @@ from models.tables import HAS_FILES, IdempotencyKey, Upload, VideoAnalysisJob, V
 from models.uploads import UPLOADS, session_folder
 from models.uploads import Upload as UploadValue
 
+STRAGGLING = timedelta(minutes=15)
+"""No put of an artifact takes longer, however the store stalls: a few of them in turn, four tries of a minute each."""
 LATE_PUT = timedelta(hours=1)
 """How long after a link's end a PUT that began before it may still arrive."""
 CHECKPOINTS = "checkpoints"
@@ -55,7 +57,7 @@ class Cleaner:
         self._database = database
         self._own_bucket = store.bucket
         self.deletions = Deletions(database, store, clock=clock)
-        self._straggling = timedelta(seconds=2 * lease_s)
+        self._straggling = max(timedelta(seconds=2 * lease_s), STRAGGLING)
         """How long a worker that lost its job may go on writing."""
         self._now = clock
 

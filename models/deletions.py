@@ -108,12 +108,13 @@ class Deletions:
         return len(claimed)
 
     def _carry_out(self, tombstone: Tombstone) -> None:
+        began = self._now()  # what is written while we look may be missed, so it is the beginning that counts
         if tombstone.is_prefix or not self._is_named(tombstone):
             # Unfinished uploads first: one that is finished between the two is deleted as an object.
             self._store.abort_uploads(tombstone.bucket, tombstone.key)
             delete_objects = self._store.delete_prefix if tombstone.is_prefix else self._store.delete
             delete_objects(tombstone.bucket, tombstone.key)
-        self._tick_off(tombstone)
+        self._tick_off(tombstone, began)
 
     def _is_named(self, tombstone: Tombstone) -> bool:
         """Whether a session or a job, of anybody, has this source that was not uploaded here."""
@@ -129,11 +130,11 @@ class Deletions:
                 for row in (VideoSession, VideoAnalysisJob)
             )
 
-    def _tick_off(self, tombstone: Tombstone) -> None:
+    def _tick_off(self, tombstone: Tombstone, began: datetime) -> None:
         """Done, where nobody can have written there since; otherwise once more when nobody can any more."""
         this = Deletion.id == tombstone.id
         with self._database.transaction() as transaction:
-            if self._now() >= tombstone.until:
+            if began >= tombstone.until:
                 transaction.execute(delete(Deletion).where(this))
             else:
                 transaction.execute(update(Deletion).where(this).values(next_at=tombstone.until))

@@ -22,6 +22,7 @@ DOCUMENTS = ("quick_findings", "quick_report", "deep_findings", "deep_report")
 BLOBS: tuple[Blob, ...] = ("quick_results", "deep_results", "results")
 
 _COLUMNS = VideoAnalysisJob.__table__.c
+_OWNER = select(_COLUMNS.owner_type, _COLUMNS.owner_id).where(_COLUMNS.id == bindparam("job_id"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +46,7 @@ class JobReader:
         """A job as it is now. Raises NotFound."""
         wanted = tuple(blob for blob in BLOBS if blob in blobs)
         whose = {"owner_type": owner.owner_type, "owner_id": owner.owner_id, "job_id": job_id}
-        with self._database.transaction(read_only=True) as transaction:
-            row: Any = transaction.execute(_statement(wanted), whose).one_or_none()
+        row: Any = self._database.look_up(_statement(wanted), whose)
         if row is None:
             raise NotFound
         return StoredJob(
@@ -57,9 +57,7 @@ class JobReader:
 
     def owner_of(self, job_id: str) -> Owner:
         """Whose job it is, for whoever shows something that its owner signed. Raises NotFound."""
-        columns = select(VideoAnalysisJob.owner_type, VideoAnalysisJob.owner_id)
-        with self._database.transaction(read_only=True) as transaction:
-            found = transaction.execute(columns.where(VideoAnalysisJob.id == job_id)).one_or_none()
+        found = self._database.look_up(_OWNER, {"job_id": job_id})
         if found is None:
             raise NotFound
         return Owner(owner_type=cast("OwnerType", found.owner_type), owner_id=found.owner_id)

@@ -43,7 +43,15 @@ MAX_PARTS = 10_000
 _NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound"}
 _BAD_PARTS = {"EntityTooSmall", "InvalidPart", "InvalidPartOrder", "MalformedXML"}
 _RANGE = {"416", "InvalidRange"}
-_PASSING = {"RequestTimeout", "RequestTimeTooSkewed", "SlowDown", "Throttling", "ThrottlingException"}
+_PASSING = {
+    "ExpiredToken",  # credentials that are just being renewed
+    "OperationAborted",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

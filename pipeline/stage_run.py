@@ -148,7 +148,10 @@ class StageRun:
         self.keeping.append(checkpoints.keep(self.tools.storage.store, self.claimed, stage, wanted, poses))
 
     def _wait_for_sink(self, graph: dag.StageGraph) -> None:
+        patience = time.monotonic() + self.tools.stall_s
         while not dag.finished(graph, timeout_s=TICK_S):
+            if time.monotonic() > patience:
+                raise Stalled("Nothing came of the poses: measuring, drawing or storing stands still.")
             try:
                 self._check()
             except LeaseLost:

@@ -89,12 +89,14 @@ class Worker:
         capacity = 0 if stop.is_set() else self._cluster.capacity()
         logger.info("Worker started: worker_id=%s capacity=%d", self.id, capacity)
         with self._company(stop):
-            while not stop.is_set():
-                self._do_what_is_due()
-                waiting_for = self._start_next()
-                if waiting_for is not None and not stop.is_set():
-                    waiting_for.wait(self._options.poll_s)
-            self._drain(hand_back or threading.Event())
+            try:
+                while not stop.is_set():
+                    self._do_what_is_due()
+                    waiting_for = self._start_next()
+                    if waiting_for is not None and not stop.is_set():
+                        waiting_for.wait(self._options.poll_s)
+            finally:  # whatever ended the claiming, those that run are not to blame
+                self._drain(hand_back or threading.Event())
         self._log_batches()
         self._storage.close()
         logger.info("Worker stopped: worker_id=%s", self.id)

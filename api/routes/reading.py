@@ -33,6 +33,8 @@ router = APIRouter(
 
 KEEP_ALIVE_S = 15.0
 _RECONNECT_MS = 3_000
+_STREAM_S = 300.0
+"""After this long a stream ends, and its client connects again: so a key that was revoked follows no job for ever."""
 _BLOB = "(quick_results|deep_results|results)"
 
 log = logging.getLogger(__name__)
@@ -146,9 +148,10 @@ async def _stream(
     parts: Services, owner: Owner, watch: Watch, shown: Shown, told: EventId | None
 ) -> AsyncIterator[bytes]:
     yield format_sse_event(retry=_RECONNECT_MS)
-    state = shown.state
+    state, clock = shown.state, asyncio.get_running_loop().time
+    end = clock() + _STREAM_S
     try:
-        while True:
+        while clock() < end:
             events = due(told, state)
             if state != shown.state and any(event.name != PROGRESS for event in events):
                 shown = await parts.views.read_changed(owner, shown.job_id, state)
@@ -161,7 +164,7 @@ async def _stream(
             if state.is_terminal:
                 return
             while (news := await watch.changed(state, KEEP_ALIVE_S)) is None:
-                if parts.watcher.closing:
+                if parts.watcher.closing or clock() > end:
                     return
                 yield KEEPALIVE_COMMENT
             state = news

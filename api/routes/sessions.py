@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Query, Response
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from pydantic import AwareDatetime
 
 from api.context import PREFIX, Cursor, PageSize, Parts, Reader, Writer
-from api.problems import responses
+from api.problems import Problem, responses
 from api.schemas import SessionCreate, SessionPage, SessionRead, SessionUpdate
 from api.sources import stored_source
-from models.jobs import SessionStatus
+from models.jobs import Session, SessionStatus
 from models.requests import Mode
 from models.sessions import SessionFilter
+from models.uploads import UPLOADS
 
 router = APIRouter(
     prefix=f"{PREFIX}/sessions", tags=["sessions"], responses=responses("unauthorized", "internal", "store_unavailable")
@@ -84,9 +85,11 @@ def update_session(parts: Parts, owner: Writer, session_id: UUID, body: SessionU
 
 @router.delete("/{session_id:uuid}", status_code=204, responses=responses("not_found", "validation_failed"))
 def delete_session(
+    *,
     parts: Parts,
     owner: Writer,
     session_id: UUID,
+    request: Request,
     later: BackgroundTasks,
     keep_source: Annotated[
         bool, Query(description="Leave a video alone that came by `source_uri`; what was uploaded here goes anyway.")
@@ -95,7 +98,16 @@ def delete_session(
     """Delete a session with its videos, its jobs and every file of them; running jobs stop.
 
     It is gone at once, its files within seconds. A video that came by `source_uri` goes as well, unless another session
-    or job names it.
+    or job names it; as owners share the buckets that may be read, that takes the scope `admin`.
     """
-    doomed = parts.cleaner.forget_session(owner, str(session_id), keep_source=keep_source)
+    may_delete = request.state.identity.may("admin")
+    if not (keep_source or may_delete) and _came_by_uri(parts.queue.get_session(owner, str(session_id))):
+        raise Problem(
+            "forbidden", "Deleting a video that came by `source_uri` takes `admin`; or send keep_source=true."
+        )
+    doomed = parts.cleaner.forget_session(owner, str(session_id), keep_source=keep_source or not may_delete)
     later.add_task(parts.cleaner.deletions.carry_out, doomed[:AT_ONCE])
+
+
+def _came_by_uri(session: Session) -> bool:
+    return session.s3_key is not None and not session.s3_key.startswith(f"{UPLOADS}/")

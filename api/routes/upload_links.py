@@ -164,18 +164,26 @@ def _ticket(
 
 def _receive(parts: Services, upload: Upload, chunks: Iterator[bytes]) -> None:
     """What S3 does with a link of its own: exactly what was announced, once, or nothing."""
-    if upload.completed or parts.store.exists(upload.bucket, upload.key):
-        raise Problem("invalid_state", "The video has arrived already; complete the upload.")
-    stored = parts.store.put_stream(upload.bucket, upload.key, chunks, upload.size_bytes)
-    fault = _fault(upload, size=stored.size, sha256=stored.sha256)
+    _check_expected(parts, upload)
+    parts.store.put_stream(upload.bucket, upload.key, _announced(parts, upload, chunks), upload.size_bytes)
+
+
+def _announced(parts: Services, upload: Upload, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks. What is raised behind the last one keeps all of them out of the store."""
+    size, digest = 0, hashlib.sha256()
+    for chunk in chunks:
+        size += len(chunk)
+        digest.update(chunk)
+        yield chunk
+    fault = _fault(upload, size=size, sha256=digest.hexdigest())
     if fault is not None:
-        parts.store.delete(upload.bucket, upload.key)
         raise UploadInvalid(f"{fault} Nothing was kept.")
-    try:
-        parts.uploads.find(upload.id)
-    except NotFound:  # its session was deleted meanwhile
-        parts.store.delete(upload.bucket, upload.key)
-        raise
+    _check_expected(parts, upload)  # another one may have been faster, or the session is gone
+
+
+def _check_expected(parts: Services, upload: Upload) -> None:
+    if parts.uploads.find(upload.id).completed or parts.store.exists(upload.bucket, upload.key):
+        raise Problem("invalid_state", "The video has arrived already; complete the upload.")
 
 
 def _complete(parts: Services, owner: Owner, upload_id: str, etags: dict[int, str] | None) -> Session:

@@ -7,7 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from api_server import MISSING_ID, MP4_HEAD, Server, eventually, problem
+from api_server import MISSING_ID, MP4_HEAD, Served, Server, client, eventually, problem
+
+from models.jobs import Owner
+from models.keys import KeyRegister
 
 SESSION = {"title": "Nets", "session_type": "bowling"}
 
@@ -174,6 +177,18 @@ class TestDelete:
             eventually(lambda: not server.store.exists(server.store.bucket, key))
         assert server.store.exists(server.store.bucket, key) is kept
         assert server.store.exists(server.store.bucket, other)
+
+    def test_a_source_that_others_may_need_takes_an_admin(self, server: Server, served: Served) -> None:
+        key = placed(server)
+        session_id = server.session(source_uri=uri(server, key))
+        owner = Owner(owner_type="coach", owner_id=server.jane.get(f"/sessions/{session_id}").json()["owner_id"])
+        keys = KeyRegister(served.app.state.services.database)
+        token = keys.create(owner, name="w", scopes=["jobs:write"]).token
+        with client(server.url, token) as writer:
+            problem(writer.delete(f"/sessions/{session_id}"), 403, "forbidden")
+            assert writer.delete(f"/sessions/{session_id}?keep_source=true").status_code == 204
+            assert writer.delete(f"/sessions/{server.session()}").status_code == 204
+        assert server.store.exists(server.store.bucket, key)
 
     def test_an_upload_in_parts_that_is_under_way(self, server: Server) -> None:
         session_id = server.session()

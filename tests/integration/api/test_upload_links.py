@@ -162,6 +162,20 @@ class TestOwnLink:
         other = web.put(server.url + signed_link(secret, "artifact", path, expires=2**39), content=CLIP)
         problem(other, 404, "not_found")
 
+    def test_a_slower_one_beside_it_changes_nothing(
+        self, server: Server, web: httpx.Client, ticket: dict[str, Any]
+    ) -> None:
+        def dripping() -> Iterator[bytes]:
+            yield CLIP[:8]
+            assert sent(server, web, ticket).is_success
+            assert complete(server, ticket).status_code == 200
+            yield bytes(len(CLIP) - 8)
+
+        with httpx.Client(trust_env=False) as slow:
+            problem(slow.put(urljoin(server.url, ticket["url"]), content=dripping()), 409, "invalid_state")
+        session = server.jane.get(f"/sessions/{ticket['session_id']}").json()
+        assert stored(server.store, session["s3_key"]) == CLIP
+
     def test_more_than_announced_is_cut_off(self, server: Server, web: httpx.Client, ticket: dict[str, Any]) -> None:
         answer = web.put(urljoin(server.url, ticket["url"]), content=video(len(CLIP) + 1))
         problem(answer, 413, "upload_too_large")

@@ -90,6 +90,7 @@ def test_a_token_says_whose_it_is_and_what_for() -> None:
         ({"owner": "admin:jane"}, "names no owner"),
         ({"exp": "tomorrow"}, "not known"),
         ({"exp": float("inf")}, "not known"),
+        ({"exp": 10**400}, "not known"),
     ],
 )
 def test_what_a_token_must_not_say(changed: dict[str, object], words: str) -> None:

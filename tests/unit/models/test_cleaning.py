@@ -17,7 +17,7 @@ from queueing import BOWLING, QUICK_ONLY, document
 from sqlalchemy import func, select, text
 
 from models.artifacts import ArtifactStore, FolderStore, StoredObject, artifact_key
-from models.cleaning import Cleaner
+from models.cleaning import STRAGGLING, Cleaner
 from models.database import Database
 from models.deletions import Doomed, bury
 from models.errors import LeaseLost, NotFound
@@ -206,12 +206,12 @@ class TestSession:
         house.clean()
         assert not house.exists(streaming.key)
 
-    def test_without_links_two_leases_are_enough(self, house: House, clock: Any) -> None:
+    def test_without_links_a_stragglers_time_is_enough(self, house: House, clock: Any) -> None:
         running = house.running(house.foreign())
         house.cleaner.forget_session(house.jane, running.job.session_id)
         house.clean()
         late = house.artifact(running, "report.html")
-        clock.forward(2 * LEASE_S)
+        clock.forward(STRAGGLING.total_seconds())
         house.clean()
         assert not house.exists(late)
         assert house.tombstones() == 0
@@ -444,7 +444,7 @@ class TestRetention:
         key = house.artifact(again)
         house.queue.finish(again.lease, stage="quick", document=document("quick"), s3_key=key)
         house.clean()
-        clock.forward(2 * LEASE_S)
+        clock.forward(STRAGGLING.total_seconds())
         house.clean()
         assert not house.exists(artifact_key(failed.source_key, failed.id, 1, "quick_results.json"))
         assert not house.exists(checkpoint)
