@@ -121,7 +121,8 @@ def create_app(
     app.add_middleware(SmallBodies)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog, metrics=metrics)
-    for routes in (sessions, uploads, upload_links, reading, jobs, batches, artifacts, webhooks, description, health):
+    # The route that is asked for most comes first: they are tried one after the other.
+    for routes in (reading, sessions, uploads, upload_links, jobs, batches, artifacts, webhooks, description, health):
         app.include_router(routes.router)
     app.webhooks.include_router(webhooks.events)
     return app

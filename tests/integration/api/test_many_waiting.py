@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from api_server import PREFIX, client, problem
 from fastapi import FastAPI
 from serving import serving
-from sqlalchemy import event
+from statements import selects
 
 from api import watch
 from api.app import create_app
@@ -52,19 +51,6 @@ class Crowded:
         """How many clients wait: they have their first look behind them."""
         watches = [watch for watches in self.app.state.services.watcher._watches.values() for watch in watches]
         return sum(watch._news is not None for watch in watches)
-
-    @contextmanager
-    def selects(self) -> Iterator[list[str]]:
-        """What the application asks of its database in this block."""
-        asked: list[str] = []
-
-        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            if statement.startswith("SELECT"):
-                asked.append(statement)
-
-        event.listen(self.database.engine, "before_cursor_execute", note)
-        yield asked
-        event.remove(self.database.engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -124,7 +110,7 @@ def test_a_thousand_wait_for_one_job(crowded: Crowded) -> None:
         replies = [one, *[await ask(crowded.port, f"{path}?wait=60") for _ in range(WAITING - 1)]]
         await until(lambda: crowded.watching() == WAITING)
         watcher = crowded.app.state.services.watcher
-        with crowded.selects() as asked:
+        with selects(crowded.database) as asked:
             looks, begun = watcher.looks, time.monotonic()
             await asyncio.sleep(2.2)
             ticks = (time.monotonic() - begun) / watcher._tick_s
@@ -132,7 +118,7 @@ def test_a_thousand_wait_for_one_job(crowded: Crowded) -> None:
         assert lasting_threads() == threads
         assert crowded.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
-        with crowded.selects() as asked:
+        with selects(crowded.database) as asked:
             changed_at = time.monotonic()
             await asyncio.to_thread(crowded.elsewhere.cancel, JANE, job.id)
             ends = await asyncio.gather(*(answered(*reply) for reply in replies))
@@ -150,7 +136,7 @@ def test_many_jobs_are_looked_at_together(crowded: Crowded) -> None:
     async def run() -> None:
         replies = [await ask(crowded.port, f"/analysis-jobs/{job.id}?wait=60") for job in jobs]
         await until(lambda: crowded.watching() == len(jobs))
-        with crowded.selects() as asked:
+        with selects(crowded.database) as asked:
             await asyncio.sleep(2.1)
         assert 0 < len(asked) <= 6
         # Only whom it concerns is woken.
@@ -160,7 +146,7 @@ def test_many_jobs_are_looked_at_together(crowded: Crowded) -> None:
         for _, writer in replies:
             writer.close()
         await until(lambda: crowded.watching() == 0)
-        with crowded.selects() as asked:
+        with selects(crowded.database) as asked:
             await asyncio.sleep(1)
         assert asked == []  # nobody waits, nobody asks
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from plans import explained
-from sqlalchemy import event, insert
+from sqlalchemy import insert, text
+from statements import selects
 
 from models.database import Database
 from models.errors import NotFound
@@ -27,20 +26,6 @@ DOCUMENT = {
     "report": {"text": "**Overall Assessment**: fine.", "sections": [{"id": "s"}]},
 }
 LIONS = Owner(owner_type="org", owner_id="lions")
-
-
-@contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """What is asked of the database in this block."""
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("SELECT"):
-            asked.append(statement)
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(database.engine, "before_cursor_execute", note)
 
 
 def submitted(queue: JobQueue, owner: Owner, *, priority: int = 0, clock: Any = None) -> Job:
@@ -79,7 +64,7 @@ def test_a_job_is_one_select_and_its_documents_are_text(database: Database, queu
     assert claimed is not None
     queue.save_quick(claimed.lease, document=DOCUMENT, s3_key="quick_results.json")
     reader = JobReader(database)
-    with statements(database) as asked:
+    with selects(database) as asked:
         stored = reader.read(jane, job.id, ["quick_results", "results"])
     assert len(asked) == 1
     assert stored.job == queue.summary(jane, job.id)
@@ -100,10 +85,23 @@ def test_a_job_is_one_select_and_its_documents_are_text(database: Database, queu
         reader.owner_of("nobody")
 
 
+def test_a_connection_that_died_costs_no_answer(postgres_url: str, jane: Owner) -> None:
+    database, elsewhere = Database(postgres_url), Database(postgres_url)
+    job = submitted(JobQueue(database), jane)
+    reader = JobReader(database)
+    reader.read(jane, job.id)
+    with elsewhere.transaction() as transaction:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        assert len(transaction.execute(text(f"{others} AND pid <> pg_backend_pid()")).all()) == 2
+    assert reader.read(jane, job.id).job == job
+    database.close()
+    elsewhere.close()
+
+
 def test_many_states_are_one_select(database: Database, queue: JobQueue, jane: Owner, clock: Any) -> None:
     jobs = [submitted(queue, jane) for _ in range(3)]
     states = JobStates(database)
-    with statements(database) as asked:
+    with selects(database) as asked:
         found = states.read({*(job.id for job in jobs), "nobody"})
     assert len(asked) == 1
     assert found == {job.id: state_of(job) for job in jobs}
@@ -111,7 +109,7 @@ def test_many_states_are_one_select(database: Database, queue: JobQueue, jane: O
     queue.cancel(jane, jobs[0].id)
     later = states.read([job.id for job in jobs])
     assert {job_id for job_id, state in later.items() if state != found[job_id]} == {jobs[0].id}
-    with statements(database) as asked:
+    with selects(database) as asked:
         states.read([f"job-{number}" for number in range(2001)])
     assert len(asked) == 3
 
@@ -146,7 +144,7 @@ def test_a_long_queue_is_not_counted_to_its_end(database: Database, queue: JobQu
 def test_what_was_counted_is_kept_for_seconds(database: Database, queue: JobQueue, jane: Owner, clock: Any) -> None:
     job, seconds = submitted(queue, jane, clock=clock), [0.0]
     forecaster = Forecaster(database, clock=clock, monotonic=lambda: seconds[0])
-    with statements(database) as asked:
+    with selects(database) as asked:
         for _ in range(10):
             assert forecaster.outlook(job).queue_position == 1
     assert len(asked) == 3  # the place, and the pace of the queue in two
