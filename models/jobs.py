@@ -116,7 +116,8 @@ class Job:
     lease_expires_at: datetime | None
     cancel_requested_at: datetime | None
     history: tuple[Mapping[str, Any], ...]
-    """Attempts that ended without a result: `attempt`, `worker_id`, `error_code`, `error_message`, `ended_at`."""
+    """Attempts that ended without a result: `attempt`, `worker_id`, `error_code`, `error_message`, `ended_at`, and
+    `retryable` but for those of v0.1.0."""
 
     started_at: datetime | None
     completed_at: datetime | None

@@ -252,7 +252,7 @@ class JobQueue(JobRegister):
         with self._held(lease) as (_, row, now):
             if crashed:
                 row.crashes = (row.crashes or 0) + 1
-                record_attempt(row, "actor_died", CRASHED, now)
+                record_attempt(row, "actor_died", CRASHED, now, retryable=True)
             else:
                 record_attempt(row, "handed_back", HANDED_BACK, now)
             if row.cancel_requested_at is not None:
@@ -355,7 +355,7 @@ class JobQueue(JobRegister):
         return job
 
     def _fail(self, row: VideoAnalysisJob, code: str, message: str, now: datetime, *, transient: bool) -> None:
-        kept = record_attempt(row, code, message, now)
+        kept = record_attempt(row, code, message, now, retryable=transient)
         if row.cancel_requested_at is not None:
             end(row, "canceled", now)
         elif transient and row.attempt < row.max_attempts:

@@ -62,14 +62,20 @@ def requeue(row: VideoAnalysisJob, now: datetime, *, available_at: datetime) -> 
     row.admitted_attempt = row.lease_token = row.lease_expires_at = None
 
 
-def record_attempt(row: VideoAnalysisJob, code: str, message: str, now: datetime) -> str:
-    """Remember how an attempt ended that left no result. Returns the message as it is kept."""
+def record_attempt(
+    row: VideoAnalysisJob, code: str, message: str, now: datetime, *, retryable: bool | None = None
+) -> str:
+    """Remember how an attempt ended that left no result. Returns the message as it is kept.
+
+    `retryable` is whether the same may go well another time; None where nothing went wrong.
+    """
     kept = message.replace("\0", "")[:MAX_MESSAGE]
     ended = {
         "attempt": row.attempt,
         "worker_id": row.worker_id,
         "error_code": code,
         "error_message": kept,
+        "retryable": retryable,
         "ended_at": now.isoformat(),
     }
     row.history = [*(row.history or ()), ended]

@@ -91,7 +91,8 @@ def test_a_quick_result_is_read_while_the_job_goes_on(server: Server) -> None:
     waiting = server.jane.get(path).json()
     assert (waiting["status"], waiting["error"], waiting["quick_report"]) == ("queued", None, DOCUMENT["report"])
     (attempt,) = waiting["attempts"]
-    assert (attempt["attempt"], attempt["status"], attempt["error"]["code"]) == (1, "failed", "actor_died")
+    assert (attempt["attempt"], attempt["status"]) == (1, "failed")
+    assert attempt["error"] == {"code": "actor_died", "message": "It died.", "retryable": True}
 
 
 def test_blobs_come_when_they_are_asked_for(server: Server) -> None:
@@ -270,7 +271,7 @@ def test_other_ends_have_their_names(server: Server) -> None:
     failed = claimed(server, server.submitted())
     server.queue.fail(failed.lease, "no_person", "Nobody is in it.", transient=False)
     (last,) = Stream(server.jane, f"/analysis-jobs/{failed.id}/events").ended()
-    assert (last.name, last.data["error"]["code"]) == ("failed", "no_person")
+    assert (last.name, last.data["error"]["code"], last.data["error"]["retryable"]) == ("failed", "no_person", False)
 
 
 def test_nobody_follows_somebody_elses_job(server: Server) -> None:

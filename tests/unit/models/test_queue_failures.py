@@ -92,6 +92,7 @@ class TestHandingBack:
                 "worker_id": "worker-1",
                 "error_code": "handed_back",
                 "error_message": HANDED_BACK,
+                "retryable": None,
                 "ended_at": clock.now.isoformat(),
             }
             job = again(queue)
