@@ -269,7 +269,7 @@ def bare_inference(clip: Path, folder: Path) -> Run:
 
     def run(task: Any) -> Figures:
         frames, batches = task
-        with ThreadPoolExecutor(backend.parallel) as pool:
+        with ThreadPoolExecutor(backend.servers) as pool:
             for _ in pool.map(infer, sorted(Counter(batches).elements())):
                 pass
         return {"frames": frames}
