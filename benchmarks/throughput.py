@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import inference.estimator
 import inference.extract
+import inference.spans
 from benchmarks.machine import SAMPLE, provenance
 from frontfoot import wiring
 from frontfoot.settings import Settings
@@ -300,6 +301,7 @@ def profiled(run: Callable[[], Figures]) -> Figures:
         setattr(owner, name, wrapper)
 
     timed("cut, scale and colour", Picture, "cut")
+    timed("planning the crops", inference.spans, "paths")
     timed("tensors to poses", inference.estimator, "poses_from_raw")
     timed("tracking", Tracker, "update")
     timed("choosing the athlete", Tracker, "choose")
