@@ -10,7 +10,6 @@ is printed with its value, its bound and whether it is met.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import SAMPLE, provenance
+from benchmarks.machine import SAMPLE, as_json, provenance
 from frontfoot import wiring
 from frontfoot.settings import Settings
 from inference.backends import PrecisionChoice, make_backend
@@ -67,7 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = {**provenance(), "clip": arguments.clip.name, **measure(arguments.clip)}
     if arguments.json:
-        print(json.dumps(figures, indent=2))
+        print(as_json(figures))
         return
     for name, row in figures["gates"].items():
         print(f"{'ok  ' if row['met'] else 'MISS'} {name:60} {row['value']} ({row['bound']})")
@@ -365,9 +364,10 @@ class Body:
         return {"samples": int(slow.sum()), "crops_pct": mine, "whole_pct": theirs, "ratio": round(mine / theirs, 4)}
 
     def anchor_ratio(self, anchors: Mask) -> float:
-        """Median second difference at the anchors, times that of all other frames."""
+        """Median second difference over the seams between an anchor and the frame before, times that elsewhere."""
         bend = np.linalg.norm(np.diff(self.path[:, JOINTS], 2, axis=0), axis=-1)
-        at, elsewhere = (_percentile(bend[which].ravel(), 50) for which in (anchors[1:-1], ~anchors[1:-1]))
+        seams = anchors[1:-1] | anchors[2:]
+        at, elsewhere = (_percentile(bend[which].ravel(), 50) for which in (seams, ~seams))
         return round(at / elsewhere, 4)
 
     def apart(self, other: Body) -> Figures:
@@ -376,7 +376,7 @@ class Body:
         for left, right in BODY:
             turned[:, [left, right]] = self.path[:, [right, left]]
         ways = np.stack([np.linalg.norm((path - other.path)[:, JOINTS], axis=-1) for path in (self.path, turned)])
-        known = np.isfinite(ways[0]).any(axis=1)
+        known = np.isfinite(ways).any(axis=2).all(axis=0)
         means = np.nanmean(ways[:, known], axis=2)
         mirrored = means[1] < means[0]
         nearer = np.where(mirrored[:, None], ways[1, known], ways[0, known])

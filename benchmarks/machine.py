@@ -1,7 +1,8 @@
-"""Where a figure comes from: the machine, the versions and the commit, for every benchmark's JSON."""
+"""Where a figure comes from: the machine, the versions and the commit, for a benchmark's JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -26,6 +27,12 @@ def provenance() -> dict[str, Any]:
         "machine": machine(),
         "versions": versions(),
     }
+
+
+def as_json(figures: dict[str, Any]) -> str:
+    """One JSON object; what is not a number is null."""
+    plain = json.loads(json.dumps(figures), parse_constant=lambda _: None)
+    return json.dumps(plain, indent=2)
 
 
 def machine() -> dict[str, Any]:
@@ -64,6 +71,9 @@ def _facts(path: str) -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """What git says, "" outside a repository."""
-    told = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    """What git says, "" outside a repository and where there is no git."""
+    try:
+        told = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return told.stdout.strip()

@@ -11,7 +11,6 @@ frame; what is left, carried on to two hours, must stay within a tenth of the si
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import threading
@@ -28,7 +27,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import SAMPLE, provenance
+from benchmarks.machine import SAMPLE, as_json, provenance
 from frontfoot import wiring
 from frontfoot.settings import Settings
 from inference.extract import ExtractRequest, load_extractor
@@ -56,7 +55,7 @@ def main() -> None:
         long_clip = loop(arguments.clip, Path(folder) / "long.mp4", arguments.minutes * 60)
         figures = {**provenance(), "clip": arguments.clip.name, **measure(long_clip)}
     if arguments.json:
-        print(json.dumps(figures, indent=2))
+        print(as_json(figures))
         return
     print("\n".join(f"{name:26} {value}" for name, value in figures.items() if name not in provenance()))
 

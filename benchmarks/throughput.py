@@ -12,7 +12,6 @@ what its user could set by hand: all cores for torch, an export of the clip's ow
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import shutil
@@ -38,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import inference.estimator
 import inference.extract
 import inference.spans
-from benchmarks.machine import SAMPLE, provenance
+from benchmarks.machine import SAMPLE, as_json, provenance
 from frontfoot import wiring
 from frontfoot.settings import Settings
 from inference.backends import make_backend
@@ -65,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = {**provenance(), "clip": arguments.clip.name, **measure(arguments.clip, arguments.rounds, arguments.more)}
     if arguments.json:
-        print(json.dumps(figures, indent=2))
+        print(as_json(figures))
         return
     for name, row in figures["contestants"].items():
         print(
