@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import hashlib
 import json
@@ -23,10 +24,11 @@ from inference.vendors import quiet_openvino, quiet_ultralytics
 if TYPE_CHECKING:
     import torch
 
-CONVERTER = "1"
+CONVERTER = "2"
 """Raised when this module would make another file of the same weights with the same vendors."""
 
-_IR = "model.xml"
+_IR = {True: "model.xml", False: "coarse.xml"}
+"""By whether the finest level of the head is in it."""
 _MANIFEST = "manifest.json"
 _log = logging.getLogger(__name__)
 
@@ -61,8 +63,28 @@ def load_torch_model(spec: ModelSpec, cache_dir: Path) -> torch.nn.Module:
     return model
 
 
-def openvino_model(spec: ModelSpec, cache_dir: Path) -> Path:
+def without_finest_level(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy of `load_torch_model`'s network whose head looks at all levels but the finest (every 8 pixels).
+
+    That level finds what is small. Of people as large as our crops show them it never gave the best pose (0 of 540
+    crops measured), and it is a quarter of the network's time. What the other levels say stays exactly the same.
+    """
+    coarse: Any = copy.deepcopy(model)
+    network: torch.nn.Module = coarse
+    head = coarse.model[-1]
+    if head.nl < 2:
+        return network
+    head.nl -= 1
+    head.f, head.stride = head.f[1:], head.stride[1:]
+    for branch in ("cv2", "cv3", "cv4"):
+        setattr(head, branch, getattr(head, branch)[1:])
+    return network
+
+
+def openvino_model(spec: ModelSpec, cache_dir: Path, *, fine: bool = True) -> Path:
     """The IR file (`.xml` beside its `.bin`) of these weights, converted now or taken from the cache.
+
+    Without `fine` it is that of `without_finest_level`.
 
     The weights' checksum is compared either way. Processes that convert at once wait for the first; what is in the
     cache is whole and unchanged since it was written, or it is converted again. Raises WeightsRejected.
@@ -74,7 +96,7 @@ def openvino_model(spec: ModelSpec, cache_dir: Path) -> Path:
         if not _intact(folder):
             _log.info("Converting weights for OpenVINO", extra={"model": spec.name, "sha256": spec.sha256})
             _convert(spec, cache_dir, folder)
-    return folder / _IR
+    return folder / _IR[fine]
 
 
 def _converter_version() -> str:
@@ -108,7 +130,9 @@ def _convert(spec: ModelSpec, cache_dir: Path, folder: Path) -> None:
     """Write the IR beside `folder` and rename it into place as the last act."""
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
     try:
-        _write_ir(load_torch_model(spec, cache_dir), staging / _IR)
+        model = load_torch_model(spec, cache_dir)
+        _write_ir(without_finest_level(model), staging / _IR[False])
+        _write_ir(model, staging / _IR[True])
         (staging / _MANIFEST).write_text(json.dumps(_checksums(staging)))
         if folder.exists():
             shutil.rmtree(folder)  # damaged, and nobody else is here: the lock is ours

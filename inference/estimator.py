@@ -16,6 +16,9 @@ from inference.poses import ModelInfo, Pose, Skeleton
 from inference.postprocess import poses_from_raw
 from inference.preprocess import Letterbox
 
+Kind = tuple[int, int, bool]
+"""(H, W, fine) of a picture as the model takes it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Prepared:
@@ -24,15 +27,17 @@ class Prepared:
     image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     letterbox: Letterbox
+    fine: bool = True
+    """Whether somebody small may be in it: see `Backend.infer`."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(H, W): only pictures of one shape share a batch."""
-        return self.letterbox.shape
+    def kind(self) -> Kind:
+        """Only pictures of one kind share a batch."""
+        return (*self.letterbox.shape, self.fine)
 
 
 class Estimator:
-    """A loaded model. `prepare` may run on any thread, the rest on one thread at a time."""
+    """A loaded model. `prepare` may run on any thread, `infer` on `servers` threads at once."""
 
     def __init__(self, backend: Backend, spec: ModelSpec) -> None:
         self._backend = backend
@@ -61,9 +66,13 @@ class Estimator:
         return cls(made, spec)
 
     @property
-    def best_batch(self) -> int:
-        """Pictures beyond which a larger batch gains nothing."""
-        return self._backend.best_batch
+    def servers(self) -> int:
+        """Batches that it works on at once."""
+        return self._backend.servers
+
+    def best_batch(self, kind: Kind) -> int:
+        """Pictures of a kind beyond which a larger batch gains nothing."""
+        return self._backend.best_batch(kind[:2])
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """(h, w, 3) uint8 RGB of any size → what `infer` takes."""
@@ -71,10 +80,13 @@ class Estimator:
         return Prepared(image=letterbox.apply(image), letterbox=letterbox)
 
     def infer(self, batch: Sequence[Prepared]) -> list[list[Pose]]:
-        """The people of each picture, best first. Raises ValueError if the pictures' shapes differ."""
+        """The people of each picture, best first. Raises ValueError if the pictures' kinds differ."""
         if not batch:
             return []
-        raw = self._backend.infer(np.stack([picture.image for picture in batch]))
+        fine = batch[0].fine
+        if any(picture.fine != fine for picture in batch):
+            raise ValueError("pictures of two kinds in one batch")
+        raw = self._backend.infer(np.stack([picture.image for picture in batch]), fine=fine)
         return poses_from_raw(
             raw, [picture.letterbox for picture in batch], keypoints=len(self.skeleton.keypoint_names)
         )

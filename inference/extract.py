@@ -15,12 +15,13 @@ from inference.backends import BackendChoice, PrecisionChoice
 from inference.batcher import FairBatcher
 from inference.catalog import resolve
 from inference.errors import ExtractionCanceled, FrameAccountingError, NoPerson
-from inference.estimator import Estimator, Prepared
+from inference.estimator import Estimator
 from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, PoseSequence, Subject
 from inference.probe import probe
 from inference.sampling import Sampler
+from inference.spans import SpanReader, SpanRules
 from inference.tracking import SubjectHint, Tracker
-from inference.video import Frame, OpenVideo, VideoLimits, open_video
+from inference.video import OpenVideo, VideoLimits, open_video
 
 Progress = Callable[[float], None]
 
@@ -41,6 +42,10 @@ class ExtractRequest:
     """How sure that earlier pass was of its choice, 0..1."""
     slowmo_factor: float = 1.0
     """How many times slower than life the file plays."""
+    whole_frames: bool = False
+    """Infer every frame whole rather than crops around people."""
+    priority: int = 0
+    """Clips of a higher one are served first."""
     limits: VideoLimits = field(default_factory=VideoLimits)
 
 
@@ -86,8 +91,7 @@ class PoseExtractor:
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
-        batch = estimator.best_batch
-        self.batcher = FairBatcher(estimator.infer, max_batch=batch, lane_capacity=2 * batch)
+        self.batcher = FairBatcher(estimator.infer, max_batch=estimator.best_batch, servers=estimator.servers)
 
     @property
     def model(self) -> ModelInfo:
@@ -131,8 +135,8 @@ class _Run:
 
     def extract(self, path: Path, clip: ClipInfo, request: ExtractRequest) -> Extraction:
         with open_video(path, request.limits) as video:
-            tracker, indices, times = self._follow(video, clip, request)
-            receipt = video.tally.receipt(inferred=len(indices))
+            tracker, indices, times, redone = self._follow(video, clip, request)
+            receipt = video.tally.receipt(inferred=len(indices), redone=redone)
         choice = tracker.choose(request.subject, source=request.subject_source)
         subject = replace(choice.subject, confidence=choice.subject.confidence * request.subject_confidence)
         poses = PoseSequence(
@@ -150,24 +154,24 @@ class _Run:
 
     def _follow(
         self, video: OpenVideo, clip: ClipInfo, request: ExtractRequest
-    ) -> tuple[Tracker, list[int], list[float]]:
+    ) -> tuple[Tracker, list[int], list[float], int]:
         """Infer the wanted frames and hand the people in them to a tracker, in order."""
         tracker = Tracker(slowmo_factor=request.slowmo_factor)
         indices: list[int] = []
         times: list[float] = []
         end_s = min(request.window_s or clip.duration_s, clip.duration_s)
-        frames = video.frames(Sampler(sample_fps=request.sample_fps, max_time_s=request.window_s))
-        with closing(self.batcher.map(frames, self._prepare)) as results:
-            for (index, timestamp_s), people in results:
-                if self.canceled.is_set():
-                    raise ExtractionCanceled
-                if indices and index <= indices[-1]:
-                    raise FrameAccountingError(f"frame {index} came after frame {indices[-1]}")
-                tracker.update(timestamp_s, people)
-                indices.append(index)
-                times.append(timestamp_s)
-                self.on_progress(min(timestamp_s / end_s, 1.0) if end_s > 0 else 0.0)
-        return tracker, indices, times
-
-    def _prepare(self, frame: Frame) -> tuple[tuple[int, float], Prepared]:
-        return (frame.index, frame.timestamp_s), self.estimator.prepare(frame.image)
+        pictures = video.pictures(Sampler(sample_fps=request.sample_fps, max_time_s=request.window_s))
+        rules = SpanRules(slowmo_factor=request.slowmo_factor, whole_frames=request.whole_frames)
+        with self.batcher.lane(priority=request.priority) as lane:
+            reader = SpanReader(self.estimator, lane, rules)
+            with closing(reader.people(pictures)) as seen:
+                for index, timestamp_s, people in seen:
+                    if self.canceled.is_set():
+                        raise ExtractionCanceled
+                    if indices and index <= indices[-1]:
+                        raise FrameAccountingError(f"frame {index} came after frame {indices[-1]}")
+                    tracker.update(timestamp_s, people)
+                    indices.append(index)
+                    times.append(timestamp_s)
+                    self.on_progress(min(timestamp_s / end_s, 1.0) if end_s > 0 else 0.0)
+        return tracker, indices, times, reader.redone

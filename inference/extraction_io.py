@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from inference.extract import Extraction
 from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, PoseSequence, Skeleton, Subject
 
-FORMAT = 1
+FORMAT = 2
 """Of these bytes and of what the values in them mean; raised whenever an extraction would come out otherwise."""
 
 _DTYPES: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Letterbox: any picture → the rectangle a YOLO model takes, and the way back to source pixels.
+"""Letterbox: a picture, or a rectangle of it → the rectangle a YOLO model takes, and the way back to source pixels.
 
-The geometry is that of Ultralytics' `LetterBox(auto=True)` as its `predict` uses it, so that the network sees the
-very same pixels.
+Of whole pictures the geometry is that of Ultralytics' `LetterBox(auto=True)` as its `predict` uses it, so that the
+network sees the very same pixels.
 """
 
 from __future__ import annotations
@@ -23,21 +23,30 @@ GREY = 114
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letterbox:
-    """Where a picture of `source` size lies in the model's input. All sizes are (width, height) pixels."""
+    """Where a rectangle of a picture lies in the model's input. All sizes and places are (x, y) pixels."""
 
+    picture: tuple[int, int]
+    """Size of the source picture."""
+    origin: tuple[int, int] = (0, 0)
+    """Left and top corner of the rectangle in the picture."""
     source: tuple[int, int]
+    """Size of the rectangle in the picture."""
     resized: tuple[int, int]
-    """Of the picture inside the padding."""
+    """Of the rectangle inside the padding."""
     pad: tuple[int, int]
     """Left and top padding."""
     size: tuple[int, int]
     """Of the whole input: multiples of the stride."""
 
     def __post_init__(self) -> None:
-        """Check that the picture lies within the input; raises ValueError."""
-        for source, resized, pad, size in zip(self.source, self.resized, self.pad, self.size, strict=True):
-            if min(source, resized) < 1 or pad < 0 or pad + resized > size:
-                raise ValueError(f"invalid Letterbox: {source} px as {resized} px from {pad} does not fit {size}")
+        """Check that the rectangle lies within the picture and within the input; raises ValueError."""
+        sides = zip(self.picture, self.origin, self.source, self.resized, self.pad, self.size, strict=True)
+        for picture, origin, source, resized, pad, size in sides:
+            if min(source, resized) < 1 or pad < 0 or pad + resized > size or not 0 <= origin <= picture - source:
+                raise ValueError(
+                    f"invalid Letterbox: {source} px from {origin} of {picture}, as {resized} px from {pad}, "
+                    f"does not fit {size}"
+                )
 
     @classmethod
     def fit(cls, width: int, height: int, *, long_side: int = LONG_SIDE, stride: int = STRIDE) -> Letterbox:
@@ -47,11 +56,34 @@ class Letterbox:
         resized = (max(round(width * ratio), 1), max(round(height * ratio), 1))
         padding = tuple((long_side - side) % stride for side in resized)
         return cls(
+            picture=(width, height),
             source=(width, height),
             resized=resized,
-            # -0.1 gives the odd pixel to the right and the bottom, as in training.
-            pad=(round(padding[0] / 2 - 0.1), round(padding[1] / 2 - 0.1)),
+            pad=_centred(padding[0], padding[1]),
             size=(resized[0] + padding[0], resized[1] + padding[1]),
+        )
+
+    @classmethod
+    def crop(
+        cls, picture: tuple[int, int], centre: tuple[float, float], size: tuple[int, int], scale: float
+    ) -> Letterbox:
+        """The rectangle around `centre` that fills an input of `size` at `scale` input pixels per source pixel.
+
+        Near an edge it is shifted into the picture; where the picture is smaller than it, the rest is padding.
+        """
+        source = tuple(min(round(side / scale), whole) for side, whole in zip(size, picture, strict=True))
+        resized = tuple(min(round(part * scale), side) for part, side in zip(source, size, strict=True))
+        origin = tuple(
+            min(max(round(middle - part / 2), 0), whole - part)
+            for middle, part, whole in zip(centre, source, picture, strict=True)
+        )
+        return cls(
+            picture=picture,
+            origin=(origin[0], origin[1]),
+            source=(source[0], source[1]),
+            resized=(resized[0], resized[1]),
+            pad=_centred(size[0] - resized[0], size[1] - resized[1]),
+            size=size,
         )
 
     @property
@@ -65,17 +97,23 @@ class Letterbox:
         return self.resized[0] / self.source[0], self.resized[1] / self.source[1]
 
     def apply(self, image: Image) -> Image:
-        """(h, w, 3) uint8 of the source size → a new contiguous (H, W, 3) uint8. Raises ValueError for another size."""
+        """(h, w, 3) uint8, the whole picture → a new contiguous (H, W, 3) uint8. Raises ValueError for another size."""
         import cv2
 
         height, width = image.shape[:2]
-        if (width, height) != self.source or image.shape[2:] != (3,) or image.dtype != np.uint8:
-            expected = (self.source[1], self.source[0], 3)
+        if (width, height) != self.picture or image.shape[2:] != (3,) or image.dtype != np.uint8:
+            expected = (self.picture[1], self.picture[0], 3)
             raise ValueError(f"picture {image.shape} {image.dtype}, not {expected} uint8")
-        if (width, height) == self.resized:
-            resized: NDArray[np.generic] = image
-        else:
-            resized = cv2.resize(image, self.resized, interpolation=cv2.INTER_LINEAR)
+        (left, top), (source_width, source_height) = self.origin, self.source
+        cut = image[top : top + source_height, left : left + source_width]
+        if self.source != self.resized:
+            cut = cv2.resize(cut, self.resized, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        return self.padded(cut)
+
+    def padded(self, resized: Image) -> Image:
+        """The rectangle at its resized size → (H, W, 3) of the input, contiguous; copied only where it must be."""
+        if self.resized == self.size:
+            return np.ascontiguousarray(resized)
         left, top = self.pad
         boxed = np.full((*self.shape, 3), GREY, np.uint8)
         boxed[top : top + self.resized[1], left : left + self.resized[0]] = resized
@@ -84,4 +122,10 @@ class Letterbox:
     def to_source(self, points: FloatArray) -> FloatArray:
         """(..., 2) x, y in input pixels → (..., 2) in source pixels, clipped to the picture's edges."""
         scaled = (points - np.asarray(self.pad, np.float32)) / np.asarray(self.scale, np.float32)
-        return np.clip(scaled, 0.0, np.asarray(self.source, np.float32)).astype(np.float32, copy=False)
+        moved = scaled + np.asarray(self.origin, np.float32)
+        return np.clip(moved, 0.0, np.asarray(self.picture, np.float32)).astype(np.float32, copy=False)
+
+
+def _centred(x: int, y: int) -> tuple[int, int]:
+    """Half of the padding; -0.1 gives the odd pixel to the right and the bottom, as in training."""
+    return round(x / 2 - 0.1), round(y / 2 - 0.1)

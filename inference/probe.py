@@ -14,15 +14,15 @@ def probe(path: Path, limits: VideoLimits | None = None) -> ClipInfo:
     """Read a clip's size, length and rate from its packets, and decode one frame to see that it can be decoded.
 
     Duration and rate come from the timestamps of all packets, not from the header, which may lie. Reads the file twice,
-    decodes one frame. Raises what `inference.video.open_video` and `OpenVideo.frames` raise.
+    decodes one frame. Raises what `inference.video.open_video` and `OpenVideo.pictures` raise.
     """
     limits = limits or VideoLimits()
     duration_s, fps = _length(path, limits)
     with open_video(path, limits, threads=1) as video:
-        frame = next(video.frames(), None)
-        if frame is None:
+        picture = next(video.pictures(), None)
+        if picture is None:
             raise NoFrames
-        height, width = frame.image.shape[:2]
+        width, height = picture.size
         return ClipInfo(
             width=width,
             height=height,

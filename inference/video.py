@@ -1,4 +1,4 @@
-"""A video file in, upright timestamped RGB frames out, one at a time.
+"""A video file in, upright timestamped pictures out, one at a time.
 
 Time is the stream's own presentation time minus the stream's start, never index / fps; variable frame rates stay
 variable. Rotation metadata is applied. Non-square pixels are not: keypoints are in stored pixels (phones write square
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from inference.errors import (
     VideoTooLong,
     VideoUnreadable,
 )
+from inference.pictures import Picture
 from inference.poses import ExtractionReceipt
 from inference.sampling import AFTER_WINDOW, Sampler, Wanted, every_frame
 
@@ -102,11 +103,15 @@ class Tally:
     """1 / median interval of the timestamps; NaN below two frames."""
     gaps: tuple[tuple[float, float], ...]
 
-    def receipt(self, inferred: int) -> ExtractionReceipt:
-        """The receipt of an extraction that inferred so many frames. Raises ValueError where a frame is missing."""
+    def receipt(self, inferred: int, redone: int = 0) -> ExtractionReceipt:
+        """The receipt of an extraction that inferred so many frames, `redone` of them again as whole frames.
+
+        Raises ValueError where a frame is missing.
+        """
         return ExtractionReceipt(
             decoded=self.decoded,
             inferred=inferred,
+            redone=redone,
             skipped=self.skipped,
             broken=self.broken,
             truncated=self.truncated,
@@ -197,24 +202,29 @@ class OpenVideo:
         return float(rate) if rate else float("nan")
 
     def frames(self, wanted: Wanted = every_frame) -> Iterator[Frame]:
-        """Yield the frames that `wanted` wants, in the order of time, and count the others by its reasons.
+        """`pictures`, converted to RGB."""
+        for picture in self.pictures(wanted):
+            yield Frame(image=picture.rgb(), index=picture.index, timestamp_s=picture.timestamp_s)
 
-        Only wanted frames are converted to RGB. The first frame that `wanted` calls `after_window` ends the pass: it
-        is counted, what comes after it is never decoded and not among `decoded`.
+    def pictures(self, wanted: Wanted = every_frame) -> Generator[Picture, None, None]:
+        """Yield the pictures that `wanted` wants, in the order of time, and count the others by its reasons.
+
+        The first one that `wanted` calls `after_window` ends the pass: it is counted, what comes after it is never
+        decoded and not among `decoded`.
         Raises NoFrames where nothing could be decoded, VideoTooLong and FrameTooLarge where the file lied about itself.
         """
         counts = self._counts
-        for picture in self._pictures():
+        for decoded in self._decoded():
             index, counts.decoded = counts.decoded, counts.decoded + 1
-            timestamp_s = self._timestamp_s(picture)
-            reason = self._fault(picture, timestamp_s)
+            timestamp_s = self._timestamp_s(decoded)
+            reason = self._fault(decoded, timestamp_s)
             if reason is None and timestamp_s is not None:
                 self._times.append(timestamp_s)
                 self._limits.check_length(timestamp_s, counts.decoded)
                 reason = wanted(index, timestamp_s)
                 if reason is None:
                     counts.wanted += 1
-                    yield Frame(image=self._upright(picture), index=index, timestamp_s=timestamp_s)
+                    yield Picture(decoded=decoded, index=index, timestamp_s=timestamp_s, rotation=self._rotation)
                     continue
             counts.skipped[reason or NO_TIMESTAMP] += 1
             if reason == AFTER_WINDOW:
@@ -259,7 +269,7 @@ class OpenVideo:
         except av.FFmpegError:
             self._counts.demuxer_failed = True
 
-    def _pictures(self) -> Iterator[VideoFrame]:
+    def _decoded(self) -> Iterator[VideoFrame]:
         """Undamaged decoded pictures."""
         import av
 
@@ -323,22 +333,6 @@ class OpenVideo:
         if self._times and timestamp_s <= self._times[-1]:
             return DUPLICATE_TIMESTAMP if timestamp_s == self._times[-1] else TIMESTAMP_BACKWARDS
         return None
-
-    def _upright(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        import cv2
-        from av.video.reformatter import Interpolation
-
-        # Bicubic as OpenCV does it (for 10-bit pictures only it matters); one thread, for the actor has better use for
-        # the others.
-        image = (
-            picture.reformat(format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
-            .to_ndarray()
-            .astype(np.uint8, copy=False)
-        )
-        if self._rotation == 0:
-            return image
-        turn = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-        return cv2.rotate(image, turn[self._rotation]).astype(np.uint8, copy=False)
 
     def _ended_early(self) -> bool:
         """Whether reading stopped before the header said it would."""

@@ -108,7 +108,7 @@ class _Batches(Collector):
             "frontfoot_batch_frames": ("Frames in those batches.", [stats.frames for stats in actors]),
             "frontfoot_batch_slots": (
                 "Frames that those batches had room for; frames / slots is the batch fill.",
-                [stats.batches * stats.max_batch for stats in actors],
+                [stats.room for stats in actors],
             ),
             "frontfoot_batches_mixed": ("Batches with frames of several clips.", [stats.mixed for stats in actors]),
         }

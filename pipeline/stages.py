@@ -57,6 +57,8 @@ def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quic
         subject_source="caller" if within else "automatic",
         subject_confidence=quick.subject.confidence if quick and not within else 1.0,
         slowmo_factor=request.options.slowmo_factor,
+        # At ten frames a second there is too much movement between anchors for crops to pay.
+        whole_frames=stage == "quick",
         limits=limits.video,
     )
 

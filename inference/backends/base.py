@@ -13,8 +13,20 @@ BackendName = Literal["torch", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
+BATCH_PIXELS = 4 * 384 * 640
+"""Of a full batch on a CPU. Measured: whole pictures gain nothing beyond four, crops hardly beyond this many pixels."""
+MAX_BATCH = 16
+"""On a CPU, however small the crops."""
+
+
+def cpu_batch(shape: tuple[int, int]) -> int:
+    """Pictures of (H, W) in a full batch on a CPU: a power of two, as batches are."""
+    most = max(1, min(MAX_BATCH, BATCH_PIXELS // (shape[0] * shape[1])))
+    return 1 << (most.bit_length() - 1)
+
+
 class Backend(Protocol):
-    """A loaded network. Used by one thread at a time."""
+    """A loaded network. At most `servers` threads may infer at once."""
 
     @property
     def name(self) -> BackendName:
@@ -32,12 +44,19 @@ class Backend(Protocol):
         ...
 
     @property
-    def best_batch(self) -> int:
-        """Pictures beyond which a larger batch gains nothing."""
+    def servers(self) -> int:
+        """Batches that it works on at once."""
         ...
 
-    def infer(self, batch: NDArray[np.uint8]) -> FloatArray:
-        """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep."""
+    def best_batch(self, shape: tuple[int, int]) -> int:
+        """Pictures of (H, W) beyond which a larger batch gains nothing."""
+        ...
+
+    def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
+        """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep.
+
+        Without `fine` the head's finest level is left out, which only people of some 150 pixels or more can do without.
+        """
         ...
 
     def close(self) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from queue import LifoQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.backends.base import BackendName, Precision
+from inference.backends.base import BackendName, Precision, cpu_batch
 from inference.catalog import ModelSpec
 from inference.conversion import openvino_model
 from inference.poses import FloatArray
 from inference.vendors import quiet_openvino
 
+_MAX_STREAMS = 8
+"""More would need more crops in flight than a clip or two have; threads beyond it work inside the streams."""
 _PRECISION_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -27,36 +30,49 @@ def precisions() -> tuple[Precision, ...]:
 class OpenVinoBackend:
     """One compiled network for every batch and picture size: measured, fixed sizes are no faster.
 
-    Its results are bit-identical whatever the batch's size, the position in it, and the number of threads: one stream
-    splits the work among threads, and never a sum.
+    A stream a thread: each works on a batch of its own, so that no thread waits for another inside a layer; measured,
+    that doubles the speed of small crops. Results are bit-identical whatever the batch's size, the position in it, and
+    the number of threads.
     """
 
     name: BackendName = "openvino"
 
     def __init__(self, spec: ModelSpec, *, precision: Precision, threads: int | None, cache_dir: Path) -> None:
-        path = openvino_model(spec, cache_dir)
         core = _core()
+        threads = threads or os.cpu_count() or 1
+        self.servers = min(threads, _MAX_STREAMS)
         options = {
             "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
             # Said, never left to OMP_NUM_THREADS: Ray sets that to 1 for an actor that was given no more.
-            "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
-            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": self.servers,
         }
-        self._request: Any = core.compile_model(_with_preprocessing(core.read_model(path)), "CPU", options)
-        self._request = self._request.create_infer_request()
+        self._idle: dict[bool, LifoQueue[Any]] = {True: LifoQueue(), False: LifoQueue()}
+        for fine, idle in self._idle.items():
+            path = openvino_model(spec, cache_dir, fine=fine)
+            network: Any = core.compile_model(_with_preprocessing(core.read_model(path)), "CPU", options)
+            for _ in range(self.servers):
+                idle.put(network.create_infer_request())
         self.precision: Precision = precision
-        self.best_batch = 4  # measured: flat from 2 up, and 4 lets clips share batches
         self.runtime = f"openvino {_version()} cpu"
 
-    def infer(self, batch: NDArray[np.uint8]) -> FloatArray:
+    def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
         """See `Backend.infer`."""
-        self._request.infer([batch])
-        raw: FloatArray = self._request.get_output_tensor(0).data.copy()  # the request overwrites its own tensor
+        request = self._idle[fine].get()
+        try:
+            request.infer([batch])
+            raw: FloatArray = request.get_output_tensor(0).data.copy()  # the request overwrites its own tensor
+        finally:
+            self._idle[fine].put(request)
         return raw
+
+    def best_batch(self, shape: tuple[int, int]) -> int:
+        """See `Backend.best_batch`."""
+        return cpu_batch(shape)
 
     def close(self) -> None:
         """See `Backend.close`."""
-        self._request = None
+        self._idle = {}
 
 
 def _core() -> Any:

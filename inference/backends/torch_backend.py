@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from contextlib import nullcontext
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from queue import LifoQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.backends.base import BackendName, Precision
+from inference.backends.base import BackendName, Precision, cpu_batch
 from inference.catalog import ModelSpec
-from inference.conversion import load_torch_model
+from inference.conversion import load_torch_model, without_finest_level
 from inference.poses import FloatArray
 
 if TYPE_CHECKING:
     import torch
+
+
+_GPU_BATCH = 32
 
 
 def sees_gpu() -> bool:
@@ -36,6 +43,14 @@ def precisions() -> tuple[Precision, ...]:
     return ("bf16", "fp32") if native.get("avx512_bf16") or native.get("amx_bf16") else ("fp32",)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Replica:
+    networks: dict[bool, Any]
+    """By whether they have the finest level."""
+    stream: Any
+    """The CUDA stream on which it copies and computes; None on the CPU."""
+
+
 class TorchBackend:
     """The eager network: no compiler needed at run time, any batch and picture size."""
 
@@ -47,26 +62,45 @@ class TorchBackend:
         self._device = torch.device("cuda" if sees_gpu() else "cpu")
         torch.set_num_threads(threads or os.cpu_count() or 1)  # said, never left to OMP_NUM_THREADS
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-        model: Any = load_torch_model(spec, cache_dir)
-        model = model.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
-        _decode_in_float32(model.model[-1])
-        self._model: Any = model
+        model = load_torch_model(spec, cache_dir)
         self.precision: Precision = precision
-        # On CPUs measured: flat from 2 up. On a GPU reasoned only: it starves on small batches and has the memory.
-        self.best_batch = 32 if self._device.type == "cuda" else 4
+        # Reasoned, not measured: while one batch computes on its CUDA stream, the next is copied on another.
+        self.servers = 2 if self._device.type == "cuda" else 1
+        self._idle: LifoQueue[_Replica] = LifoQueue()
+        for _ in range(self.servers):
+            self._idle.put(self._replica(model))
         self.runtime = f"torch {version('torch')} {self._device.type}"
 
-    def infer(self, batch: NDArray[np.uint8]) -> FloatArray:
+    def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
         """See `Backend.infer`."""
         import torch
 
-        with torch.inference_mode():
-            raw: FloatArray = self._model(self._normalised(batch)).cpu().numpy()
+        replica = self._idle.get()
+        try:
+            with torch.inference_mode(), torch.cuda.stream(replica.stream) if replica.stream else nullcontext():
+                raw: FloatArray = replica.networks[fine](self._normalised(batch)).cpu().numpy()
+        finally:
+            self._idle.put(replica)
         return raw
+
+    def best_batch(self, shape: tuple[int, int]) -> int:
+        """See `Backend.best_batch`. On a GPU reasoned only: it starves on small batches and has the memory."""
+        return _GPU_BATCH if self._device.type == "cuda" else cpu_batch(shape)
 
     def close(self) -> None:
         """See `Backend.close`."""
-        self._model = None
+        self._idle = LifoQueue()
+
+    def _replica(self, model: torch.nn.Module) -> _Replica:
+        """A copy for one thread at a time: the head keeps the anchors of the last size it saw."""
+        import torch
+
+        networks: dict[bool, Any] = {False: without_finest_level(model), True: copy.deepcopy(model)}
+        for network in networks.values():
+            network.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
+            _decode_in_float32(network.model[-1])
+        stream: Any = torch.cuda.Stream() if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        return _Replica(networks=networks, stream=stream)
 
     def _normalised(self, batch: NDArray[np.uint8]) -> torch.Tensor:
         """(N, H, W, 3) uint8 → (N, 3, H, W) in 0..1 on the device; the permuted view is channels-last as it is."""

@@ -84,8 +84,8 @@ def infer(estimator: Estimator, pictures: list[Image]) -> list[list[Pose]]:
     people: list[list[Pose]] = []
     prepared = [estimator.prepare(image) for image in pictures]
     while prepared:
-        shape = prepared[0].shape
-        size = next((i for i, picture in enumerate(prepared[:8]) if picture.shape != shape), min(8, len(prepared)))
+        shape = prepared[0].kind
+        size = next((i for i, picture in enumerate(prepared[:8]) if picture.kind != shape), min(8, len(prepared)))
         people += estimator.infer(prepared[:size])
         prepared = prepared[size:]
     return people

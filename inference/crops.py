@@ -1,0 +1,210 @@
+"""Where to look for each person between two anchors: pure geometry, from what whole frames showed at both ends.
+
+No state crosses an anchor, so a clip may be cut at any of them and the parts be worked on apart. A crop moves, grows
+and shrinks linearly between its anchors, so that nothing jumps where one span ends and the next begins; one shape of
+input serves a span.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.poses import FloatArray, Pose
+from inference.preprocess import Letterbox
+from inference.tracks import CONFIDENT, keypoint_distance, overlap, size_of
+
+SIDES = (96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 640)
+"""Sides of the inputs, in pixels. Few, because a runtime prepares itself for every new shape (25 ms measured), and
+because clips share batches of one shape."""
+SIZE = 175.0
+"""Diagonal of a person, in input pixels, up to which a crop is enlarged. Measured on the sample clip: somebody of 145
+jitters more (13 %) in a crop of the whole frame's scale than in the whole frame, and less (23 %) when enlarged to this.
+"""
+_FINE = 150.0
+"""Diagonal below which somebody may need the finest level of the head."""
+MAX_ENLARGED = 2.0
+"""Input pixels per source pixel: beyond this there is nothing more to see."""
+_OVERHEAD, _ASIDE, _BELOW = 0.25, 0.15, 0.12
+"""Margins around a person in sizes: arms go up and out between two anchors, feet hardly down."""
+_ONE_SIDED = 0.35
+"""Further margin where somebody was seen at one anchor only: nobody knows where they went or came from."""
+_REACH, _REACH_PER_S = 0.3, 2.5
+"""How far apart one person may be at two anchors, in sizes: jitter, plus a sprint over time."""
+_GROWTH = 1.8
+"""Largest ratio of two sizes of one person."""
+_EDGE = 0.03
+"""Share of a crop's side from its edge within which a keypoint may belong to something that was cut off."""
+_DISAGREEMENT = 0.08
+"""In sizes: median distance between crop and whole frame beyond which one of them shows something else."""
+_EXPECTED = 0.6
+"""How far (in sizes, and as logarithm of the ratio of sizes) a pose may be from where its person is expected."""
+
+Extent = NDArray[np.float64]
+"""(4,) x1 y1 x2 y2 in source pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Path:
+    """One person's way from one anchor to the next, and the crop that follows it."""
+
+    start: Pose | None
+    """As the whole frame shows the person at the first anchor; None where not seen there."""
+    end: Pose | None
+    extents: tuple[Extent, Extent]
+    """Where the crop looks at the two anchors, margins included."""
+    scales: tuple[float, float]
+    """Input pixels per source pixel at the two anchors."""
+    size: tuple[int, int]
+    """(width, height) of the input, for the whole span."""
+    fine: bool
+    """Whether the person is small even in the crop."""
+
+    def box(self, share: float, picture: tuple[int, int]) -> Letterbox:
+        """The crop at `share` (0..1) of the way."""
+        x1, y1, x2, y2 = _between(*self.extents, share).tolist()
+        scale = self.scales[0] + (self.scales[1] - self.scales[0]) * share
+        return Letterbox.crop(picture, ((x1 + x2) / 2, (y1 + y2) / 2), self.size, scale)
+
+    def pick(self, people: Sequence[Pose], share: float) -> Pose | None:
+        """Who among the people of a frame is this path's; None where nobody is near enough."""
+        start, end = self.start or self.end, self.end or self.start
+        if start is None or end is None or not people:
+            return None
+        expected = _between(start.box.astype(np.float64), end.box.astype(np.float64), share).astype(np.float32)
+        if self.start is None or self.end is None:
+            worth = [pose.score * overlap(pose.box, _grown(expected)) for pose in people]
+            best = int(np.argmax(worth))
+            return people[best] if worth[best] > 0 else None
+        costs = [_off(pose, expected) for pose in people]
+        best = int(np.argmin(costs))
+        return people[best] if costs[best] < _EXPECTED else None
+
+
+def paths(
+    first: Sequence[Pose], last: Sequence[Pose], *, elapsed_s: float, whole: Letterbox, limit: float = 0.9
+) -> list[Path] | None:
+    """A path for everybody seen at either anchor, `elapsed_s` real seconds apart; None: infer whole frames.
+
+    `whole` is how the anchors were inferred: no crop shows less detail than it. None where nobody was seen, where a
+    crop would not fit the inputs, or where the crops cost more than `limit` times the whole frame.
+    """
+    found = [_path(start, end, whole) for start, end in _pairs(first, last, elapsed_s)]
+    fitting = [path for path in found if path is not None]
+    pixels = sum(path.size[0] * path.size[1] for path in fitting)
+    if not found or len(fitting) < len(found) or pixels > limit * whole.size[0] * whole.size[1]:
+        return None
+    return fitting
+
+
+def touches_edge(pose: Pose, box: Letterbox) -> bool:
+    """Whether a confident keypoint is so near a side of the crop that lies within the picture that more may be cut."""
+    points = pose.keypoints[pose.confidence >= CONFIDENT]
+    for axis in range(2):
+        low, length = box.origin[axis], box.source[axis]
+        near = _EDGE * length
+        if low > 0 and bool(np.any(points[:, axis] < low + near)):
+            return True
+        if low + length < box.picture[axis] and bool(np.any(points[:, axis] > low + length - near)):
+            return True
+    return False
+
+
+def disagree(crop: Pose, whole: Pose, left_right: Sequence[tuple[int, int]]) -> bool:
+    """Whether crop and whole frame show different things at an anchor, left and right apart."""
+    order = np.arange(len(whole.confidence))
+    for left, right in left_right:
+        order[[left, right]] = right, left
+    distances = [
+        keypoint_distance(crop.keypoints[turn], crop.confidence[turn], whole.keypoints, whole.confidence)
+        for turn in (np.arange(len(order)), order)
+    ]
+    known = [distance for distance in distances if distance is not None]
+    return bool(known) and min(known) > _DISAGREEMENT * size_of(whole.box)
+
+
+def _pairs(first: Sequence[Pose], last: Sequence[Pose], elapsed_s: float) -> list[tuple[Pose | None, Pose | None]]:
+    """Who at the first anchor is who at the last, and those seen at one of them only."""
+    from scipy.optimize import linear_sum_assignment
+
+    far = 1e6
+    reach = _REACH + _REACH_PER_S * elapsed_s
+    costs = np.array([[_apart(a, b, reach, far) for b in last] for a in first], np.float64)
+    costs = costs.reshape(len(first), len(last))
+    rows, columns = linear_sum_assignment(costs)
+    matched = [(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if costs[r, c] < far]
+    pairs: list[tuple[Pose | None, Pose | None]] = [(first[row], last[column]) for row, column in matched]
+    pairs += [(pose, None) for row, pose in enumerate(first) if row not in {r for r, _ in matched}]
+    pairs += [(None, pose) for column, pose in enumerate(last) if column not in {c for _, c in matched}]
+    return pairs
+
+
+def _apart(a: Pose, b: Pose, reach: float, far: float) -> float:
+    sizes = size_of(a.box), size_of(b.box)
+    if max(sizes) > _GROWTH * min(sizes):
+        return far
+    distance = math.dist(_middle(a.box), _middle(b.box)) / max(sizes)
+    return distance if distance <= reach else far
+
+
+def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path | None:
+    """None where no input is large enough."""
+    poses = [pose for pose in (start, end) if pose is not None]
+    aside = 0.0 if len(poses) == 2 else _ONE_SIDED
+    extents = [_extent(pose, aside) for pose in poses]
+    scales = [_scale(pose, whole) for pose in poses]
+    sides = []
+    for axis in range(2):
+        most = max((e[axis + 2] - e[axis]) * s for e, s in zip(extents, scales, strict=True))
+        # What lies outside the picture needs no input.
+        most = min(most, whole.picture[axis] * max(scales))
+        side = next((side for side in SIDES if side >= most), None)
+        if side is None:
+            return None
+        sides.append(side)
+    return Path(
+        start=start,
+        end=end,
+        extents=(extents[0], extents[-1]),
+        scales=(scales[0], scales[-1]),
+        size=(sides[0], sides[1]),
+        fine=any(size_of(pose.box) * scale < _FINE for pose, scale in zip(poses, scales, strict=True)),
+    )
+
+
+def _extent(pose: Pose, aside: float) -> Extent:
+    """What a crop of this person shows: box and keypoints with margins."""
+    points = pose.keypoints[pose.confidence >= CONFIDENT]
+    corners = np.concatenate([pose.box.reshape(2, 2), points]).astype(np.float64)
+    size = size_of(pose.box)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = size * np.array([-_ASIDE - aside, -_OVERHEAD, _ASIDE + aside, _BELOW])
+    return np.concatenate([low, high]) + margin
+
+
+def _scale(pose: Pose, whole: Letterbox) -> float:
+    floor = max(whole.scale)
+    return max(floor, min(SIZE / size_of(pose.box), MAX_ENLARGED))
+
+
+def _between(start: NDArray[np.float64], end: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    return start + (end - start) * share
+
+
+def _middle(box: FloatArray) -> tuple[float, float]:
+    return float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
+
+
+def _off(pose: Pose, expected: FloatArray) -> float:
+    size, other = size_of(expected), size_of(pose.box)
+    distance = math.dist(_middle(pose.box), _middle(expected)) / size
+    return max(distance, abs(math.log(other / size)))
+
+
+def _grown(box: FloatArray) -> FloatArray:
+    margin = _ONE_SIDED * size_of(box)
+    return box + np.array([-margin, -margin, margin, margin], np.float32)
