@@ -205,7 +205,7 @@ def vendor(clip: Path, folder: Path, *, file: str = "yolo11n-pose.pt", all_cores
 
     def run(_: object) -> Figures:
         if all_cores and model.predictor is not None:
-            import torch  # noqa: PLC0415
+            import torch  # noqa: PLC0415 - in its own process only
 
             torch.set_num_threads(len(os.sched_getaffinity(0)))  # after its device was chosen, which sets it to less
         return {"frames": sum(1 for _ in model.predict(clip, stream=True, verbose=False))}
