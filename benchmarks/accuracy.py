@@ -222,14 +222,15 @@ def _everybody(clip: Path, extractor: PoseExtractor) -> list[SubjectHint]:
 
 
 def same_pixels(clip: Path, fast: Recorder, exact: Recorder) -> Figures:
-    """What the product's precision says of the very tensors that it was given, beside what fp32 says of them."""
+    """What the product's precision says of the very tensors that it was given, beside the full network in fp32."""
     fast.kept = []
     for kind in (PoseExtractor, WholeFrames):
         kind(fast).extract(clip, ExtractRequest(limits=wiring.limits(Settings()).video))
     kept, fast.kept = fast.kept, None
     pairs: dict[str, list[tuple[list[Pose], list[Pose]]]] = {"crops": [], "whole_frames": []}
     for batch, people in kept:
-        for prepared, mine, theirs in zip(batch, people, exact.infer(batch), strict=True):
+        reference = exact.infer([replace(prepared, fine=True) for prepared in batch])
+        for prepared, mine, theirs in zip(batch, people, reference, strict=True):
             whole = prepared.letterbox.source == prepared.letterbox.picture
             pairs["whole_frames" if whole else "crops"].append((mine, theirs))
     return {kind: _differences(rows) for kind, rows in pairs.items() if rows}

@@ -126,7 +126,10 @@ def _summary(took: Mapping[str, list[Figures]], loads: Mapping[str, float]) -> F
         },
         "model": last["model"],
         "receipt": last["receipt"],
-        "batches": {"x".join(map(str, shape)): count for shape, count in last["batches"].items()},
+        "batches": {
+            f"{count}x{height}x{width}{'' if fine else ' without the finest level'}": batches
+            for (count, height, width, fine), batches in sorted(last["batches"].items())
+        },
     }
 
 
@@ -263,9 +266,9 @@ def bare_inference(clip: Path, folder: Path) -> Run:
     )
     noise = np.random.default_rng(0).integers(0, 256, 64 * 2**20, np.uint8)
 
-    def infer(shape: tuple[int, int, int]) -> None:
-        count, height, width = shape
-        backend.infer(noise[: count * height * width * 3].reshape(count, height, width, 3))
+    def infer(batch: tuple[int, int, int, bool]) -> None:
+        count, height, width, fine = batch
+        backend.infer(noise[: count * height * width * 3].reshape(count, height, width, 3), fine=fine)
 
     def run(task: Any) -> Figures:
         frames, batches = task

@@ -87,7 +87,7 @@ def test_what_could_not_be_measured_meets_no_gate_and_is_null() -> None:
 
 def test_ratios_are_medians_of_rounds_and_the_limit_is_both_in_turn() -> None:
     def rounds(*fps: float) -> list[dict[str, object]]:
-        rest = {"model": {}, "receipt": {}, "batches": {(4, 384, 640): 2}}
+        rest = {"model": {}, "receipt": {}, "batches": {(4, 384, 640, True): 2, (16, 224, 160, False): 3}}
         return [{"frames": 100, "wall_s": 100 / value, "cpu_s": 1.0, **rest} for value in fps]
 
     took = {
@@ -103,7 +103,7 @@ def test_ratios_are_medians_of_rounds_and_the_limit_is_both_in_turn() -> None:
     assert figures["targets"]["times_ultralytics_openvino"] == {"value": 4.5, "at_least": 4.0, "met": True}
     assert figures["targets"]["share_of_limit"]["value"] == 1.0
     assert figures["contestants"]["ours"]["fps"] == 100
-    assert figures["batches"] == {"4x384x640": 2}
+    assert figures["batches"] == {"4x384x640": 2, "16x224x160 without the finest level": 3}
 
 
 def test_a_looped_clip_is_the_clip_again_and_again(tmp_path: Path) -> None:
