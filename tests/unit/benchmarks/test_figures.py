@@ -41,15 +41,16 @@ def test_jitter_is_the_noise_and_not_the_movement() -> None:
     figures = shaky.jitter_beside(steady)
     assert figures["ratio"] == pytest.approx(2.0, rel=0.08)
     assert figures["whole_pct"] == pytest.approx(0.5 * np.sqrt(2 * np.log(2)), rel=0.08)  # median of a Rayleigh
+    assert figures["between"][0] < 2.0 < figures["between"][1]
     assert steady.jitter_beside(body(walk(0.5, 4)))["ratio"] == pytest.approx(1.0, abs=0.08)
 
 
 def test_a_step_at_every_anchor_shows_in_their_ratio_and_elsewhere_does_not() -> None:
     anchors = np.arange(400) % 16 == 0
     path = walk(0.5, 5)
-    assert body(path).anchor_ratio(anchors) == pytest.approx(1.0, abs=0.15)
+    assert body(path).anchor_ratio(anchors)["ratio"] == pytest.approx(1.0, abs=0.15)
     stepped = path + (np.cumsum(anchors) % 2)[:, None, None] * 3.0
-    assert body(stepped).anchor_ratio(anchors) > 2
+    assert body(stepped).anchor_ratio(anchors)["ratio"] > 2
 
 
 def test_a_mirrored_body_is_not_far_but_mirrored() -> None:
