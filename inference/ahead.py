@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,15 +30,15 @@ def ahead(items: Generator[T, None, None], *, depth: int = 1) -> Generator[T, No
     def produce() -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                room.acquire()
-                if unwanted.is_set():
-                    break
-                made.put(item)
+            with closing(items):
+                for item in items:
+                    room.acquire()
+                    if unwanted.is_set():
+                        break
+                    made.put(item)
         except BaseException as caught:  # noqa: BLE001  # whatever it is, it belongs to the thread that waits for us
             error = caught
         finally:
-            items.close()
             made.put(_End(error))
 
     thread = threading.Thread(target=produce, name="clip", daemon=True)

@@ -1,8 +1,8 @@
 """One fair batch out of many clips: every clip cuts its frames on a thread of its own, a few threads infer for all.
 
 A clip's frames wait in its own lane, by kind. Batches hold one kind and take one frame a lane in turn, the
-lane served longest ago first, higher priorities before lower ones: nobody waits longer than the batch in progress for
-what is less urgent.
+lane served longest ago first, higher priorities before lower ones: nobody waits longer than the batch in progress of
+each thread for what is less urgent, but for one batch in `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from inference.lane import Lane, Waiting
 from inference.poses import Pose
 
 Infer = Callable[[Sequence[Prepared]], list[list[Pose]]]
+
+PATIENCE = 16
+"""Batches that may pass over less urgent clips that wait; then one goes to who was served longest ago. A clip that came
+no further at all would be taken for one that stands still, and its actor be replaced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +78,7 @@ class FairBatcher:
         self._counts: Counter[str] = Counter()
         self._shapes: Counter[tuple[int, int, int, bool]] = Counter()
         self._infer_s = self._waited_s = 0.0
+        self._passed_over = 0  # batches in a row that went to others while something less urgent waited
         self._closed = False
         self._threads = [threading.Thread(target=self._serve, name="batcher", daemon=True) for _ in range(servers)]
         for thread in self._threads:
@@ -126,13 +131,20 @@ class FairBatcher:
 
     def _serve(self) -> None:
         try:
-            while (batch := self._next_batch()) is not None:
-                self._run(batch)
+            while self._serve_one():
+                pass  # nothing is held here: a thread without work must not keep its last batch's pictures
         finally:
             # Also if this thread dies of a fault of its own: nobody may wait for it for ever.
             self._stop()
 
-    def _next_batch(self) -> list[Waiting] | None:
+    def _serve_one(self) -> bool:
+        """Wait for a batch and infer it; False when closed."""
+        batch = self._next_batch()
+        if batch is not None:
+            self._run(batch)
+        return batch is not None
+
+    def _next_batch(self) -> _Batch | None:
         """Wait for a batch that is due and take it out of the lanes; None when closed."""
         with self._lock:
             while not self._closed:
@@ -145,63 +157,84 @@ class FairBatcher:
         return None
 
     def _due(self, now: float) -> Kind | None:
-        """The kind whose batch should go now: the first that is due, in the order of service."""
+        """The kind whose batch should go now: the first that is due, in the order of service.
+
+        No batch goes before what is more urgent: rather the more urgent one goes before it is due.
+        """
         sizes: Counter[Kind] = Counter()
         for lane in self._lanes:
             for kind, queue in lane.waiting.items():
                 sizes[kind] += len(queue)
-        no_more_to_come = all(lane.hungry for lane in self._lanes)
+        still_to_come = max((lane.priority for lane in self._lanes if not lane.hungry), default=None)
+        first: Lane | None = None
         for lane in self._in_order():
+            no_more_to_come = still_to_come is None or lane.priority > still_to_come
             for kind, queue in lane.waiting.items():
+                first = first or lane
                 waited = now >= queue[0].since + self._max_wait_s
                 if no_more_to_come or waited or sizes[kind] >= self._max_batch(kind):
-                    return kind
+                    return kind if first.priority <= lane.priority else next(iter(first.waiting))
         return None
 
     def _in_order(self) -> list[Lane]:
+        """The lanes in the order of service, the more urgent first unless others were passed over for too long."""
+        if self._passed_over >= PATIENCE:
+            return list(self._lanes)
         return sorted(self._lanes, key=lambda lane: -lane.priority)
 
-    def _gather(self, kind: Kind, now: float) -> list[Waiting]:
+    def _gather(self, kind: Kind, now: float) -> _Batch:
         """Take one frame of this kind a lane in turn until the batch is full or there are no more."""
         room = self._max_batch(kind)
         waiting = sum(len(lane.waiting.get(kind, ())) for lane in self._lanes)
         # Powers of two: a runtime prepares itself for each number of pictures that it meets.
         size = min(room, 1 << (waiting.bit_length() - 1))
-        batch: list[Waiting] = []
-        while len(batch) < size:
-            lane = next((lane for lane in self._in_order() if kind in lane.waiting), None)
-            frame = lane.take(kind) if lane else None
-            if lane is None or frame is None:
-                break
-            batch.append(frame)
+        frames: list[Waiting] = []
+        while len(frames) < size:
+            lane = next(lane for lane in self._in_order() if kind in lane.waiting)
+            frames.append(lane.take(kind))
             self._lanes.remove(lane)
             self._lanes.append(lane)
-        self._counts.update(room=room)
-        self._waited_s += sum(now - frame.since for frame in batch)
-        return batch
+        served = {frame.group.lane for frame in frames}
+        urgent = max(lane.priority for lane in served)
+        over = any(lane.waiting and lane.priority < urgent and lane not in served for lane in self._lanes)
+        self._passed_over = self._passed_over + 1 if over else 0
+        return _Batch(frames=frames, room=room, waited_s=sum(now - frame.since for frame in frames))
 
-    def _run(self, batch: list[Waiting]) -> None:
-        lanes = {frame.group.lane for frame in batch}
+    def _run(self, batch: _Batch) -> None:
+        frames = batch.frames
+        lanes = {frame.group.lane for frame in frames}
         failure: InferenceError | None = None
         results: list[list[Pose]] = []
         began = time.monotonic()
         try:
-            results = self._infer([frame.prepared for frame in batch])
-            if len(results) != len(batch):
-                failure = FrameAccountingError(f"{len(batch)} frames went in, {len(results)} results came out")
+            results = self._infer([frame.prepared for frame in frames])
+            if len(results) != len(frames):
+                failure = FrameAccountingError(f"{len(frames)} frames went in, {len(results)} results came out")
         except Exception as error:  # noqa: BLE001  # any fault of a runtime fails these clips and no others
             failure = error if isinstance(error, InferenceError) else InferenceError(f"inference failed: {error!r}")
             failure.__cause__ = error.__cause__ if failure is error else error
         with self._lock:
             self._infer_s += time.monotonic() - began
-            self._counts.update(batches=1, frames=len(batch), mixed=len(lanes) > 1, failed=failure is not None)
-            self._shapes[len(batch), *batch[0].prepared.kind] += 1
+            self._waited_s += batch.waited_s
+            self._counts.update(
+                batches=1, frames=len(frames), room=batch.room, mixed=len(lanes) > 1, failed=failure is not None
+            )
+            self._shapes[len(frames), *frames[0].prepared.kind] += 1
             if failure is None:
-                for frame, people in zip(batch, results, strict=True):
+                for frame, people in zip(frames, results, strict=True):
                     frame.group.lane.deliver(frame, people)
             else:
                 for lane in lanes:
                     lane.fail(_own_copy(failure))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Batch:
+    frames: list[Waiting]
+    """At least one, all of one kind."""
+    room: int
+    waited_s: float
+    """Of all frames together."""
 
 
 def _own_copy(error: InferenceError) -> InferenceError:

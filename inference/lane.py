@@ -100,11 +100,9 @@ class Lane:
             if self._failure is not None:
                 raise self._failure
 
-    def take(self, kind: Kind) -> Waiting | None:
-        """The next frame of this kind."""
-        queue = self.waiting.get(kind)
-        if not queue:
-            return None
+    def take(self, kind: Kind) -> Waiting:
+        """The next frame of this kind. Raises KeyError where none waits."""
+        queue = self.waiting[kind]
         frame = queue.popleft()
         if not queue:
             del self.waiting[kind]

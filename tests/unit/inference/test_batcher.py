@@ -1,23 +1,27 @@
-"""Many clips, one batch: order, fairness, back-pressure, and that one clip's trouble stays its own."""
+"""Many clips, one batch: order, fairness, priority, every frame accounted for, and that one clip's trouble stays its
+own.
+"""
 
 from __future__ import annotations
 
 import gc
+import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from itertools import islice
+from itertools import pairwise
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
-from inference.batcher import FairBatcher
+from inference.batcher import PATIENCE, FairBatcher
 from inference.errors import FrameAccountingError, InferenceError, InferenceStopped, WeightsRejected
-from inference.estimator import Prepared
-from inference.lane import Lane, LaneAbandoned
+from inference.estimator import Kind, Prepared
+from inference.lane import Group, Lane
 from inference.poses import Pose
 from inference.preprocess import Letterbox
 
@@ -28,15 +32,20 @@ PATIENCE_S = 30
 NEVER_S = 10 * PATIENCE_S
 
 
-def frame(clip: int, number: int, letterbox: Letterbox = SMALL) -> tuple[int, Prepared]:
+def frame(clip: int, number: int, letterbox: Letterbox = SMALL, *, fine: bool = True) -> Prepared:
     """A picture that carries its clip and number in its first pixels."""
     image = np.zeros((*letterbox.shape, 3), np.uint8)
     image[0, 0] = clip, number // 256, number % 256
-    return number, Prepared(image=image, letterbox=letterbox)
+    return Prepared(image=image, letterbox=letterbox, fine=fine)
 
 
-def said(pose: Pose) -> tuple[int, int]:
+def frames(clip: int, numbers: Sequence[int]) -> list[Prepared]:
+    return [frame(clip, number) for number in numbers]
+
+
+def said(people: list[Pose]) -> tuple[int, int]:
     """(clip, number) that the stand-in read from the picture."""
+    (pose,) = people
     return int(pose.box[0]), int(pose.box[1])
 
 
@@ -45,18 +54,22 @@ class StandIn:
 
     def __init__(self) -> None:
         self.batches: list[list[tuple[int, int]]] = []
-        self.shapes: list[set[tuple[int, int]]] = []
+        self.kinds: list[set[Kind]] = []
         self.gate = threading.Event()
         self.gate.set()
-        self.entered = threading.Event()
+        self.inside = 0
+        self._lock = threading.Lock()
 
     def __call__(self, batch: Sequence[Prepared]) -> list[list[Pose]]:
-        self.entered.set()
+        people = [[self._pose(picture.image)] for picture in batch]
+        with self._lock:
+            self.inside += 1
+            self.batches.append([said(seen) for seen in people])
+            self.kinds.append({picture.kind for picture in batch})
         assert self.gate.wait(PATIENCE_S)
-        people = [self._pose(picture.image) for picture in batch]
-        self.batches.append([said(pose) for pose in people])
-        self.shapes.append({picture.shape for picture in batch})
-        return [[pose] for pose in people]
+        with self._lock:
+            self.inside -= 1
+        return people
 
     @staticmethod
     def _pose(image: np.ndarray) -> Pose:
@@ -77,20 +90,33 @@ Make = Callable[..., FairBatcher]
 def make(infer: StandIn) -> Iterator[Make]:
     made: list[FairBatcher] = []
 
-    def build(function: object = infer, **options: object) -> FairBatcher:
-        made.append(FairBatcher(function, **options))  # type: ignore[arg-type]
+    def build(function: object = infer, *, most: int = 4, **options: object) -> FairBatcher:
+        made.append(FairBatcher(function, max_batch=lambda kind: most, **options))  # type: ignore[arg-type]
         return made[-1]
 
     yield build
     infer.gate.set()
     for batcher in made:
         batcher.close()
-    leftover = [thread.name for thread in threading.enumerate() if thread.name in {"batcher", "clip"}]
-    assert leftover == []
+    assert [thread.name for thread in threading.enumerate() if thread.name == "batcher"] == []
 
 
-def run(batcher: FairBatcher, clip: int, frames: int, **options: int) -> list[tuple[int, list[Pose]]]:
-    return list(batcher.map(range(frames), lambda number: frame(clip, number), **options))
+def run(batcher: FairBatcher, clip: int, count: int, *, priority: int = 0, group: int = 8) -> list[tuple[int, int]]:
+    """What a clip of so many frames is told, as `SpanReader` goes about it: a group is begun before one is finished."""
+    told: list[tuple[int, int]] = []
+    begun: deque[Group] = deque()
+    with batcher.lane(priority=priority) as lane:
+        for first in range(0, count, group):
+            begun.append(lane.submit(frames(clip, range(first, min(first + group, count)))))
+            if len(begun) > 1:
+                told += map(said, begun.popleft().result())
+        for group_left in begun:
+            told += map(said, group_left.result())
+    return told
+
+
+def all_of(clip: int, count: int) -> list[tuple[int, int]]:
+    return [(clip, number) for number in range(count)]
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -100,281 +126,385 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def test_results_come_back_in_order_each_with_its_key(make: Make) -> None:
-    results = run(make(), clip=7, frames=100)
-    assert [key for key, _ in results] == list(range(100))
-    assert [said(people[0]) for _, people in results] == [(7, number) for number in range(100)]
+def hungry(batcher: FairBatcher, count: int) -> None:
+    """Return once so many clips wait for results."""
+
+    def look() -> bool:
+        with batcher._lock:
+            return sum(lane.hungry for lane in batcher._lanes) == count
+
+    eventually(look)
 
 
-def test_a_clip_without_frames_has_no_results(make: Make) -> None:
-    assert run(make(), clip=1, frames=0) == []
+def sizes(infer: StandIn) -> list[int]:
+    return [len(batch) for batch in infer.batches]
 
 
-def test_twenty_clips_at_once_get_what_each_gets_alone_and_share_batches(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=8)
-    lengths = {clip: 20 + 7 * clip for clip in range(20)}
-    with ThreadPoolExecutor(20) as pool:
-        futures = {clip: pool.submit(run, batcher, clip, length) for clip, length in lengths.items()}
-        together = {clip: future.result(PATIENCE_S) for clip, future in futures.items()}
-    for clip, results in together.items():
-        assert [key for key, _ in results] == list(range(lengths[clip]))
-        assert [said(people[0]) for _, people in results] == [(clip, number) for number in range(lengths[clip])]
-    stats = batcher.stats()
-    assert stats.frames == sum(lengths.values()) == sum(map(len, infer.batches))
-    assert stats.batches == len(infer.batches)
-    assert stats.mixed == sum(len({clip for clip, _ in batch}) > 1 for batch in infer.batches) > 0
-    assert stats.fill == pytest.approx(stats.frames / stats.batches / 8)
-    assert (stats.lanes, stats.waiting, stats.failed) == (0, 0, 0)
-    assert max(map(len, infer.batches)) <= 8
+class TestOneClip:
+    def test_results_come_back_in_order_each_for_its_frame(self, make: Make) -> None:
+        assert run(make(), clip=7, count=1000) == all_of(7, 1000)
 
+    def test_a_clip_without_frames_has_no_results(self, make: Make) -> None:
+        assert run(make(), clip=1, count=0) == []
 
-def test_a_long_clip_does_not_starve_a_short_one(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=4, lane_capacity=8)
-    with ThreadPoolExecutor(2) as pool:
-        long = pool.submit(run, batcher, 1, 1000)
-        eventually(lambda: len(infer.batches) > 2)
+    def test_groups_may_be_asked_for_in_any_order_and_twice(self, make: Make) -> None:
+        with make().lane() as lane:
+            groups = [lane.submit(frames(1, range(5 * k, 5 * k + 5))) for k in range(4)]
+            told = {k: list(map(said, groups[k].result())) for k in (2, 0, 3, 1, 2)}
+        assert told == {k: [(1, number) for number in range(5 * k, 5 * k + 5)] for k in range(4)}
+
+    def test_only_pictures_of_one_kind_share_a_batch(self, make: Make, infer: StandIn) -> None:
+        pictures = [frame(1, n, WIDE if n % 3 else SMALL, fine=n % 2 == 0) for n in range(60)]
+        batcher = make()
+        with batcher.lane() as lane:
+            assert list(map(said, lane.submit(pictures).result())) == all_of(1, 60)
+        assert all(len(kinds) == 1 for kinds in infer.kinds)
+        assert {kind for kinds in infer.kinds for kind in kinds} == {p.kind for p in pictures}
+        expected = Counter((size, *kind) for size, (kind,) in zip(sizes(infer), infer.kinds, strict=True))
+        assert batcher.stats().shapes == expected
+
+    def test_each_kind_has_a_full_batch_of_its_own(self, make: Make, infer: StandIn) -> None:
+        batcher = FairBatcher(infer, max_batch=lambda kind: 8 if kind[1] == 32 else 2)
+        with batcher.lane() as lane:
+            lane.submit([frame(1, n, WIDE if n < 16 else SMALL) for n in range(32)]).result()
+        batcher.close()
+        assert {kind[1]: size for size, (kind,) in zip(sizes(infer), infer.kinds, strict=True)} == {64: 2, 32: 8}
+        assert batcher.stats().fill == 1
+
+    def test_batches_hold_powers_of_two(self, make: Make, infer: StandIn) -> None:
+        with make(most=64, max_wait_s=NEVER_S).lane() as lane:
+            lane.submit(frames(1, range(27))).result()
+        assert sizes(infer) == [16, 8, 2, 1]
+
+    def test_a_small_rest_goes_at_once_when_nothing_can_come(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=64, max_wait_s=NEVER_S)
+        started = time.monotonic()
+        assert run(batcher, clip=1, count=7, group=3) == all_of(1, 7)
+        assert time.monotonic() - started < PATIENCE_S
+
+    def test_a_batch_that_stays_small_goes_after_a_while(self, make: Make, infer: StandIn) -> None:
+        with make(most=64, max_wait_s=0.01).lane() as lane:
+            group = lane.submit(frames(1, range(2)))
+            eventually(lambda: group.complete)  # nobody asked for the result
+        assert infer.batches == [[(1, 0), (1, 1)]]
+
+    def test_a_full_batch_waits_for_nobody(self, make: Make, infer: StandIn) -> None:
+        with make(most=4, max_wait_s=NEVER_S).lane() as lane:
+            group = lane.submit(frames(1, range(8)))
+            eventually(lambda: group.complete)
+        assert sizes(infer) == [4, 4]
+
+    def test_several_threads_work_at_once(self, make: Make, infer: StandIn) -> None:
         infer.gate.clear()
-        short = pool.submit(run, batcher, 2, 10)
-        eventually(lambda: batcher.stats().waiting >= 12)
-        infer.gate.set()
-        short.result(PATIENCE_S)
-        long.result(PATIENCE_S)
-    with_short = [i for i, batch in enumerate(infer.batches) if any(clip == 2 for clip, _ in batch)]
-    # Half of each batch is the short clip's as long as both wait; a frame is late now and then.
-    assert with_short[-1] - with_short[0] < 40
-    assert len(infer.batches) > 200
+        with make(most=2, servers=3).lane() as lane:
+            group = lane.submit(frames(1, range(20)))
+            eventually(lambda: infer.inside == 3)
+            assert lane._lock.acquire(timeout=PATIENCE_S), "inference holds no lock"
+            lane._lock.release()
+            infer.gate.set()
+            assert list(map(said, group.result())) == all_of(1, 20)
+
+    def test_pictures_are_let_go_once_they_are_inferred(self, make: Make) -> None:
+        alive: weakref.WeakSet[Prepared] = weakref.WeakSet()
+
+        class Watched(Prepared):
+            """A prepared picture whose life can be watched."""
+
+            __slots__ = ("__weakref__",)
+
+        def watched(number: int) -> Prepared:
+            plain = frame(1, number)
+            made = Watched(image=plain.image, letterbox=plain.letterbox)
+            alive.add(made)
+            return made
+
+        with make(servers=2).lane() as lane:
+            group = lane.submit([watched(number) for number in range(30)])
+            group.result()
+            gc.collect()
+            eventually(lambda: len(alive) == 0)
 
 
-def test_an_urgent_clip_goes_first(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=4, max_wait_s=NEVER_S, lane_capacity=8)
-    infer.gate.clear()
-    with ThreadPoolExecutor(2) as pool:
-        bulk = pool.submit(run, batcher, 1, 16)
-        assert infer.entered.wait(PATIENCE_S)
-        eventually(lambda: batcher.stats().waiting == 4)
-        urgent = pool.submit(lambda: run(batcher, 2, 8, priority=1))
-        eventually(lambda: batcher.stats().waiting == 12)
-        infer.gate.set()
-        bulk.result(PATIENCE_S)
-        urgent.result(PATIENCE_S)
-    assert [clip for batch in infer.batches[1:3] for clip, _ in batch] == [2] * 8
+class TestManyClips:
+    @pytest.mark.parametrize("servers", [1, 3])
+    def test_twenty_at_once_get_what_each_gets_alone_and_share_batches(
+        self, make: Make, infer: StandIn, servers: int
+    ) -> None:
+        batcher = make(most=8, servers=servers)
+        lengths = {clip: 20 + 7 * clip for clip in range(20)}
+        with ThreadPoolExecutor(20) as pool:
+            futures = {clip: pool.submit(run, batcher, clip, length) for clip, length in lengths.items()}
+            together = {clip: future.result(PATIENCE_S) for clip, future in futures.items()}
+        assert together == {clip: all_of(clip, length) for clip, length in lengths.items()}
+        stats = batcher.stats()
+        assert stats.frames == sum(lengths.values()) == sum(sizes(infer))
+        assert stats.batches == len(infer.batches) == sum(stats.shapes.values())
+        assert stats.mixed == sum(len({clip for clip, _ in batch}) > 1 for batch in infer.batches) > 0
+        assert stats.fill == pytest.approx(stats.frames / stats.batches / 8)
+        assert (stats.lanes, stats.waiting, stats.failed) == (0, 0, 0)
+        assert max(sizes(infer)) <= 8
 
+    def test_no_frame_of_mixed_batches_is_lost_or_inferred_twice(self, make: Make, infer: StandIn) -> None:
+        """Clips of every length, kind and priority come, leave early and go on, on several threads."""
+        batcher = make(most=8, servers=4, max_wait_s=0.001)
+        told: dict[int, list[tuple[int, int]]] = {}
+        submitted: dict[int, int] = {}
 
-def test_only_pictures_of_one_shape_share_a_batch(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=4)
-    mixed = list(batcher.map(range(40), lambda n: frame(1, n, WIDE if n % 3 else SMALL)))
-    assert [key for key, _ in mixed] == list(range(40))
-    assert all(len(shapes) == 1 for shapes in infer.shapes)
+        def clip(number: int) -> None:
+            chance = random.Random(number)
+            leaves = number % 5 == 0
+            told[number], submitted[number] = [], 0
+            begun: deque[Group] = deque()
+            with batcher.lane(priority=number % 3) as lane:
+                for _ in range(chance.randrange(3, 30)):
+                    span = range(submitted[number], submitted[number] + chance.randrange(0, 17))
+                    boxes = [chance.choice([SMALL, WIDE]) for _ in span]
+                    begun.append(
+                        lane.submit(
+                            [frame(number, n, box, fine=n % 2 == 0) for n, box in zip(span, boxes, strict=True)]
+                        )
+                    )
+                    submitted[number] = span.stop
+                    if len(begun) > 2:
+                        told[number] += map(said, begun.popleft().result())
+                if not leaves:
+                    for group in begun:
+                        told[number] += map(said, group.result())
 
-
-def test_a_batch_that_stays_small_goes_after_a_while(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=64, max_wait_s=0.01, lane_capacity=64)
-    go_on = threading.Event()
-
-    def frames() -> Iterator[int]:
-        yield 0
-        assert go_on.wait(PATIENCE_S)
-        yield 1
-
-    results = batcher.map(frames(), lambda number: frame(1, number))
-    assert next(results)[0] == 0
-    go_on.set()
-    assert [key for key, _ in results] == [1]
-    assert infer.batches == [[(1, 0)], [(1, 1)]]
-
-
-def test_nothing_is_waited_for_when_nothing_can_come(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=64, max_wait_s=NEVER_S, lane_capacity=3)
-    started = time.monotonic()
-    run(batcher, clip=1, frames=7)
-    assert time.monotonic() - started < PATIENCE_S
-    assert max(map(len, infer.batches)) <= 3
-
-
-def test_a_full_lane_holds_its_producer_back(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=2, lane_capacity=5)
-    drawn: list[int] = []
-
-    def frames() -> Iterator[int]:
-        for number in range(50):
-            drawn.append(number)
-            yield number
-
-    with closing(batcher.map(frames(), lambda number: frame(1, number))) as results:
-        next(results)
-        eventually(lambda: len(drawn) >= 7)
-        time.sleep(0.05)
-        # One was taken, five are on their way, one waits to be put.
-        assert len(drawn) == 7
-        assert [key for key, _ in results] == list(range(1, 50))
-
-
-def test_source_frames_are_let_go_once_they_are_prepared(make: Make, infer: StandIn) -> None:
-    class Source:
-        """A decoded picture whose life can be watched."""
-
-    alive: weakref.WeakSet[Source] = weakref.WeakSet()
-    most = 0
-
-    def sources() -> Iterable[Source]:
-        nonlocal most
-        for _ in range(30):
-            source = Source()
-            alive.add(source)
-            most = max(most, len(alive))
-            yield source
-
-    count = sum(1 for _ in make(lane_capacity=16).map(sources(), lambda _: frame(1, 0)))
-    gc.collect()
-    assert count == 30
-    assert most <= 2
-    assert len(alive) == 0
-
-
-def test_a_producers_error_comes_after_the_results_before_it(make: Make) -> None:
-    def frames() -> Iterator[int]:
-        yield from range(5)
-        raise WeightsRejected("the sixth is broken")
-
-    keys = []
-    with pytest.raises(WeightsRejected, match="the sixth is broken"):  # noqa: PT012  # how far it got is the point
-        for key, _ in make().map(frames(), lambda number: frame(1, number)):
-            keys.append(key)
-    assert keys == [0, 1, 2, 3, 4]
-
-
-def test_an_error_while_preparing_is_the_clips_own(make: Make) -> None:
-    batcher = make()
-
-    def prepare(number: int) -> tuple[int, Prepared]:
-        if number == 3:
-            raise ValueError("odd picture")
-        return frame(1, number)
-
-    with pytest.raises(ValueError, match="odd picture"):
-        list(batcher.map(range(9), prepare))
-    assert len(run(batcher, clip=2, frames=9)) == 9
-
-
-def test_a_failed_inference_fails_the_clips_in_that_batch_and_no_others(make: Make, infer: StandIn) -> None:
-    def fragile(batch: Sequence[Prepared]) -> list[list[Pose]]:
-        people = infer(batch)
-        if any(said(pose)[0] == 13 for (pose,) in people):
-            raise RuntimeError("out of memory")
-        return people
-
-    batcher = make(fragile, max_batch=1)
-    with ThreadPoolExecutor(2) as pool:
-        bad, good = pool.submit(run, batcher, 13, 200), pool.submit(run, batcher, 2, 200)
-        with pytest.raises(InferenceError, match="out of memory") as caught:
-            bad.result(PATIENCE_S)
-        assert len(good.result(PATIENCE_S)) == 200
-    assert isinstance(caught.value.__cause__, RuntimeError)
-    assert batcher.stats().failed == 1
-    assert len(run(batcher, clip=3, frames=20)) == 20
-
-
-def test_clips_that_fail_together_each_raise_an_error_of_their_own(make: Make, infer: StandIn) -> None:
-    def broken(batch: Sequence[Prepared]) -> list[list[Pose]]:
-        infer(batch)
-        raise WeightsRejected("gone")
-
-    batcher = make(broken, max_batch=2, max_wait_s=NEVER_S)
-    both = threading.Barrier(2)
-
-    def clip(clip: int) -> None:
-        def prepare(number: int) -> tuple[int, Prepared]:
-            both.wait(PATIENCE_S)
-            return frame(clip, number)
-
-        list(batcher.map([0], prepare))
-
-    with ThreadPoolExecutor(2) as pool:
-        errors = [future.exception(PATIENCE_S) for future in [pool.submit(clip, 1), pool.submit(clip, 2)]]
-    assert batcher.stats().mixed == 1
-    assert [str(error) for error in errors] == ["gone", "gone"]
-    assert all(isinstance(error, WeightsRejected) for error in errors)
-    assert errors[0] is not errors[1]
-
-
-def test_a_result_too_few_is_an_error_and_not_a_hang(make: Make, infer: StandIn) -> None:
-    with pytest.raises(FrameAccountingError, match="results came out"):
-        run(make(lambda batch: infer(batch)[1:]), clip=1, frames=9)
-
-
-def test_a_consumer_that_leaves_stops_its_producer_and_nobody_else(make: Make) -> None:
-    batcher = make(max_batch=2, lane_capacity=2)
-    ended = threading.Event()
-
-    def endless() -> Iterator[int]:
-        try:
-            while True:
-                yield 0
-        finally:
-            ended.set()
-
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(run, batcher, 2, 300)
-        with closing(batcher.map(endless(), lambda number: frame(1, number))) as results:
-            assert len(list(islice(results, 5))) == 5
-        assert ended.is_set()
-        assert len(other.result(PATIENCE_S)) == 300
-
-
-def test_a_generator_that_was_never_started_leaves_nothing_behind(make: Make) -> None:
-    batcher = make()
-    batcher.map(range(3), lambda number: frame(1, number)).close()
-    assert batcher.stats().lanes == 0
-
-
-def test_closing_wakes_everybody(make: Make, infer: StandIn) -> None:
-    batcher = make(max_batch=2, max_wait_s=NEVER_S, lane_capacity=2)
-    infer.gate.clear()
-    with ThreadPoolExecutor(5) as pool:
-        futures = [pool.submit(run, batcher, clip, 50) for clip in range(4)]
-        eventually(lambda: batcher.stats().waiting == 6)
-        closing_one = pool.submit(batcher.close)
-        for future in futures:
-            with pytest.raises(InferenceStopped):
+        with ThreadPoolExecutor(24) as pool:
+            for future in [pool.submit(clip, number) for number in range(60)]:
                 future.result(PATIENCE_S)
-        infer.gate.set()
-        closing_one.result(PATIENCE_S)
-    batcher.close()
-    with pytest.raises(InferenceStopped):
-        run(batcher, clip=1, frames=1)
+        assert any(len({clip for clip, _ in batch}) > 2 for batch in infer.batches)
+        inferred = Counter(each for batch in infer.batches for each in batch)
+        assert set(inferred.values()) == {1}, "inferred twice"
+        for number, results in told.items():
+            expected = all_of(number, submitted[number])
+            assert results == (expected[: len(results)] if number % 5 == 0 else expected)
+            assert set(results) <= set(inferred)
+        stats = batcher.stats()
+        assert stats.frames == inferred.total()
+        assert (stats.lanes, stats.waiting, stats.failed) == (0, 0, 0)
+
+    def test_a_long_clip_does_not_starve_a_short_one(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=4)
+        infer.gate.clear()
+        with ThreadPoolExecutor(2) as pool:
+            long = pool.submit(run, batcher, 1, 4000, group=2000)
+            eventually(lambda: infer.inside == 1)
+            short = pool.submit(run, batcher, 2, 10)
+            eventually(lambda: batcher.stats().waiting >= 2000)
+            infer.gate.set()
+            assert short.result(PATIENCE_S) == all_of(2, 10)
+            assert long.result(PATIENCE_S) == all_of(1, 4000)
+        with_short = [i for i, batch in enumerate(infer.batches) if any(clip == 2 for clip, _ in batch)]
+        # Half of each batch is the short clip's as long as both wait; its second group is late now and then.
+        assert with_short[-1] < 200
+        assert len(infer.batches) > 900
+
+    def test_clips_take_turns_frame_by_frame(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=4, max_wait_s=NEVER_S)
+        infer.gate.clear()
+        with batcher.lane() as first, batcher.lane() as second, batcher.lane() as third:
+            groups = [first.submit(frames(1, range(10)))]
+            eventually(lambda: infer.inside == 1)
+            groups += [second.submit(frames(2, range(6))), third.submit(frames(3, range(4)))]
+            infer.gate.set()
+            eventually(lambda: all(group.complete for group in groups))
+        assert [clip for clip, _ in infer.batches[0]] == [1] * 4
+        after = [clip for batch in infer.batches[1:] for clip, _ in batch]
+        assert after == [2, 3, 1] * 4 + [2, 1, 2, 1]
+
+    def test_nobody_waits_when_all_are_hungry(self, make: Make, infer: StandIn) -> None:
+        """A lone clip's tail, or that of several: nothing could fill the batch up."""
+        batcher = make(most=64, max_wait_s=NEVER_S)
+        infer.gate.clear()
+        with ThreadPoolExecutor(3) as pool, batcher.lane() as busy:
+            asked = [pool.submit(run, batcher, clip, 3) for clip in (1, 2)]
+            hungry(batcher, 2)
+            time.sleep(0.02)
+            assert infer.batches == [], "somebody may still come"
+            last = busy.submit(frames(3, range(2)))
+            waits = pool.submit(last.result)
+            hungry(batcher, 3)
+            infer.gate.set()
+            waits.result(PATIENCE_S)
+            assert [future.result(PATIENCE_S) for future in asked] == [all_of(1, 3), all_of(2, 3)]
+        assert sizes(infer) == [8]
+        assert len({clip for clip, _ in infer.batches[0]}) == 3
+
+    def test_who_leaves_is_waited_for_no_longer(self, make: Make) -> None:
+        batcher = make(most=64, max_wait_s=NEVER_S)
+        with ThreadPoolExecutor(1) as pool:
+            with batcher.lane():
+                asked = pool.submit(run, batcher, 1, 3)
+                hungry(batcher, 1)
+            assert asked.result(PATIENCE_S) == all_of(1, 3)
 
 
-@pytest.mark.parametrize("options", [{"max_batch": 0}, {"lane_capacity": 0}, {"max_wait_s": -1}])
-def test_senseless_limits_are_refused(options: dict[str, int], make: Make) -> None:
-    with pytest.raises(ValueError, match="max_batch"):
-        make(**options)
+class TestPriority:
+    def _arrival(self, make: Make, infer: StandIn, *, servers: int, kinds: tuple[Letterbox, Letterbox]) -> list[int]:
+        """Urgent frames come while bulk work is in progress on every thread and more of it waits: who goes when."""
+        batcher = make(most=4, servers=servers, max_wait_s=NEVER_S)
+        infer.gate.clear()
+        with batcher.lane(priority=3) as bulk, batcher.lane(priority=5) as urgent:
+            groups = [bulk.submit([frame(1, n, kinds[0]) for n in range(24)])]
+            eventually(lambda: infer.inside == servers)
+            groups.append(urgent.submit([frame(2, n, kinds[1]) for n in range(8)]))
+            infer.gate.set()
+            eventually(lambda: all(group.complete for group in groups))
+        return [clip for batch in infer.batches for clip, _ in batch]
+
+    @pytest.mark.parametrize("servers", [1, 2])
+    @pytest.mark.parametrize("kinds", [(SMALL, SMALL), (SMALL, WIDE)], ids=["one kind", "two kinds"])
+    def test_bulk_work_delays_an_urgent_frame_by_the_batch_in_progress_and_no_more(
+        self, make: Make, infer: StandIn, servers: int, kinds: tuple[Letterbox, Letterbox]
+    ) -> None:
+        in_progress = 4 * servers
+        order = self._arrival(make, infer, servers=servers, kinds=kinds)
+        assert order == [1] * in_progress + [2] * 8 + [1] * (24 - in_progress)
+
+    def test_an_urgent_batch_goes_before_a_full_one_even_when_it_is_small(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=4, max_wait_s=NEVER_S)
+        infer.gate.clear()
+        with batcher.lane() as bulk, batcher.lane(priority=1) as urgent:
+            groups = [bulk.submit(frames(1, range(12)))]
+            eventually(lambda: infer.inside == 1)
+            groups.append(urgent.submit([frame(2, 0, WIDE)]))
+            infer.gate.set()
+            eventually(lambda: all(group.complete for group in groups))
+        assert [batch[0][0] for batch in infer.batches] == [1, 2, 1, 1]
+
+    def test_an_urgent_clip_that_waits_is_not_kept_waiting_for_bulk_frames_to_fill_its_batch(self, make: Make) -> None:
+        batcher = make(most=64, max_wait_s=NEVER_S)
+        with batcher.lane():
+            assert run(batcher, 2, 5, priority=1) == all_of(2, 5)
+
+    def test_room_that_urgent_frames_leave_is_used(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=4, max_wait_s=NEVER_S)
+        infer.gate.clear()
+        with batcher.lane() as bulk, batcher.lane(priority=1) as urgent:
+            groups = [bulk.submit(frames(1, range(8)))]
+            eventually(lambda: infer.inside == 1)
+            groups.append(urgent.submit(frames(2, range(2))))
+            infer.gate.set()
+            eventually(lambda: groups[1].complete)
+        assert infer.batches[1] == [(2, 0), (2, 1), (1, 4), (1, 5)]
+
+    def test_bulk_work_comes_on_all_the_same(self, make: Make, infer: StandIn) -> None:
+        """Urgent frames without end: one batch in so many is for who waits longest."""
+        batcher = make(most=4, max_wait_s=0.0)
+        infer.gate.clear()
+        with batcher.lane() as bulk, batcher.lane(priority=1) as urgent:
+            ends_never = urgent.submit([frame(2, n, WIDE) for n in range(40 * 4 * PATIENCE)])
+            eventually(lambda: infer.inside == 1)
+            group = bulk.submit(frames(1, range(12)))
+            infer.gate.set()
+            group.result()
+            assert not ends_never.complete
+        turns = [number for number, batch in enumerate(infer.batches) if batch[0][0] == 1]
+        assert len(turns) == 3
+        assert [later - earlier for earlier, later in pairwise([0, *turns])] == [PATIENCE + 1] * 3
 
 
-class TestLane:
-    """The books of one clip."""
+class TestTrouble:
+    def test_a_failed_inference_fails_the_clips_in_that_batch_and_no_others(self, make: Make, infer: StandIn) -> None:
+        def fragile(batch: Sequence[Prepared]) -> list[list[Pose]]:
+            people = infer(batch)
+            if any(said(seen)[0] == 13 for seen in people):
+                raise RuntimeError("the device is gone")
+            return people
 
-    @pytest.fixture
-    def lane(self) -> Lane:
-        lock = threading.Lock()
-        lane = Lane(lock, threading.Condition(lock), capacity=9, priority=0)
-        for number in range(3):
-            lane.put(number, frame(1, number)[1])
-        return lane
+        batcher = make(fragile, most=1)
+        with ThreadPoolExecutor(2) as pool:
+            bad, good = pool.submit(run, batcher, 13, 200), pool.submit(run, batcher, 2, 200)
+            with pytest.raises(InferenceError, match="the device is gone") as caught:
+                bad.result(PATIENCE_S)
+            assert good.result(PATIENCE_S) == all_of(2, 200)
+        assert isinstance(caught.value.__cause__, RuntimeError)
+        assert batcher.stats().failed == 1
+        assert run(batcher, clip=3, count=20) == all_of(3, 20)
 
-    @pytest.mark.parametrize("order", [(1,), (0, 0), (0, 2), (0, 1, 2, 3)], ids=["early", "twice", "gap", "too many"])
-    def test_a_result_out_of_turn_fails_the_clip(self, lane: Lane, order: tuple[int, ...]) -> None:
-        with lane._lock:
-            for number in order:
-                lane.deliver(number, [])
-        with pytest.raises(FrameAccountingError, match=f"frame {order[-1]} came"):
-            list(lane.results())
+    def test_clips_that_fail_together_each_raise_an_error_of_their_own(self, make: Make) -> None:
+        def broken(batch: Sequence[Prepared]) -> NoReturn:
+            raise WeightsRejected("gone")
 
-    def test_the_first_error_stays(self, lane: Lane) -> None:
-        with lane._lock:
-            lane.fail(InferenceError("first"))
-            lane.fail(InferenceError("second"))
-            lane.deliver(0, [])
-        with pytest.raises(InferenceError, match="first"):
-            list(lane.results())
-        with pytest.raises(LaneAbandoned):
-            lane.put(3, frame(1, 3)[1])
+        batcher = make(broken, most=2, max_wait_s=NEVER_S)
+        with ThreadPoolExecutor(2) as pool, batcher.lane() as last:
+            asked = [pool.submit(run, batcher, clip, 1) for clip in (1, 2)]
+            errors = [future.exception(PATIENCE_S) for future in asked]
+            assert last.submit([]).result() == []
+        assert batcher.stats().mixed == 1
+        assert [str(error) for error in errors] == ["gone", "gone"]
+        assert all(isinstance(error, WeightsRejected) for error in errors)
+        assert errors[0] is not errors[1]
+
+    def test_a_strangers_error_becomes_one_with_a_code(self, make: Make) -> None:
+        def broken(batch: Sequence[Prepared]) -> NoReturn:
+            raise KeyError("layer 7")
+
+        with pytest.raises(InferenceError, match="layer 7") as caught:
+            run(make(broken), clip=1, count=1)
+        assert caught.value.code == "inference_failed"
+        assert isinstance(caught.value.__cause__, KeyError)
+
+    @pytest.mark.parametrize("change", [lambda people: people[1:], lambda people: people + people[:1]])
+    def test_a_result_too_few_or_too_many_is_an_error_and_not_a_hang(
+        self, make: Make, infer: StandIn, change: Callable[[list[list[Pose]]], list[list[Pose]]]
+    ) -> None:
+        with pytest.raises(FrameAccountingError, match="results came out"):
+            run(make(lambda batch: change(infer(batch))), clip=1, count=9)
+
+    def test_a_clip_that_leaves_takes_its_frames_along_and_nobody_else(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=2)
+        infer.gate.clear()
+        with ThreadPoolExecutor(1) as pool:
+            with batcher.lane() as lane:
+                lane.submit(frames(1, range(50)))
+                eventually(lambda: infer.inside == 1)
+                other = pool.submit(run, batcher, 2, 300)
+                eventually(lambda: batcher.stats().waiting > 48)
+            assert batcher.stats().waiting <= 16, "the other's alone"
+            infer.gate.set()
+            assert other.result(PATIENCE_S) == all_of(2, 300)
+        assert sum(clip == 1 for batch in infer.batches for clip, _ in batch) == 2
+        with pytest.raises(InferenceStopped):
+            lane.submit(frames(1, range(2))).result()
+
+    def test_closing_wakes_everybody(self, make: Make, infer: StandIn) -> None:
+        batcher = make(most=2, max_wait_s=NEVER_S, servers=2)
+        infer.gate.clear()
+        with ThreadPoolExecutor(5) as pool:
+            asked = [pool.submit(run, batcher, clip, 50) for clip in range(4)]
+            hungry(batcher, 4)
+            closing_one = pool.submit(batcher.close)
+            for future in asked:
+                with pytest.raises(InferenceStopped):
+                    future.result(PATIENCE_S)
+            infer.gate.set()
+            closing_one.result(PATIENCE_S)
+        batcher.close()
+        with pytest.raises(InferenceStopped):
+            run(batcher, clip=1, count=1)
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_nobody_waits_for_a_thread_that_died(self, make: Make) -> None:
+        def dies(batch: Sequence[Prepared]) -> NoReturn:
+            raise SystemExit
+
+        batcher = make(dies, servers=2)
+        with pytest.raises(InferenceStopped):
+            run(batcher, clip=1, count=9)
+        batcher.close()
+
+    @pytest.mark.parametrize("options", [{"servers": 0}, {"max_wait_s": -1}])
+    def test_senseless_limits_are_refused(self, options: dict[str, int], make: Make) -> None:
+        with pytest.raises(ValueError, match=next(iter(options))):
+            make(**options)
+
+
+def test_a_lane_is_the_clips_own(make: Make) -> None:
+    batcher = make()
+    with batcher.lane() as one, batcher.lane() as other:
+        groups: list[tuple[Lane, Group]] = [(one, one.submit(frames(1, [0]))), (other, other.submit(frames(2, [0])))]
+        assert [group.lane is lane for lane, group in groups] == [True, True]
+        assert [said(group.result()[0]) for _, group in groups] == [(1, 0), (2, 0)]
