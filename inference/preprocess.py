@@ -106,9 +106,9 @@ class Letterbox:
             raise ValueError(f"picture {image.shape} {image.dtype}, not {expected} uint8")
         (left, top), (source_width, source_height) = self.origin, self.source
         cut = image[top : top + source_height, left : left + source_width]
-        if self.source != self.resized:
-            cut = cv2.resize(cut, self.resized, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-        return self.padded(cut)
+        if self.source == self.resized:
+            return self.padded(cut.copy())
+        return self.padded(cv2.resize(cut, self.resized, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False))
 
     def padded(self, resized: Image) -> Image:
         """The rectangle at its resized size → (H, W, 3) of the input, contiguous; copied only where it must be."""
