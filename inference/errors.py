@@ -136,6 +136,19 @@ class InferenceStopped(InferenceError):
     transient = True
 
 
+class SegmentsUnsure(InferenceError):
+    """A part of the video does not hold the pictures that its packets promise; it must be decoded as a whole."""
+
+    code = "segments_unsure"
+
+
+class OutOfMemory(InferenceError):
+    """There was not enough memory to infer a single frame."""
+
+    code = "out_of_memory"
+    transient = True
+
+
 class FrameAccountingError(InferenceError):
     """A frame was lost or counted twice; no result is better than a wrong one."""
 

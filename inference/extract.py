@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from array import array
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,14 +16,18 @@ import numpy as np
 from inference.backends import BackendChoice, PrecisionChoice
 from inference.batcher import FairBatcher
 from inference.catalog import resolve
-from inference.errors import ExtractionCanceled, FrameAccountingError, NoPerson
+from inference.errors import ExtractionCanceled, FrameAccountingError, NoPerson, SegmentsUnsure
 from inference.estimator import Estimator
-from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, PoseSequence, Subject
-from inference.probe import probe
+from inference.lane import Lane
+from inference.parts import People, SegmentPeople
+from inference.pictures import Picture
+from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, Pose, PoseSequence, Skeleton, Subject
+from inference.probe import Survey, survey
 from inference.sampling import Sampler
-from inference.spans import SpanReader, SpanRules
+from inference.segments import WHOLE, Segment, SegmentRules, cuts_s
+from inference.spans import Seen, SpanReader, SpanRules
 from inference.tracking import SubjectHint, Tracker
-from inference.video import OpenVideo, VideoLimits, open_video
+from inference.video import OpenVideo, Tally, VideoLimits, open_video, rhythm
 
 Progress = Callable[[float], None]
 
@@ -46,6 +52,8 @@ class ExtractRequest:
     """Infer every frame whole rather than crops around people."""
     priority: int = 0
     """Clips of a higher one are served first."""
+    segments: SegmentRules = field(default_factory=SegmentRules)
+    """Where people are looked for anew, so that a clip comes out the same in one pass and in parts."""
     limits: VideoLimits = field(default_factory=VideoLimits)
 
 
@@ -103,22 +111,42 @@ class PoseExtractor:
         path: Path,
         request: ExtractRequest,
         *,
+        surveyed: Survey | None = None,
         on_progress: Progress = lambda share: None,
         canceled: threading.Event | None = None,
     ) -> Extraction:
         """Decode, infer and follow the athlete. `on_progress` gets the share of the clip done, 0..1.
 
+        `surveyed` is what `survey` says of the clip, where that is known already.
         Raises the subclasses of InferenceError: VideoUnreadable and its kin, NoPerson, SubjectNotFound, and
         ExtractionCanceled once `canceled` is set.
         """
-        clip = probe(path, request.limits)
-        run = _Run(self._estimator, self.batcher, on_progress, canceled or threading.Event())
+        surveyed = surveyed or survey(path, request.limits, request.segments)
+        run = _Run(self._estimator, self.batcher, path, surveyed, on_progress, canceled or threading.Event())
         try:
-            return run.extract(path, clip, request)
+            return run.extract(request)
         except NoPerson:
-            if request.window_s is None or request.window_s >= clip.duration_s:
+            if request.window_s is None or request.window_s >= surveyed.clip.duration_s:
                 raise
-            return run.extract(path, clip, replace(request, window_s=None))
+            return run.extract(replace(request, window_s=None))
+
+    def detect(
+        self,
+        path: Path,
+        request: ExtractRequest,
+        surveyed: Survey,
+        segment: Segment,
+        *,
+        on_progress: Progress = lambda share: None,
+        canceled: threading.Event | None = None,
+    ) -> SegmentPeople:
+        """Decode and infer one segment of a clip; `join` makes an extraction of all of them, in any order.
+
+        `on_progress` gets the share of the segment done. Raises what `extract` raises but NoPerson and SubjectNotFound;
+        SegmentsUnsure, where the clip must be extracted as a whole; ValueError for a request with a window.
+        """
+        run = _Run(self._estimator, self.batcher, path, surveyed, on_progress, canceled or threading.Event())
+        return run.detect(request, segment)
 
     def close(self) -> None:
         """Stop the batcher and release the model."""
@@ -126,52 +154,154 @@ class PoseExtractor:
         self._estimator.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    estimator: Estimator
-    batcher: FairBatcher
-    on_progress: Progress
-    canceled: threading.Event
+def join(surveyed: Survey, parts: Sequence[SegmentPeople], request: ExtractRequest) -> Extraction:
+    """The extraction of a clip from all its segments: what `PoseExtractor.extract` makes of it, exactly.
 
-    def extract(self, path: Path, clip: ClipInfo, request: ExtractRequest) -> Extraction:
-        with open_video(path, request.limits) as video:
-            tracker, indices, times, redone = self._follow(video, clip, request)
-            receipt = video.tally.receipt(inferred=len(indices), redone=redone)
-        choice = tracker.choose(request.subject, source=request.subject_source)
+    Raises NoPerson and SubjectNotFound, and FrameAccountingError unless these are all the segments of one clip.
+    """
+    ordered = sorted(parts, key=lambda part: part.segment.number)
+    clip, models = surveyed.clip, {part.model for part in parts}
+    strangers = any(part.clip_sha256 != clip.sha256 for part in parts)
+    if strangers or len(models) != 1 or tuple(part.segment for part in ordered) != surveyed.segments:
+        raise FrameAccountingError("the parts are not the segments of one clip")
+    follower = _Follower(request)
+    skipped: Counter[str] = Counter()
+    for part in ordered:
+        skipped.update(part.skipped)
+        for seen in part.people.frames():
+            follower.take(*seen)
+    times = np.concatenate([part.decoded_s for part in ordered])
+    fps_measured, gaps = rhythm(times)
+    tally = Tally(
+        decoded=len(times),
+        wanted=len(follower.indices),
+        skipped=dict(sorted(skipped.items())),
+        broken=0,
+        truncated=False,
+        rotation=clip.rotation,
+        fps_measured=fps_measured,
+        gaps=gaps,
+    )
+    receipt = tally.receipt(inferred=len(follower.indices), redone=sum(part.redone for part in parts))
+    return follower.extraction(clip, receipt, ordered[0].skeleton, ordered[0].model)
+
+
+class _Follower:
+    """Follows the people of a clip's inferred frames, and chooses the athlete among them."""
+
+    def __init__(self, request: ExtractRequest) -> None:
+        self.indices = array("q")
+        self._times = array("d")
+        self._request = request
+        self._tracker = Tracker(slowmo_factor=request.slowmo_factor)
+
+    def take(self, index: int, timestamp_s: float, people: list[Pose]) -> None:
+        """The next frame. Raises FrameAccountingError where it is not."""
+        if self.indices and index <= self.indices[-1]:
+            raise FrameAccountingError(f"frame {index} came after frame {self.indices[-1]}")
+        self._tracker.update(timestamp_s, people)
+        self.indices.append(index)
+        self._times.append(timestamp_s)
+
+    def extraction(
+        self, clip: ClipInfo, receipt: ExtractionReceipt, skeleton: Skeleton, model: ModelInfo
+    ) -> Extraction:
+        """What came of it. Raises NoPerson, SubjectNotFound."""
+        request = self._request
+        choice = self._tracker.choose(request.subject, source=request.subject_source)
         subject = replace(choice.subject, confidence=choice.subject.confidence * request.subject_confidence)
         poses = PoseSequence(
             keypoints=choice.keypoints,
             confidence=choice.confidence,
             boxes=choice.boxes,
-            timestamps_s=np.array(times, np.float64),
-            frame_indices=np.array(indices, np.int64),
-            skeleton=self.estimator.skeleton,
+            timestamps_s=np.array(self._times, np.float64),
+            frame_indices=np.array(self.indices, np.int64),
+            skeleton=skeleton,
             frame_size=(clip.width, clip.height),
-            model=self.estimator.info,
+            model=model,
         )
-        self.on_progress(1.0)
         return Extraction(clip=clip, poses=poses, receipt=receipt, subject=subject)
 
-    def _follow(
-        self, video: OpenVideo, clip: ClipInfo, request: ExtractRequest
-    ) -> tuple[Tracker, list[int], list[float], int]:
-        """Infer the wanted frames and hand the people in them to a tracker, in order."""
-        tracker = Tracker(slowmo_factor=request.slowmo_factor)
-        indices: list[int] = []
-        times: list[float] = []
-        end_s = min(request.window_s or clip.duration_s, clip.duration_s)
-        pictures = video.pictures(Sampler(sample_fps=request.sample_fps, max_time_s=request.window_s))
-        rules = SpanRules(slowmo_factor=request.slowmo_factor, whole_frames=request.whole_frames)
-        with self.batcher.lane(priority=request.priority) as lane:
-            reader = SpanReader(self.estimator, lane, rules)
-            with closing(reader.people(pictures)) as seen:
-                for index, timestamp_s, people in seen:
-                    if self.canceled.is_set():
-                        raise ExtractionCanceled
-                    if indices and index <= indices[-1]:
-                        raise FrameAccountingError(f"frame {index} came after frame {indices[-1]}")
-                    tracker.update(timestamp_s, people)
-                    indices.append(index)
-                    times.append(timestamp_s)
-                    self.on_progress(min(timestamp_s / end_s, 1.0) if end_s > 0 else 0.0)
-        return tracker, indices, times, reader.redone
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    estimator: Estimator
+    batcher: FairBatcher
+    path: Path
+    surveyed: Survey
+    on_progress: Progress
+    canceled: threading.Event
+
+    def extract(self, request: ExtractRequest) -> Extraction:
+        clip, follower = self.surveyed.clip, _Follower(request)
+        with open_video(self.path, request.limits) as video, self.batcher.lane(priority=request.priority) as lane:
+            reader = self._reader(lane, request)
+            end_s = min(request.window_s or clip.duration_s, clip.duration_s)
+            with closing(self._people(video, reader, request, WHOLE, (0.0, end_s))) as people:
+                for seen in people:
+                    follower.take(*seen)
+            receipt = video.tally.receipt(inferred=len(follower.indices), redone=reader.redone)
+        extraction = follower.extraction(clip, receipt, self.estimator.skeleton, self.estimator.info)
+        self.on_progress(1.0)
+        return extraction
+
+    def detect(self, request: ExtractRequest, segment: Segment) -> SegmentPeople:
+        clip, skeleton = self.surveyed.clip, self.estimator.skeleton
+        if request.window_s is not None:
+            raise ValueError("only a whole clip has segments")
+        begin_s = segment.entry.start_s if segment.entry else 0.0
+        end_s = clip.duration_s if segment.end_s is None else segment.end_s
+        with open_video(self.path, request.limits) as video, self.batcher.lane(priority=request.priority) as lane:
+            reader = self._reader(lane, request)
+            with closing(self._people(video, reader, request, segment, (begin_s, end_s))) as seen:
+                people = People.gather(seen, keypoints=len(skeleton.keypoint_names))
+            return SegmentPeople(
+                segment=segment,
+                clip_sha256=clip.sha256,
+                model=self.estimator.info,
+                skeleton=skeleton,
+                people=people,
+                decoded_s=video.times,
+                skipped=video.tally.skipped,
+                redone=reader.redone,
+            )
+
+    def _reader(self, lane: Lane, request: ExtractRequest) -> SpanReader:
+        rules = SpanRules(
+            slowmo_factor=request.slowmo_factor,
+            whole_frames=request.whole_frames,
+            subject=request.subject,
+            cuts_s=cuts_s(self.surveyed.segments),
+        )
+        return SpanReader(self.estimator, lane, rules)
+
+    def _people(
+        self,
+        video: OpenVideo,
+        reader: SpanReader,
+        request: ExtractRequest,
+        segment: Segment,
+        between_s: tuple[float, float],
+    ) -> Generator[Seen, None, None]:
+        """Infer the wanted frames of a segment, in order."""
+        before_s = segment.entry.before_s if segment.entry else None
+        wanted = Sampler(sample_fps=request.sample_fps, max_time_s=request.window_s, after_s=before_s)
+        begin_s, end_s = between_s
+        pictures = video.pictures(wanted, segment)
+        if segment.entry:
+            pictures = _alike(pictures, self.surveyed.clip)
+        with closing(reader.people(pictures)) as people:
+            for index, timestamp_s, poses in people:
+                if self.canceled.is_set():
+                    raise ExtractionCanceled
+                yield index, timestamp_s, poses
+                self.on_progress(min((timestamp_s - begin_s) / (end_s - begin_s), 1.0) if end_s > begin_s else 0.0)
+
+
+def _alike(pictures: Generator[Picture, None, None], clip: ClipInfo) -> Generator[Picture, None, None]:
+    """The pictures of a segment. Raises SegmentsUnsure where they are of another size than the clip's first."""
+    with closing(pictures):
+        for picture in pictures:
+            if (*picture.size, picture.rotation) != (clip.width, clip.height, clip.rotation):
+                raise SegmentsUnsure
+            yield picture

@@ -27,15 +27,20 @@ class Sampler:
     third) and each takes the first frame that reaches it; a hole in the video is not made up for afterwards.
     """
 
-    def __init__(self, *, sample_fps: float | None = None, max_time_s: float | None = None) -> None:
-        """Take every frame where `sample_fps` is None, the whole clip where `max_time_s` is None. Raises ValueError."""
+    def __init__(
+        self, *, sample_fps: float | None = None, max_time_s: float | None = None, after_s: float | None = None
+    ) -> None:
+        """Take every frame where `sample_fps` is None, the whole clip where `max_time_s` is None. Raises ValueError.
+
+        In the middle of a clip `after_s` is the time of the frame before: its slot is taken.
+        """
         if sample_fps is not None and not sample_fps > 0:
             raise ValueError(f"sample_fps {sample_fps} is not positive")
         if max_time_s is not None and not max_time_s > 0:
             raise ValueError(f"max_time_s {max_time_s} is not positive")
         self._sample_fps = sample_fps
         self._max_time_s = max_time_s
-        self._slot = -math.inf
+        self._slot = -math.inf if after_s is None or sample_fps is None else self._slot_of(after_s, sample_fps)
 
     def __call__(self, index: int, timestamp_s: float) -> str | None:
         """Decide about one frame; frames come in the order of time."""
@@ -43,8 +48,12 @@ class Sampler:
             return AFTER_WINDOW
         if self._sample_fps is None:
             return None
-        slot = math.floor((timestamp_s + _EARLY_S) * self._sample_fps)
+        slot = self._slot_of(timestamp_s, self._sample_fps)
         if slot <= self._slot:
             return NOT_SAMPLED
         self._slot = slot
         return None
+
+    @staticmethod
+    def _slot_of(timestamp_s: float, sample_fps: float) -> int:
+        return math.floor((timestamp_s + _EARLY_S) * sample_fps)

@@ -8,6 +8,7 @@ the span alone.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -40,6 +41,12 @@ class SpanRules:
     slowmo_factor: float = 1.0
     whole_frames: bool = False
     """Infer every frame whole."""
+    cuts_s: tuple[float, ...] = ()
+    """Times of pictures that begin a span, whoever decodes what is before them."""
+
+    def apart(self, picture: Picture, following: Picture) -> bool:
+        """Whether a cut lies between two pictures."""
+        return bisect_right(self.cuts_s, picture.timestamp_s) < bisect_right(self.cuts_s, following.timestamp_s)
 
     def full(self, pictures: Sequence[Picture], following: Picture) -> bool:
         """Whether a span of these pictures ends where this one follows."""
@@ -99,11 +106,14 @@ class SpanReader:
                 yield from self._finish(begun.popleft())
 
     def _spans(self, pictures: Generator[Picture, None, None]) -> Generator[_Span, None, None]:
-        """Group pictures; the last one of the clip is an anchor and belongs to the last span."""
+        """Group pictures; the last one before a cut, or of the clip, is an anchor and belongs to the last span."""
         with closing(pictures):
             current: list[Picture] = []
             start: Group | None = None
             for picture in pictures:
+                if current and self.rules.apart(current[-1], picture):
+                    yield self._last(current, start)
+                    current = []
                 if current and self.rules.full(current, picture):
                     end = self._anchor(picture)
                     yield self._span(current, start, end, picture.timestamp_s)
@@ -112,8 +122,11 @@ class SpanReader:
                     start = self._anchor(picture)
                 current.append(picture)
             if current:
-                end = self._anchor(current[-1]) if len(current) > 1 else start
-                yield self._span(current, start, end, current[-1].timestamp_s)
+                yield self._last(current, start)
+
+    def _last(self, pictures: list[Picture], start: Group | None) -> _Span:
+        end = self._anchor(pictures[-1]) if len(pictures) > 1 else start
+        return self._span(pictures, start, end, pictures[-1].timestamp_s)
 
     def _anchor(self, picture: Picture) -> Group | None:
         if self.rules.whole_frames:

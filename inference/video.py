@@ -24,12 +24,14 @@ from inference.errors import (
     FrameTooLarge,
     FrameTooSmall,
     NoFrames,
+    SegmentsUnsure,
     VideoTooLong,
     VideoUnreadable,
 )
 from inference.pictures import Picture
 from inference.poses import ExtractionReceipt
 from inference.sampling import AFTER_WINDOW, Sampler, Wanted, every_frame
+from inference.segments import WHOLE, Entry, PacketNote, Segment
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -121,6 +123,14 @@ class Tally:
         )
 
 
+def rhythm(times: NDArray[np.float64]) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """(1 / median interval, NaN below two frames; gaps as (start_s, end_s)) of the times of all frames of a clip."""
+    intervals = np.diff(times)
+    median = float(np.median(intervals)) if intervals.size else float("nan")
+    gaps = np.flatnonzero(intervals > _GAP * median)
+    return 1 / median, tuple(zip(times[gaps].tolist(), times[gaps + 1].tolist(), strict=True))
+
+
 def open_video(path: Path, limits: VideoLimits | None = None, *, threads: int = 0) -> OpenVideo:
     """Open a clip for one pass over its frames; use it as a context manager. `threads` 0 leaves it to the decoder.
 
@@ -206,17 +216,22 @@ class OpenVideo:
         for picture in self.pictures(wanted):
             yield Frame(image=picture.rgb(), index=picture.index, timestamp_s=picture.timestamp_s)
 
-    def pictures(self, wanted: Wanted = every_frame) -> Generator[Picture, None, None]:
+    def pictures(self, wanted: Wanted = every_frame, segment: Segment = WHOLE) -> Generator[Picture, None, None]:
         """Yield the pictures that `wanted` wants, in the order of time, and count the others by its reasons.
 
         The first one that `wanted` calls `after_window` ends the pass: it is counted, what comes after it is never
         decoded and not among `decoded`.
-        Raises NoFrames where nothing could be decoded, VideoTooLong and FrameTooLarge where the file lied about itself.
+        Of a `segment` only its own pictures are yielded and counted, under the indices that they have in the clip.
+        Raises NoFrames where nothing could be decoded, VideoTooLong and FrameTooLarge where the file lied about itself,
+        and SegmentsUnsure, at the end, where a segment's pictures are not those that were planned.
         """
         counts = self._counts
-        for decoded in self._decoded():
-            index, counts.decoded = counts.decoded, counts.decoded + 1
+        first = segment.entry.index if segment.entry else 0
+        for decoded in self._decoded(segment):
             timestamp_s = self._timestamp_s(decoded)
+            if segment.ended(timestamp_s):
+                break
+            index, counts.decoded = first + counts.decoded, counts.decoded + 1
             reason = self._fault(decoded, timestamp_s)
             if reason is None and timestamp_s is not None:
                 self._times.append(timestamp_s)
@@ -229,17 +244,19 @@ class OpenVideo:
             counts.skipped[reason or NO_TIMESTAMP] += 1
             if reason == AFTER_WINDOW:
                 return
-        if not counts.decoded:
-            raise NoFrames
+        self._check_complete(segment)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """(n,) timestamps of the frames decoded so far, wanted or not, without those that cannot be used."""
+        return np.array(self._times, np.float64)
 
     @property
     def tally(self) -> Tally:
-        """Where the frames went so far; final once `frames` has ended."""
+        """Where the frames went so far; final once `frames` has ended. Of a segment only the counts mean anything."""
         counts = self._counts
         missing = counts.packets - counts.pictures if counts.finished else 0
-        intervals = np.diff(np.frombuffer(self._times, dtype=np.float64)) if len(self._times) > 1 else np.empty(0)
-        median = float(np.median(intervals)) if intervals.size else float("nan")
-        gaps = tuple((self._times[i], self._times[i + 1]) for i in np.flatnonzero(intervals > _GAP * median).tolist())
+        fps_measured, gaps = rhythm(self.times)
         return Tally(
             decoded=counts.decoded,
             wanted=counts.wanted,
@@ -247,34 +264,66 @@ class OpenVideo:
             broken=max(counts.damaged, missing),
             truncated=self._file.cut or counts.ended_early,
             rotation=self._rotation,
-            fps_measured=1 / median,
+            fps_measured=fps_measured,
             gaps=gaps,
         )
 
-    def packet_times(self) -> Iterator[tuple[float, float]]:
-        """(presentation time, duration) in seconds of every packet, in the order of the file, without decoding any.
+    def packets(self) -> Iterator[PacketNote]:
+        """What every packet says of itself, in the order of the file, without decoding any.
 
-        Instead of `frames`, not before it: a clip is read once. Packets without a time are left out.
+        Instead of `frames`, not before it: a clip is read once. `tally.truncated` is final afterwards.
         """
-        for packet in self._packets():
-            pts = packet.dts if self._packet_times is not None else packet.pts
-            if pts is not None and packet.size and not packet.is_discard:
-                yield self._seconds(pts), float((packet.duration or 0) * packet.time_base)
+        for packet in self._packets(WHOLE):
+            self._note(packet)
+            if packet.size:
+                pts = packet.dts if self._packet_times is not None else packet.pts
+                yield PacketNote(
+                    pts=pts,
+                    dts=packet.dts,
+                    start_s=None if pts is None else self._seconds(pts),
+                    duration_s=float((packet.duration or 0) * packet.time_base),
+                    key=packet.is_keyframe,
+                    hidden=packet.is_discard,
+                    corrupt=packet.is_corrupt,
+                )
+        self._counts.ended_early = self._ended_early()
 
-    def _packets(self) -> Iterator[Packet[VideoStream]]:
+    def _packets(self, segment: Segment) -> Iterator[Packet[VideoStream]]:
         import av
 
         try:
-            yield from self._container.demux(self._stream)
+            yield from self._from(segment.entry) if segment.entry else self._container.demux(self._stream)
         except av.FFmpegError:
             self._counts.demuxer_failed = True
 
-    def _decoded(self) -> Iterator[VideoFrame]:
+    def _from(self, entry: Entry) -> Iterator[Packet[VideoStream]]:
+        """Packets from a key frame on, without those of pictures that are shown before it."""
+        self._container.seek(entry.seek, stream=self._stream)
+        found = False
+        for packet in self._container.demux(self._stream):
+            found = found or (packet.is_keyframe and packet.pts == entry.pts)
+            if found and (packet.pts is None or packet.pts >= entry.pts):
+                yield packet
+
+    def _check_complete(self, segment: Segment) -> None:
+        """Raises NoFrames, SegmentsUnsure."""
+        counts, times, entry = self._counts, self._times, segment.entry
+        if segment.pictures is None:
+            if not counts.decoded:
+                raise NoFrames
+        elif (
+            counts.damaged
+            or not counts.decoded == len(times) == segment.pictures
+            or (entry and times[0] != entry.start_s)
+        ):
+            raise SegmentsUnsure
+
+    def _decoded(self, segment: Segment) -> Iterator[VideoFrame]:
         """Undamaged decoded pictures."""
         import av
 
         counts = self._counts
-        for packet in self._packets():
+        for packet in self._packets(segment):
             self._note(packet)
             try:
                 # Half a packet, at the end of a truncated file, would cost the decoder's threads their last pictures.
@@ -289,7 +338,7 @@ class OpenVideo:
                 counts.pictures += 1
                 yield picture
         counts.finished = True
-        counts.ended_early = self._ended_early()
+        counts.ended_early = segment.entry is None and self._ended_early()
 
     def _note(self, packet: Packet[VideoStream]) -> None:
         counts = self._counts
