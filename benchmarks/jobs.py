@@ -8,8 +8,9 @@ The long clips are the short one over and over, nothing encoded again.
 quick_report   a job on a clip of ten minutes, from its claim to its quick result, as the database has both, on a worker
                that has just started and again on the same one. Ray's own task events say where the seconds went; what
                happens inside the actor is taken apart afterwards, in this process.
-ray_path       every frame of a clip of `--minutes`, in this process and through the actor as a worker does it, in turn
-               (A B A B …), same options, same threads. CPU is that of this process and all it started.
+ray_path       every frame of a clip of `--minutes`, in this process and through the actor, in turn (A B A B …): same
+               options, threads and priority. A worker has a clip of several segments inferred segment by segment and
+               joined by a task, a shorter one in one pass. CPU is that of this process and all it started.
 short_clips    eight copies of the short clip at once through the one actor, and in turn one clip as long as all eight.
 """
 
@@ -17,17 +18,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,12 @@ class Bed:
 
     @cached_property
     def extractor(self) -> PoseExtractor:
-        """Loaded when it is first wanted, with the actor's own options."""
+        """Loaded when it is first wanted, with the actor's own options and priority.
+
+        On Linux the priority is that of this thread and those it starts from now on. Without it, whatever else runs on
+        the machine would hold up the actor more than us.
+        """
+        os.nice(max(self.actor["nice"]) - os.nice(0))
         return load_extractor(wiring.extractor_options(self.settings))
 
     @property
@@ -117,7 +124,7 @@ class Bed:
 
     @property
     def actor(self) -> Figures:
-        """What runs there, and how politely: Ray runs its workers at a lower priority than its driver."""
+        """What runs there, and how politely: Ray gives its workers a lower priority than its driver has."""
         status = self.cluster.statuses()[0]
         return {
             "model": status.model.name,
@@ -125,7 +132,6 @@ class Bed:
             "precision": status.model.precision,
             "threads": self.settings.cpu_threads,
             "nice": sorted({process.nice() for process in _family() if _is_actor(process)}),
-            "driver_nice": psutil.Process().nice(),
         }
 
     def looped(self, seconds: float) -> Path:
@@ -138,7 +144,7 @@ class Bed:
         return self.extractor.extract(clip, self.request)
 
     def there(self, clip: Path) -> Extraction:
-        """Every frame of a clip through the actor, as `pipeline.stage_run` does it; its poses are brought here."""
+        """Every frame of a clip through the actor in one pass, as `pipeline.stage_run` does it; the poses come here."""
         import ray  # noqa: PLC0415 - it reads its environment when it is imported
 
         key = uuid.uuid4().hex
@@ -148,6 +154,23 @@ class Bed:
                 ray.get(seat.actor.progress.remote(key))
             ray.get(extracted)
         poses: Extraction = ray.get(extraction)
+        return poses
+
+    def in_segments(self, clip: Path) -> Extraction:
+        """The same segment by segment, as `pipeline.segment_run` does it with one actor; joined by a task."""
+        import ray  # noqa: PLC0415 - it reads its environment when it is imported
+
+        from pipeline import dag  # noqa: PLC0415 - it loads ray
+
+        request = self.request
+        surveyed = survey(clip, request.limits, request.segments)
+        key, parts = uuid.uuid4().hex, []
+        with self.cluster.borrowed() as seat:
+            for part in seat.actor.detect.remote(key, LocalClip(path=clip), request, surveyed, surveyed.segments):
+                ray.get(part)
+                parts.append(part)
+        joined = dag.submit_join(surveyed, request, parts, 0)
+        poses: Extraction = ray.get(joined.extraction)
         return poses
 
 
@@ -170,16 +193,24 @@ def _bed(arguments: argparse.Namespace, folder: Path) -> Iterator[Bed]:
 def ray_path(bed: Bed) -> Figures:
     """In process and through Ray, in turn."""
     clip = bed.looped(60 * bed.minutes)
-    bed.here(bed.clip)
-    bed.there(bed.clip)
-    here, there = _in_turn(bed.rounds, lambda: [bed.here(clip)], lambda: [bed.there(clip)])
-    _check_alike([*here, *there])
+    segments = len(survey(clip, bed.request.limits, bed.request.segments).segments)
+    contestants = {"in_process": bed.here, "one_pass": bed.there}
+    if segments > 1:
+        contestants["in_segments"] = bed.in_segments
+    for run in contestants.values():
+        run(bed.clip)
+    took = _in_turn(bed.rounds, {name: partial(_alone, run, clip) for name, run in contestants.items()})
+    way = [*took][-1]
     return {
-        "minutes": round(here[0]["frames"] / bed.here(bed.clip).clip.fps / 60, 2),
-        "in_process": _shown(here),
-        "through_ray": _shown(there),
-        "cpu_ratio": _ratio(there, here, "cpu_s"),
-        "target": _target(_ratio(there, here, "wall_s"), at_most=OVERHEAD_LIMIT),
+        "minutes": bed.minutes,
+        "segments": segments,
+        **{name: _shown(rows) for name, rows in took.items()},
+        "one_pass_times_in_process": _ratio(took["one_pass"], took["in_process"], "wall_s"),
+        "cpu_times_in_process": {
+            name: _ratio(rows, took["in_process"], "cpu_s") for name, rows in took.items() if name != "in_process"
+        },
+        "a_worker_does": way,
+        "target": _target(_ratio(took[way], took["in_process"], "wall_s"), at_most=OVERHEAD_LIMIT),
     }
 
 
@@ -196,24 +227,30 @@ def short_clips(bed: Bed) -> Figures:
         with ThreadPoolExecutor(SHORT_CLIPS) as threads:
             return list(threads.map(bed.there, copies))
 
-    many, one = _in_turn(bed.rounds, together, lambda: [bed.there(long_clip)])
-    _check_alike([*many, *one])
+    took = _in_turn(bed.rounds, {"at_once": together, "one_long": lambda: [bed.there(long_clip)]})
+    many, one = took.values()
     return {
         "clips": SHORT_CLIPS,
-        "at_once": _shown(many),
-        "one_long": _shown(one),
+        **{name: _shown(rows) for name, rows in took.items()},
         "cpu_ratio": _ratio(many, one, "cpu_s"),
         "target": _target(1 / _ratio(many, one, "wall_s"), at_least=1.0),
     }
 
 
-def _in_turn(rounds: int, *contestants: Callable[[], list[Extraction]]) -> tuple[list[Figures], ...]:
+def _in_turn(rounds: int, contestants: Mapping[str, Callable[[], list[Extraction]]]) -> dict[str, list[Figures]]:
     """What each took in each round; A B A B …"""
-    took: tuple[list[Figures], ...] = tuple([] for _ in contestants)
+    took: dict[str, list[Figures]] = {name: [] for name in contestants}
     for _ in range(rounds):
-        for rows, run in zip(took, contestants, strict=True):
-            rows.append(_measured(run))
+        for name, run in contestants.items():
+            took[name].append(_measured(run))
+    frames = {row["frames"] for rows in took.values() for row in rows}
+    if len(frames) != 1:
+        raise SystemExit(f"not the same frames: {took}")
     return took
+
+
+def _alone(run: Callable[[Path], Extraction], clip: Path) -> list[Extraction]:
+    return [run(clip)]
 
 
 def _measured(run: Callable[[], list[Extraction]]) -> Figures:
@@ -229,11 +266,6 @@ def _measured(run: Callable[[], list[Extraction]]) -> Figures:
         "frames": sum(receipt.decoded for receipt in receipts),
         "redone": sum(receipt.redone for receipt in receipts),
     }
-
-
-def _check_alike(rows: Sequence[Figures]) -> None:
-    if len({row["frames"] for row in rows}) != 1:
-        raise SystemExit(f"not the same frames: {[row['frames'] for row in rows]}")
 
 
 def _shown(rows: Sequence[Figures]) -> Figures:
@@ -298,15 +330,16 @@ def quick_report(bed: Bed) -> Figures:
         storage.close()
     seconds = [_seconds(job) for job in jobs]
     fresh, again = (_where_it_went(job) for job in jobs)
-    document = jobs[0].quick_results or {}
+    clip_info = survey(clip, wiring.limits(settings).video).clip
     return {
-        "minutes": round(document["clip"]["duration_s"] / 60, 2),
+        "size": f"{clip_info.width}x{clip_info.height}",
+        "minutes": round(clip_info.duration_s / 60, 2),
         "megabytes": round(clip.stat().st_size / 1e6, 1),
         "fresh_worker_s": round(seconds[0], 2),
         "same_worker_again_s": round(seconds[1], 2),
         "where_fresh_s": fresh,
         "where_again_s": again,
-        "inside_the_actor_s": _inside(bed, clip),
+        "inside_the_actor": _inside(bed, clip),
         "target": _target(max(seconds), at_most=REPORT_LIMIT_S),
     }
 
@@ -369,18 +402,17 @@ def _inside(bed: Bed, clip: Path) -> Figures:
     limits = wiring.limits(bed.settings)
     wanted = extract_request("quick", REQUEST, limits, None)
     bed.here(bed.clip)
-    surveyed, survey_s = _timed(lambda: survey(clip, limits.video, wanted.segments))
-    _, sha_s = _timed(lambda: clip_sha256(clip))
-    decoded, decode_s = _timed(lambda: _decode(clip, wanted))
-    extraction, extract_s = _timed(lambda: bed.extractor.extract(clip, wanted, surveyed=surveyed))
+    surveyed, survey_took = _timed(lambda: survey(clip, limits.video, wanted.segments))
+    _, checksum_took = _timed(lambda: clip_sha256(clip))
+    _, decode_took = _timed(lambda: _decode(clip, wanted))
+    extraction, extract_took = _timed(lambda: bed.extractor.extract(clip, wanted, surveyed=surveyed))
     return {
-        "survey": round(survey_s, 3),
-        "survey, of which the checksum": round(sha_s, 3),
-        "decoding and inference": round(extract_s, 3),
-        "decoding alone": round(decode_s, 3),
+        "survey": survey_took,
+        "survey, of which the checksum": checksum_took,
+        "decoding and inference": extract_took,
+        "decoding alone": decode_took,
         "frames_decoded": extraction.receipt.decoded,
         "frames_inferred": extraction.receipt.inferred,
-        "pictures_kept_when_decoded_alone": decoded,
     }
 
 
@@ -389,10 +421,10 @@ def _decode(clip: Path, wanted: ExtractRequest) -> int:
         return sum(1 for _ in video.pictures(Sampler(sample_fps=wanted.sample_fps, max_time_s=wanted.window_s)))
 
 
-def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
-    began = time.perf_counter()
+def _timed(run: Callable[[], Any]) -> tuple[Any, Figures]:
+    began, cpu = time.perf_counter(), time.process_time()
     value = run()
-    return value, time.perf_counter() - began
+    return value, {"s": round(time.perf_counter() - began, 2), "cpu_s": round(time.process_time() - cpu, 2)}
 
 
 PARTS: dict[str, Callable[[Bed], Figures]] = {
