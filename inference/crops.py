@@ -14,25 +14,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.poses import FloatArray, Pose
+from inference.poses import COCO_17, FloatArray, Pose
 from inference.preprocess import Letterbox
 from inference.tracks import CONFIDENT, keypoint_distance, overlap, size_of
 
-SIDES = (96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 640)
+SIDES = (128, 192, 256, 320, 384, 448, 512, 640)
 """Sides of the inputs, in pixels. Few, because a runtime prepares itself for every new shape (25 ms measured), and
 because clips share batches of one shape."""
-SIZE = 175.0
-"""Diagonal of a person, in input pixels, up to which a crop is enlarged. Measured on the sample clip: somebody of 145
-jitters more (13 %) in a crop of the whole frame's scale than in the whole frame, and less (23 %) when enlarged to this.
-"""
-_FINE = 150.0
-"""Diagonal below which somebody may need the finest level of the head."""
+STATURE = 172.0
+"""Body height in input pixels up to which a crop is enlarged. Measured on the sample clip: somebody of 135 jitters more
+(by an eighth) in a crop of the whole frame's scale than in the whole frame, and less when enlarged to this."""
+_FINE = 130.0
+"""Body height below which somebody may need the finest level of the head."""
 MAX_ENLARGED = 2.0
 """Input pixels per source pixel: beyond this there is nothing more to see."""
 _OVERHEAD, _ASIDE, _BELOW = 0.25, 0.15, 0.12
-"""Margins around a person in sizes: arms go up and out between two anchors, feet hardly down."""
+"""Margins around a person in body heights: arms go up and out between two anchors, feet hardly down."""
 _ONE_SIDED = 0.35
 """Further margin where somebody was seen at one anchor only: nobody knows where they went or came from."""
+_WORTH = 0.9
+"""Share of the whole frame's pixels above which crops are not worth their trouble."""
 _REACH, _REACH_PER_S = 0.3, 2.5
 """How far apart one person may be at two anchors, in sizes: jitter, plus a sprint over time."""
 _GROWTH = 1.8
@@ -43,6 +44,11 @@ _DISAGREEMENT = 0.08
 """In sizes: median distance between crop and whole frame beyond which one of them shows something else."""
 _EXPECTED = 0.6
 """How far (in sizes, and as logarithm of the ratio of sizes) a pose may be from where its person is expected."""
+
+_CHAIN = (((5, 11), (6, 12)), ((11, 13), (12, 14)), ((13, 15), (14, 16)))
+"""Trunk, thigh and shank of COCO-17, left and right."""
+_CHAIN_SHARE = 0.779
+"""Their sum in body heights."""
 
 Extent = NDArray[np.float64]
 """(4,) x1 y1 x2 y2 in source pixels."""
@@ -59,23 +65,37 @@ class Path:
     """Where the crop looks at the two anchors, margins included."""
     scales: tuple[float, float]
     """Input pixels per source pixel at the two anchors."""
-    size: tuple[int, int]
-    """(width, height) of the input, for the whole span."""
+    size: tuple[int, int] | None
+    """(width, height) of the input, for the whole span; None where no input is large enough."""
     fine: bool
     """Whether the person is small even in the crop."""
 
     def box(self, share: float, picture: tuple[int, int]) -> Letterbox:
-        """The crop at `share` (0..1) of the way."""
+        """The crop at `share` (0..1) of the way. Raises ValueError where no input is large enough."""
+        if self.size is None:
+            raise ValueError("a person too large for a crop")
         x1, y1, x2, y2 = _between(*self.extents, share).tolist()
         scale = self.scales[0] + (self.scales[1] - self.scales[0]) * share
         return Letterbox.crop(picture, ((x1 + x2) / 2, (y1 + y2) / 2), self.size, scale)
 
+    def expected(self, share: float) -> FloatArray:
+        """(4,) x1 y1 x2 y2: the person's box at `share` of the way."""
+        start, end = self.start or self.end, self.end or self.start
+        if start is None or end is None:
+            raise ValueError("a path of nobody")
+        return _between(start.box.astype(np.float64), end.box.astype(np.float64), share).astype(np.float32)
+
+    def holds(self, point: tuple[float, float, float]) -> bool:
+        """Whether (x, y, share of the way) lies in the box expected there."""
+        x, y, share = point
+        x1, y1, x2, y2 = self.expected(share).tolist()
+        return bool(x1 <= x <= x2 and y1 <= y <= y2)
+
     def pick(self, people: Sequence[Pose], share: float) -> Pose | None:
         """Who among the people of a frame is this path's; None where nobody is near enough."""
-        start, end = self.start or self.end, self.end or self.start
-        if start is None or end is None or not people:
+        if not people:
             return None
-        expected = _between(start.box.astype(np.float64), end.box.astype(np.float64), share).astype(np.float32)
+        expected = self.expected(share)
         if self.start is None or self.end is None:
             worth = [pose.score * overlap(pose.box, _grown(expected)) for pose in people]
             best = int(np.argmax(worth))
@@ -85,20 +105,40 @@ class Path:
         return people[best] if costs[best] < _EXPECTED else None
 
 
-def paths(
-    first: Sequence[Pose], last: Sequence[Pose], *, elapsed_s: float, whole: Letterbox, limit: float = 0.9
-) -> list[Path] | None:
-    """A path for everybody seen at either anchor, `elapsed_s` real seconds apart; None: infer whole frames.
+def paths(first: Sequence[Pose], last: Sequence[Pose], *, elapsed_s: float, whole: Letterbox) -> list[Path]:
+    """A path for everybody seen at either anchor, `elapsed_s` real seconds apart.
 
-    `whole` is how the anchors were inferred: no crop shows less detail than it. None where nobody was seen, where a
-    crop would not fit the inputs, or where the crops cost more than `limit` times the whole frame.
+    `whole` is how the anchors were inferred: no crop shows less detail than it.
     """
-    found = [_path(start, end, whole) for start, end in _pairs(first, last, elapsed_s)]
-    fitting = [path for path in found if path is not None]
-    pixels = sum(path.size[0] * path.size[1] for path in fitting)
-    if not found or len(fitting) < len(found) or pixels > limit * whole.size[0] * whole.size[1]:
+    return [_path(start, end, whole) for start, end in _pairs(first, last, elapsed_s)]
+
+
+def worth_it(chosen: Sequence[Path], whole: Letterbox) -> bool:
+    """Whether crops for these cost less than the whole frame; False for nobody and where somebody fits no crop."""
+    sizes = [path.size for path in chosen if path.size is not None]
+    pixels = sum(width * height for width, height in sizes)
+    return bool(chosen) and len(sizes) == len(chosen) and pixels < _WORTH * whole.size[0] * whole.size[1]
+
+
+def athlete_among(
+    found: Sequence[Path], known: Pose | None, points: Sequence[tuple[float, float, float]]
+) -> Path | None:
+    """The path of whom the clip is about, where there can be no doubt; None: look at everybody.
+
+    `known` is the athlete at the first anchor, `points` are (x, y, share of the way) that lie on the athlete. Without
+    doubt means: seen at both anchors, every point within the box expected there, and nobody else anywhere near.
+    """
+    if known is not None:
+        candidates = [path for path in found if path.start is known]
+    else:
+        candidates = [path for path in found if points and path.holds(points[0])]
+    if len(candidates) != 1:
         return None
-    return fitting
+    path = candidates[0]
+    if path.start is None or path.end is None or not all(path.holds(point) for point in points):
+        return None
+    swept = _swept(path)
+    return None if any(_meet(swept, _swept(other)) for other in found if other is not path) else path
 
 
 def touches_edge(pose: Pose, box: Letterbox) -> bool:
@@ -151,8 +191,7 @@ def _apart(a: Pose, b: Pose, reach: float, far: float) -> float:
     return distance if distance <= reach else far
 
 
-def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path | None:
-    """None where no input is large enough."""
+def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path:
     poses = [pose for pose in (start, end) if pose is not None]
     aside = 0.0 if len(poses) == 2 else _ONE_SIDED
     extents = [_extent(pose, aside) for pose in poses]
@@ -162,33 +201,64 @@ def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path | None
         most = max((e[axis + 2] - e[axis]) * s for e, s in zip(extents, scales, strict=True))
         # What lies outside the picture needs no input.
         most = min(most, whole.picture[axis] * max(scales))
-        side = next((side for side in SIDES if side >= most), None)
-        if side is None:
-            return None
-        sides.append(side)
+        sides.append(next((side for side in SIDES if side >= most), 0))
     return Path(
         start=start,
         end=end,
         extents=(extents[0], extents[-1]),
         scales=(scales[0], scales[-1]),
-        size=(sides[0], sides[1]),
-        fine=any(size_of(pose.box) * scale < _FINE for pose, scale in zip(poses, scales, strict=True)),
+        size=(sides[0], sides[1]) if all(sides) else None,
+        fine=any(body_height(pose) * scale < _FINE for pose, scale in zip(poses, scales, strict=True)),
     )
+
+
+def _swept(path: Path) -> Extent:
+    """All that the path's crops may show."""
+    low = np.minimum(path.extents[0][:2], path.extents[1][:2])
+    return np.concatenate([low, np.maximum(path.extents[0][2:], path.extents[1][2:])])
+
+
+def _meet(a: Extent, b: Extent) -> bool:
+    return bool(np.all(a[:2] < b[2:]) and np.all(b[:2] < a[2:]))
 
 
 def _extent(pose: Pose, aside: float) -> Extent:
     """What a crop of this person shows: box and keypoints with margins."""
     points = pose.keypoints[pose.confidence >= CONFIDENT]
     corners = np.concatenate([pose.box.reshape(2, 2), points]).astype(np.float64)
-    size = size_of(pose.box)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = size * np.array([-_ASIDE - aside, -_OVERHEAD, _ASIDE + aside, _BELOW])
+    margin = body_height(pose) * np.array([-_ASIDE - aside, -_OVERHEAD, _ASIDE + aside, _BELOW])
     return np.concatenate([low, high]) + margin
+
+
+def body_height(pose: Pose) -> float:
+    """About how tall somebody stands, in source pixels, by trunk and legs: raised arms and bent knees change little.
+
+    Trunk, thigh and shank are 0.288 + 0.245 + 0.246 of stature (Winter 2009, Biomechanics and Motor Control of Human
+    Movement, figure 4.1). At least what the box suggests, for legs may be foreshortened or hidden.
+    """
+    tall = float(pose.box[3] - pose.box[1])
+    smallest = max(0.5 * size_of(pose.box), 1.0)
+    if len(pose.confidence) != len(COCO_17.keypoint_names):
+        return max(tall, smallest)
+    lengths = [_length(pose, joints) for joints in _CHAIN]
+    known = [length for length in lengths if length is not None]
+    return max(sum(known) / _CHAIN_SHARE, smallest) if len(known) == len(lengths) else max(tall, smallest)
+
+
+def _length(pose: Pose, joints: tuple[tuple[int, int], tuple[int, int]]) -> float | None:
+    """Of one segment of the body, the longer of its two sides; None where neither is seen."""
+    lengths = [
+        math.dist(pose.keypoints[a], pose.keypoints[b])
+        for a, b in joints
+        if min(pose.confidence[a], pose.confidence[b]) >= CONFIDENT
+    ]
+    return max(lengths, default=None)
 
 
 def _scale(pose: Pose, whole: Letterbox) -> float:
     floor = max(whole.scale)
-    return max(floor, min(SIZE / size_of(pose.box), MAX_ENLARGED))
+    return max(floor, min(STATURE / body_height(pose), MAX_ENLARGED))
 
 
 def _between(start: NDArray[np.float64], end: NDArray[np.float64], share: float) -> NDArray[np.float64]:

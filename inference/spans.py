@@ -2,25 +2,25 @@
 
 A clip's pictures are grouped into spans, from one anchor to the next. Anchors are inferred whole and only say where to
 look; what is handed out for their frames comes from crops too, or the rhythm of the anchors would show in the data.
-Where a crop loses its person, cuts one off or contradicts an anchor, whole frames decide. A span's people depend on
-the span alone.
+Where crops lose their person, cut one off or contradict an anchor, the span is halved by an anchor more; in what is
+left at last, whole frames decide. A span's people depend on the span alone.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inference.ahead import ahead
-from inference.crops import Path, disagree, paths, touches_edge
+from inference.crops import Path, athlete_among, disagree, paths, touches_edge, worth_it
 from inference.estimator import Estimator, Prepared
 from inference.lane import Group, Lane
 from inference.pictures import Picture
 from inference.poses import Pose
 from inference.preprocess import Letterbox
+from inference.subject import SubjectHint
 
 SPAN_FRAMES = 16
 """Frames from one anchor to the next: few frames are inferred twice, and crops come in full batches."""
@@ -41,6 +41,8 @@ class SpanRules:
     slowmo_factor: float = 1.0
     whole_frames: bool = False
     """Infer every frame whole."""
+    subject: tuple[SubjectHint, ...] = ()
+    """Points on the athlete; where nobody else is near, only the athlete is inferred between anchors."""
     cuts_s: tuple[float, ...] = ()
     """Times of pictures that begin a span, whoever decodes what is before them."""
 
@@ -78,6 +80,24 @@ class _Begun:
     whole: Group | None
     """All frames whole; None where crops are inferred."""
     crops: list[tuple[Path, Group]] = field(default_factory=list)
+    bystanders: list[Pose] = field(default_factory=list)
+    """Who else was at the first anchor, as the whole frame shows them."""
+    athlete: Pose | None = None
+    """At the first anchor, where known."""
+    athlete_after: Pose | None = None
+    """At the last anchor: where crops show the athlete alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Followed:
+    """One path's person over the frames of a span."""
+
+    path: Path
+    poses: list[Pose | None]
+    failed: bool
+    """Whether the crops were in the wrong place or show the wrong thing."""
+    doubtful: set[int]
+    """Places of the frames that whole frames must decide."""
 
 
 @dataclass(slots=True)
@@ -88,7 +108,7 @@ class SpanReader:
     lane: Lane
     rules: SpanRules
     redone: int = 0
-    """Frames that were inferred whole after a crop had failed."""
+    """Frames that were inferred once more after a crop had failed."""
 
     def people(self, pictures: Generator[Picture, None, None]) -> Generator[Seen, None, None]:
         """Yield what each picture shows, in order. Decoding runs on a thread of its own, about two spans ahead.
@@ -96,14 +116,18 @@ class SpanReader:
         That thread has ended when the generator has, so close it (`contextlib.closing`) where you may leave early.
         Raises what decoding raises, and what `Group.result` raises.
         """
-        begun: deque[_Begun] = deque()
+        before: _Begun | None = None
         with closing(ahead(self._spans(pictures))) as spans:
             for span in spans:
-                begun.append(self._begin(span))
-                if len(begun) > 1:
-                    yield from self._finish(begun.popleft())
-            while begun:
-                yield from self._finish(begun.popleft())
+                # One span is in the batcher while the next is cut.
+                begun = self._begin(span, before.athlete_after if before else None)
+                if before is not None:
+                    athlete = yield from self._finish(before)
+                    if athlete is not before.athlete_after:
+                        begun = self._begin(span, athlete)
+                before = begun
+        if before is not None:
+            yield from self._finish(before)
 
     def _spans(self, pictures: Generator[Picture, None, None]) -> Generator[_Span, None, None]:
         """Group pictures; the last one before a cut, or of the clip, is an anchor and belongs to the last span."""
@@ -137,15 +161,36 @@ class SpanReader:
         ends = (start, end) if start is not None and end is not None else None
         return _Span(pictures=pictures, whole=Letterbox.fit(*pictures[0].size), ends=ends, end_s=end_s)
 
-    def _begin(self, span: _Span) -> _Begun:
-        """Cut the span's frames and submit them."""
+    def _begin(self, span: _Span, athlete: Pose | None) -> _Begun:
+        """Cut the span's frames and submit them: crops of the athlete alone where that is safe, else of everybody."""
         if span.ends is not None:
             first, last = (group.result()[0] for group in span.ends)
             elapsed_s = (span.end_s - span.pictures[0].timestamp_s) / self.rules.slowmo_factor
             found = paths(first, last, elapsed_s=elapsed_s, whole=span.whole)
-            if found is not None:
-                return _Begun(span=span, whole=None, crops=[(path, self._submit(span, path)) for path in found])
+            points = self._points(span)
+            followed = athlete_among(found, athlete, points)
+            chosen = [followed] if followed else found
+            # A point where nobody is expected: whoever is there was out of sight at both anchors.
+            known = all(any(path.holds(point) for path in found) for point in points)
+            if known and worth_it(chosen, span.whole):
+                return _Begun(
+                    span=span,
+                    whole=None,
+                    crops=[(path, self._submit(span, path)) for path in chosen],
+                    bystanders=[path.start for path in found if path.start and path not in chosen],
+                    athlete=athlete,
+                    athlete_after=followed.end if followed else None,
+                )
         return _Begun(span=span, whole=self._submit_whole(span.pictures, span.whole))
+
+    def _points(self, span: _Span) -> list[tuple[float, float, float]]:
+        """(x, y, share of the span) of the hints that lie in it."""
+        start_s = span.pictures[0].timestamp_s
+        return [
+            (hint.x, hint.y, (hint.time_s - start_s) / (span.end_s - start_s))
+            for hint in self.rules.subject
+            if start_s <= hint.time_s < span.end_s
+        ]
 
     def _submit(self, span: _Span, path: Path) -> Group:
         boxes = [path.box(span.share(picture), picture.size) for picture in span.pictures]
@@ -157,61 +202,71 @@ class SpanReader:
     def _submit_whole(self, pictures: Iterable[Picture], whole: Letterbox) -> Group:
         return self.lane.submit([_whole(picture, whole) for picture in pictures])
 
-    def _finish(self, begun: _Begun) -> Iterator[Seen]:
-        pictures = begun.span.pictures
+    def _finish(self, begun: _Begun) -> Generator[Seen, None, Pose | None]:
+        """Yield what the span's frames show; returns the athlete at its last anchor, where that is known."""
+        span = begun.span
         if begun.whole is not None:
             people = begun.whole.result()
         else:
-            people = [list[Pose]() for _ in pictures]
-            for poses in self._followed(begun):
-                for place, pose in enumerate(poses):
-                    if pose is not None:
-                        people[place].append(pose)
-        for picture, seen in zip(pictures, people, strict=True):
+            followed = [self._followed(span, path, group.result()) for path, group in begun.crops]
+            if any(one.failed for one in followed) and len(span.pictures) > _MIN_SPAN:
+                self.redone += len(span.pictures)
+                first, second = self._halves(span)
+                athlete = yield from self._finish(self._begin(first, begun.athlete))
+                return (yield from self._finish(self._begin(second, athlete)))
+            self._look_again(span, followed)
+            rows = zip(*(one.poses for one in followed), strict=True)
+            people = [[pose for pose in row if pose is not None] for row in rows]
+            people[0] += begun.bystanders
+        for picture, seen in zip(span.pictures, people, strict=True):
             yield picture.index, picture.timestamp_s, seen
+        return begun.athlete_after
 
-    def _followed(self, begun: _Begun) -> list[list[Pose | None]]:
-        """The pose of each path's person in each frame."""
-        span = begun.span
+    def _followed(self, span: _Span, path: Path, crops: list[list[Pose]]) -> _Followed:
+        """Find the path's person in its crops, and what is doubtful about that."""
         shares = [span.share(picture) for picture in span.pictures]
-        followed: list[list[Pose | None]] = []
-        doubtful: list[set[int]] = []
-        for path, group in begun.crops:
-            poses = [path.pick(people, share) for people, share in zip(group.result(), shares, strict=True)]
-            followed.append(poses)
-            doubtful.append(self._doubtful(span, path, poses, shares))
-        frames = sorted(set().union(*doubtful))
-        if frames:
-            self.redone += len(frames)
-            again = self._submit_whole([span.pictures[frame] for frame in frames], span.whole).result()
-            for frame, people in zip(frames, again, strict=True):
-                for (path, _), poses, doubts in zip(begun.crops, followed, doubtful, strict=True):
-                    if frame in doubts:
-                        poses[frame] = path.pick(people, shares[frame]) or poses[frame]
-        return followed
-
-    def _doubtful(self, span: _Span, path: Path, poses: Sequence[Pose | None], shares: Sequence[float]) -> set[int]:
-        """Places of the frames that whole frames must decide."""
-        everything = set(range(len(poses)))
-        first = poses[0]
-        if path.start and first and disagree(first, path.start, self.estimator.skeleton.left_right):
-            return everything
-        cut = [
-            place
-            for place, pose in enumerate(poses)
-            if pose is not None and touches_edge(pose, path.box(shares[place], span.pictures[place].size))
-        ]
+        poses = [path.pick(people, share) for people, share in zip(crops, shares, strict=True)]
         seen = [place for place, pose in enumerate(poses) if pose is not None]
-        if not seen or (cut and path.start is not None and path.end is not None):
-            return everything
-        # Who was seen at one anchor only came or went in between: out of the crop, or out of sight.
-        low, high = 0, len(poses)
-        if path.start is None:
-            low = 0 if cut else seen[0]
-        if path.end is None:
-            high = len(poses) if cut else seen[-1] + 1
-        gone = range(min(cut, default=0), high) if path.end is None else range(low, max(cut, default=-1) + 1)
-        return {place for place in range(low, high) if poses[place] is None} | (set(gone) if cut else set())
+        contradicted = (
+            path.start is not None
+            and poses[0] is not None
+            and disagree(poses[0], path.start, self.estimator.skeleton.left_right)
+        )
+        cut = any(
+            pose is not None and touches_edge(pose, path.box(share, picture.size))
+            for pose, share, picture in zip(poses, shares, span.pictures, strict=True)
+        )
+        failed = contradicted or cut or not seen
+        if failed:
+            return _Followed(path=path, poses=poses, failed=True, doubtful=set(range(len(poses))))
+        # Who was seen at one anchor only came or went in between.
+        low = 0 if path.start is not None else seen[0]
+        high = len(poses) if path.end is not None else seen[-1] + 1
+        lost = {place for place in range(low, high) if poses[place] is None}
+        return _Followed(path=path, poses=poses, failed=False, doubtful=lost)
+
+    def _halves(self, span: _Span) -> tuple[_Span, _Span]:
+        """The middle of a span whose crops failed becomes an anchor, so that less is left to guess."""
+        if span.ends is None:
+            raise ValueError("a span of whole frames has nothing to halve")
+        middle = len(span.pictures) // 2
+        picture = span.pictures[middle]
+        anchor = self._submit_whole([picture], span.whole)
+        first = replace(span, pictures=span.pictures[:middle], ends=(span.ends[0], anchor), end_s=picture.timestamp_s)
+        return first, replace(span, pictures=span.pictures[middle:], ends=(anchor, span.ends[1]))
+
+    def _look_again(self, span: _Span, followed: Sequence[_Followed]) -> None:
+        """Let whole frames decide where crops left doubt; for the person in doubt alone."""
+        frames = sorted(set[int]().union(*(one.doubtful for one in followed)))
+        if not frames:
+            return
+        self.redone += len(frames)
+        again = self._submit_whole([span.pictures[frame] for frame in frames], span.whole).result()
+        for frame, people in zip(frames, again, strict=True):
+            share = span.share(span.pictures[frame])
+            for one in followed:
+                if frame in one.doubtful:
+                    one.poses[frame] = one.path.pick(people, share) or one.poses[frame]
 
 
 def _whole(picture: Picture, box: Letterbox) -> Prepared:

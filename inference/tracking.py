@@ -23,7 +23,7 @@ __all__ = ["Choice", "SubjectHint", "Tracker"]
 
 MAX_PEOPLE = 8
 """Followed in one frame, the surest first."""
-_MEMORY_S = 0.5
+_MEMORY_S = 0.7
 """How long somebody may be out of sight before the track ends."""
 _REACH, _REACH_PER_S, _REACH_MAX = 0.12, 2.5, 0.6
 """How far from where they were expected somebody may be, in body sizes: jitter, plus a change of pace over time."""
