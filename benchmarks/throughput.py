@@ -3,10 +3,10 @@
     python benchmarks/throughput.py --json [--rounds 5] [--clip PATH] [--more]
 
 Everybody runs the same weights in a process of its own, so that the thread pools of runtimes do not disturb each other,
-loads them, makes one unmeasured pass, and then takes turns with the others (A B C A B C …). Figures are medians of the
-rounds, ratios medians of the rounds' ratios. The limit is what bare decoding and bare inference of the very batches
-that ours made would allow together on these cores: 1 / (1 / decode + 1 / infer). `--more` also runs Ultralytics with
-what its user could set by hand: all cores for torch, an export of the clip's own shape.
+loads them, makes a first pass, which is told apart, and then takes turns with the others (A B C A B C …). Figures are
+medians of the rounds, ratios medians of the rounds' ratios. The limit is what bare decoding and bare inference of the
+very batches that ours made would allow together on these cores: 1 / (1 / decode + 1 / infer). `--more` also runs
+Ultralytics with what its user could set by hand: all cores for torch, an export of the clip's own shape.
 """
 
 from __future__ import annotations
@@ -85,19 +85,19 @@ def measure(clip: Path, rounds: int, more: bool) -> Figures:
         running = {name: stack.enter_context(_contestant(name, clip, folder)) for name in names}
         took: dict[str, list[Figures]] = {name: [] for name in names}
         to_replay: object = None
-        for number in range(rounds + 1):
+        for _ in range(rounds + 1):
             for contestant, (_, ask) in running.items():
                 told = ask(to_replay if contestant == "bare_inference" else None)
                 if contestant == "ours":
                     to_replay = told["frames"], told["batches"]
-                if number:
-                    took[contestant].append(told)
+                took[contestant].append(told)
         profile = running["ours"][1]("profile")["profile_cpu_ms"]
-        loads = {name: load_s for name, (load_s, _) in running.items()}
-    return {**_summary(took, loads), "profile_cpu_ms": _completed(profile, took)}
+        starts = {name: (load_s, took[name].pop(0)) for name, (load_s, _) in running.items()}
+    return {**_summary(took, starts), "profile_cpu_ms": _completed(profile, took)}
 
 
-def _summary(took: Mapping[str, list[Figures]], loads: Mapping[str, float]) -> Figures:
+def _summary(took: Mapping[str, list[Figures]], starts: Mapping[str, tuple[float, Figures]]) -> Figures:
+    """Medians and targets; `starts` says for each how long it loaded, and its first pass."""
     fps = {name: [row["frames"] / row["wall_s"] for row in rows] for name, rows in took.items()}
     limit = [
         1 / (1 / decode + 1 / infer) for decode, infer in zip(fps["bare_decode"], fps["bare_inference"], strict=True)
@@ -113,7 +113,8 @@ def _summary(took: Mapping[str, list[Figures]], loads: Mapping[str, float]) -> F
             name: {
                 "fps": round(statistics.median(fps[name]), 1),
                 "cpu_ms": round(statistics.median(row["cpu_s"] / row["frames"] for row in rows) * 1000, 2),
-                "load_s": round(loads[name], 2),
+                "load_s": round(starts[name][0], 2),
+                "first_pass_fps": round(starts[name][1]["frames"] / starts[name][1]["wall_s"], 1),
                 "rounds_fps": [round(value, 1) for value in fps[name]],
             }
             for name, rows in took.items()

@@ -98,12 +98,13 @@ def test_ratios_are_medians_of_rounds_and_the_limit_is_both_in_turn() -> None:
         "bare_decode": rounds(300, 300, 300),
         "bare_inference": rounds(150, 150, 150),
     }
-    figures = throughput._summary(took, dict.fromkeys(took, 0.0))
+    figures = throughput._summary(took, {name: (0.5, rounds(8)[0]) for name in took})
     assert figures["limit_fps"] == 100
     assert figures["targets"]["times_yolo_predict"] == {"value": 9.0, "at_least": 8.0, "met": True}
     assert figures["targets"]["times_ultralytics_openvino"] == {"value": 4.5, "at_least": 4.0, "met": True}
     assert figures["targets"]["share_of_limit"]["value"] == 1.0
     assert figures["contestants"]["ours"]["fps"] == 100
+    assert figures["contestants"]["ours"]["first_pass_fps"] == 8
     assert figures["batches"] == {"4x384x640": 2, "16x224x160 without the finest level": 3}
 
 
