@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import ray
 
 from inference.batcher import BatchStats
-from inference.errors import ExtractionCanceled
+from inference.errors import ExtractionCanceled, SegmentsUnsure
 from inference.extract import Extraction, ExtractorOptions, ExtractRequest, PoseExtractor, load_extractor
+from inference.parts import SegmentPeople
 from inference.poses import ModelInfo
-from inference.probe import clip_sha256
+from inference.probe import Survey, clip_sha256, survey
+from inference.segments import Segment
 from inference.sources import ClipSource, Fetching, sweep_abandoned
 
 _REMEMBERED = 1000
@@ -46,6 +48,8 @@ class Extracted:
     """Frames that went through the model for it."""
     kept: bool
     """Whether it is the one that the caller had kept."""
+    surveyed: Survey
+    """What the clip is, and where it may be cut."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,18 @@ class _Clip:
 
     def note_share(self, share: float) -> None:
         self.share = share
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One of several segments of a clip: what share of it is a share of them all."""
+
+    clip: _Clip
+    done: int
+    segments: int
+
+    def note(self, share: float) -> None:
+        self.clip.note_share((self.done + share) / self.segments)
 
 
 class PoseActor:
@@ -84,10 +100,35 @@ class PoseActor:
         clip = self._enter(key)
         try:
             with source.open(Fetching(on_bytes=clip.note_bytes, canceled=clip.canceled)) as path:
-                if kept is not None and self._still_holds(kept, path):
-                    return kept, Extracted(inferred=0, kept=True)
-                extraction = self._extractor.extract(path, request, on_progress=clip.note_share, canceled=clip.canceled)
-                return extraction, Extracted(inferred=extraction.receipt.inferred, kept=False)
+                surveyed = survey(path, request.limits, request.segments)
+                if kept is not None and self._still_holds(kept, surveyed):
+                    return kept, Extracted(inferred=0, kept=True, surveyed=surveyed)
+                extraction = self._extractor.extract(
+                    path, request, surveyed=surveyed, on_progress=clip.note_share, canceled=clip.canceled
+                )
+                return extraction, Extracted(inferred=extraction.receipt.inferred, kept=False, surveyed=surveyed)
+        finally:
+            with self._lock:
+                self._clips.pop(key, None)
+
+    @ray.method(concurrency_group="analyse", num_returns="streaming")
+    def detect(
+        self, key: str, source: ClipSource, request: ExtractRequest, surveyed: Survey, segments: Sequence[Segment]
+    ) -> Iterator[SegmentPeople]:
+        """See `PoseExtractor.detect`: these segments of a clip, one after the other, each handed out when it is done.
+
+        Raises what that raises; SegmentsUnsure too where the file is another one by now.
+        """
+        clip = self._enter(key)
+        try:
+            with source.open(Fetching(on_bytes=clip.note_bytes, canceled=clip.canceled)) as path:
+                if clip_sha256(path) != surveyed.clip.sha256:
+                    raise SegmentsUnsure("The file is not the one that was surveyed.")
+                for done, segment in enumerate(segments):
+                    shares = _Share(clip, done, len(segments))
+                    yield self._extractor.detect(
+                        path, request, surveyed, segment, on_progress=shares.note, canceled=clip.canceled
+                    )
         finally:
             with self._lock:
                 self._clips.pop(key, None)
@@ -123,5 +164,5 @@ class PoseActor:
                 raise ExtractionCanceled
             return self._clips.setdefault(key, _Clip())
 
-    def _still_holds(self, kept: Extraction, path: Path) -> bool:
-        return kept.poses.model == self._extractor.model and kept.clip.sha256 == clip_sha256(path)
+    def _still_holds(self, kept: Extraction, surveyed: Survey) -> bool:
+        return kept.poses.model == self._extractor.model and kept.clip.sha256 == surveyed.clip.sha256

@@ -93,6 +93,18 @@ class Cluster:
         finally:
             self.pool.leave(seat)
 
+    @contextmanager
+    def spare(self, most: int) -> Iterator[list[Seat]]:
+        """Seats in actors that nobody else is in now, at most so many, for as long as the block runs."""
+        seats: list[Seat] = []
+        try:
+            while len(seats) < most and (seat := self.pool.spare()) is not None:
+                seats.append(seat)
+            yield seats
+        finally:
+            for seat in seats:
+                self.pool.leave(seat)
+
     def died(self, seat: Seat) -> int:
         """The actor died under this clip: how many were in it then."""
         return self.pool.died(seat)

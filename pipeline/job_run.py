@@ -14,7 +14,7 @@ from inference.errors import ModelUnknown
 from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
 from models.jobs import ClaimedJob, Job
 from models.requests import AnalysisRequest
-from pipeline import checkpoints, dag
+from pipeline import checkpoints
 from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, RequestInvalid
 from pipeline.failures import Failure, failure_of
 from pipeline.heart import Heart, Pulse
@@ -60,7 +60,7 @@ class JobRunner:
         quick = run.run("quick")
         if request.deep_enabled:
             self.tools.storage.queue.start_deep(claimed.lease)
-            run.run("deep", dag.extraction_of(quick))
+            run.run("deep", quick)
         return run.keeping
 
     def _end(self, claimed: ClaimedJob, error: Exception) -> None:

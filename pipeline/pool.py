@@ -113,6 +113,16 @@ class Pool:
             raise
         return seat
 
+    def spare(self) -> Seat | None:
+        """A seat in an actor that answers and that nobody is in, while nobody waits; None where there is none."""
+        with self._changed:
+            empty = [member for member in self._ready() if not member.seats and not member.closed]
+            if self._waiting or not empty:
+                return None
+            seat = Seat(alone=False, member=empty[0], life=empty[0].life)
+            empty[0].seats.append(seat)
+            return seat
+
     def leave(self, seat: Seat) -> None:
         """Give a seat back, or the wish for one. Leaving twice is no error."""
         with self._changed:

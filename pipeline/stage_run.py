@@ -14,8 +14,11 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from inference.actor import ClipProgress, Extracted
+from inference.actor import Extracted
 from inference.extract import Extraction, ExtractRequest
+from inference.parts import SegmentPeople
+from inference.probe import Survey
+from inference.sources import ClipSource
 from models.errors import LeaseLost
 from models.jobs import ClaimedJob
 from models.requests import AnalysisRequest
@@ -28,8 +31,10 @@ from pipeline.heart import Pulse
 from pipeline.metrics import WorkerMetrics
 from pipeline.persist import Persisted
 from pipeline.pool import Seat
+from pipeline.segment_run import SegmentRun
 from pipeline.sources import clip_source
 from pipeline.stages import Limits, Stage, extract_request
+from pipeline.watch import StallWatch
 
 logger = logging.getLogger(__name__)
 
@@ -66,22 +71,31 @@ class StageRun:
     keeping: list[Future[None]] = field(default_factory=list)
     """The poses that are being kept for a later attempt."""
 
-    def run(self, stage: Stage, quick: Extraction | None = None) -> dag.StageGraph:
-        """See a stage to its end; DEEP follows whom `quick` chose.
+    def run(self, stage: Stage, quick: dag.StageGraph | None = None) -> dag.StageGraph:
+        """See a stage to its end; DEEP follows whom `quick` chose, and splits the clip where that found it long.
 
         Raises what the stage raised, in Ray's wrapping; JobCanceled, LeaseLost and HandedBack where somebody wants it
         to stop; NeighbourCrash and Stalled.
         """
         began = time.monotonic()
-        wanted = extract_request(stage, self.request, self.tools.limits, quick)
+        wanted = extract_request(stage, self.request, self.tools.limits, dag.extraction_of(quick) if quick else None)
         kept = self._kept(stage, wanted)
+        # A link of its own for each stage: it must not run out before the stage is done.
+        source = clip_source(self.tools.storage.store, self.claimed.bucket, self.claimed.source_key, self.tools.limits)
         # Where an actor died under it before, it is a suspect: no other clip must die with it.
         with self.tools.cluster.borrowed(alone=self.claimed.job.crashes > 0, check=self._check_waiting) as seat:
             actor = seat.actor
-            graph = self._submit(stage, actor, wanted, kept)
+            parts = None if kept or not quick else self._segments(stage, source, wanted, dag.extracted(quick).surveyed)
+            joining = parts.run(seat) if parts else None
+            poses = joining or dag.submit_extraction(actor, self.claimed, source, wanted, kept)
+            graph = self._submit(stage, source, poses)
+            if joining is None:
+                with self._canceling(graph, actor):
+                    self._wait_for_poses(stage, graph, seat)
+                note = self._poses_note(graph, seat)
+        if joining is not None:
             with self._canceling(graph, actor):
-                self._wait_for_poses(stage, graph, seat)
-            note = self._poses_note(graph, seat)
+                note = self._joined_note(graph)
         self._keep_poses(stage, wanted, graph, note)
         with self._canceling(graph, actor):
             self._wait_for_sink(graph)
@@ -99,33 +113,75 @@ class StageRun:
         mark = checkpoints.fingerprint(model, wanted)
         return checkpoints.find(self.tools.storage.store, self.claimed, stage, mark)
 
-    def _submit(self, stage: Stage, actor: Any, wanted: ExtractRequest, kept: Extraction | None) -> dag.StageGraph:
-        tools, job = self.tools, self.claimed
+    def _segments(
+        self, stage: Stage, source: ClipSource, wanted: ExtractRequest, surveyed: Survey
+    ) -> SegmentRun | None:
+        """How to extract the clip in segments; None where it is not split."""
+        if len(surveyed.segments) == 1:
+            return None
+        return SegmentRun(
+            cluster=self.tools.cluster,
+            claimed=self.claimed,
+            source=source,
+            wanted=wanted,
+            surveyed=surveyed,
+            stall_s=self.tools.stall_s,
+            check=self._check,
+            on_progress=partial(self._note_progress, stage),
+            keep=partial(checkpoints.keep_part, self.tools.storage.store, self.claimed, stage, wanted),
+            keeping=self.keeping,
+            kept=self._kept_parts(stage, wanted, surveyed),
+        )
+
+    def _kept_parts(self, stage: Stage, wanted: ExtractRequest, surveyed: Survey) -> list[SegmentPeople]:
+        """The segments that an earlier attempt kept."""
+        model = self.tools.cluster.model_info
+        if self.claimed.attempt == 1 or model is None:
+            return []
+        mark = checkpoints.fingerprint(model, wanted)
+        parts = checkpoints.find_parts(self.tools.storage.store, self.claimed, stage, mark, surveyed)
+        if parts:
+            fields = {"job_id": self.claimed.id, "stage": stage, "segments": len(parts), "of": len(surveyed.segments)}
+            words = "Segments of an earlier attempt used: job_id=%s stage=%s segments=%d of=%d"
+            logger.info(words, *fields.values(), extra=fields)
+        return parts
+
+    def _note_progress(self, stage: Stage, share: float) -> None:
+        start, end = _SPANS[stage]
+        self.pulse.progress_pct = start + (end - start) * share
+
+    def _joined_note(self, graph: dag.StageGraph) -> Extracted:
+        """What joining the segments came to. Raises what it raised."""
+        patience = time.monotonic() + self.tools.stall_s
+        while not dag.poses_there(graph, timeout_s=TICK_S):
+            self._check()
+            if time.monotonic() > patience:
+                raise Stalled("Nothing comes of the segments: joining them stands still.")
+        return dag.extracted(graph)
+
+    def _submit(self, stage: Stage, source: ClipSource, poses: dag.Poses) -> dag.StageGraph:
+        tools = self.tools
         return dag.submit_stage(
             stage,
-            actor=actor,
-            job=job,
-            # A link of its own for each stage: it must not run out before the stage is done.
-            source=clip_source(tools.storage.store, job.bucket, job.source_key, tools.limits),
-            wanted=wanted,
-            kept=kept,
+            poses=poses,
+            job=self.claimed,
+            source=source,
             request=self.request,
             limits=tools.limits,
             storage=tools.storage_options,
         )
 
     def _wait_for_poses(self, stage: Stage, graph: dag.StageGraph, seat: Seat) -> None:
-        start, end = _SPANS[stage]
-        watch = _StallWatch(self.tools.stall_s)
+        watch = StallWatch(self.tools.stall_s)
         while not dag.poses_there(graph, timeout_s=TICK_S):
             self._check()
             so_far = dag.progress(seat.actor, self.claimed)
             if so_far:
-                self.pulse.progress_pct = start + (end - start) * so_far.share
+                self._note_progress(stage, so_far.share)
             if watch.stalled(so_far):
                 self.tools.cluster.kill(seat)
                 raise Stalled
-        self.pulse.progress_pct = end
+        self._note_progress(stage, 1.0)
 
     def _poses_note(self, graph: dag.StageGraph, seat: Seat) -> Extracted:
         """What the extraction came to. Raises what it raised, or NeighbourCrash."""
@@ -181,21 +237,6 @@ class StageRun:
         self._check()
         if silent_s > self.tools.stall_s:
             raise HandedBack("No pose actor of this worker answers.")
-
-
-class _StallWatch:
-    """Sees whether an extraction still moves: fetched bytes and inferred frames, whichever."""
-
-    def __init__(self, stall_s: float) -> None:
-        self._stall_s = stall_s
-        self._last: ClipProgress | None = None
-        self._since = time.monotonic()
-
-    def stalled(self, so_far: ClipProgress | None) -> bool:
-        """`so_far` is None where the actor did not answer, which is no progress either."""
-        if so_far is not None and so_far != self._last:
-            self._last, self._since = so_far, time.monotonic()
-        return time.monotonic() - self._since > self._stall_s
 
 
 def _logged(persisted: Persisted) -> Persisted:

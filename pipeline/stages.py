@@ -11,6 +11,7 @@ import numpy as np
 
 from inference.extract import Extraction, ExtractRequest
 from inference.poses_io import write_parquet
+from inference.segments import SegmentRules
 from inference.sources import ClipSource
 from inference.tracking import SubjectHint
 from inference.video import VideoLimits
@@ -39,6 +40,8 @@ class Limits:
     render: RenderLimits = field(default_factory=RenderLimits)
     max_source_bytes: int = 4 * 1024**3
     """Largest file that an actor fetches."""
+    segments: SegmentRules = field(default_factory=SegmentRules)
+    """Into what parts a long clip is split."""
 
 
 def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quick: Extraction | None) -> ExtractRequest:
@@ -60,6 +63,7 @@ def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quic
         # At ten frames a second there is too much movement between anchors for crops to pay.
         whole_frames=stage == "quick",
         limits=limits.video,
+        segments=limits.segments,
     )
 
 

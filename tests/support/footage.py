@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,15 +24,27 @@ def half_size_frames(sample: Path) -> list[Image]:
         ]
 
 
-def write(path: Path, frames: Sequence[Image]) -> Path:
-    """Encode frames as H.264 at 30 a second."""
+def write(
+    path: Path,
+    frames: Sequence[Image],
+    *,
+    group: int = 250,
+    times_ms: Sequence[int] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Path:
+    """Encode frames as H.264, 30 a second or at these times, with a key frame every `group` of them."""
+    preset = {"preset": "ultrafast", "crf": "18", "g": str(group), "keyint_min": str(group), "sc_threshold": "0"}
     with av.open(str(path), "w", format="mp4") as out:
-        stream = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "18"})
+        stream = out.add_stream("libx264", rate=FPS, options={**preset, **(options or {})})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
+        if times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
         for number, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
+            if times_ms is not None:
+                frame.pts, frame.time_base = times_ms[number], Fraction(1, 1000)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path

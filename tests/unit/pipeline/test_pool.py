@@ -15,7 +15,7 @@ from inference.poses import ModelInfo
 from pipeline.pool import Pool, Seat
 
 MODEL = ModelInfo(name="m", version="1", sha256="0", backend="torch", precision="fp32", runtime="torch 2")
-STATUS = ActorStatus(model=MODEL, clips=0, batches=BatchStats(max_batch=4))
+STATUS = ActorStatus(model=MODEL, clips=0, batches=BatchStats())
 
 
 def _pool(actors: int = 1, places: int = 3) -> Pool:
@@ -144,3 +144,34 @@ def test_who_waits_may_change_its_mind_and_is_told_for_how_long_no_actor_answers
     pool.answered(member, member.life, STATUS)
     assert _take(pool).actor == "actor 0"
     assert len(member.seats) == 1
+
+
+def test_a_spare_seat_is_one_that_nobody_else_could_want() -> None:
+    pool = _pool(actors=3)
+    mine = _take(pool)
+    others = [pool.spare(), pool.spare()]
+    assert [seat.actor for seat in others if seat] == ["actor 1", "actor 2"]
+    assert pool.spare() is None, "every actor holds somebody"
+    for seat in others:
+        assert seat is not None
+        pool.leave(seat)
+    suspect = _ask(pool, alone=True)
+    assert suspect.result(timeout=5).actor == "actor 1"
+    neighbour = pool.spare()
+    assert neighbour is not None
+    assert neighbour.actor == "actor 2", "not the suspect's"
+    waiting = _ask(pool, alone=True)
+    pool.leave(mine)
+    pool.leave(neighbour)
+    assert waiting.result(timeout=5).actor in {"actor 0", "actor 2"}
+
+
+def test_there_is_no_spare_seat_while_somebody_waits_or_no_actor_answers() -> None:
+    pool = _pool(actors=1)
+    _take(pool)
+    suspect = _ask(pool, alone=True)
+    silent = pool.members[0]
+    assert not suspect.done()
+    assert pool.spare() is None
+    pool.answered(silent, silent.life, None)
+    assert pool.spare() is None
