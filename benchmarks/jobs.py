@@ -12,6 +12,8 @@ ray_path       every frame of a clip of `--minutes`, in this process and through
                options, threads and priority. A worker has a clip of several segments inferred segment by segment and
                joined by a task, a shorter one in one pass. CPU is that of this process and all it started.
 short_clips    eight copies of the short clip at once through the one actor, and in turn one clip as long as all eight.
+               Where that begins anew people jump, and frames are inferred again whole (`redone`), which no clip
+               filmed in one go would need; `passes_ratio` counts those frames as done twice.
 """
 
 from __future__ import annotations
@@ -229,10 +231,12 @@ def short_clips(bed: Bed) -> Figures:
 
     took = _in_turn(bed.rounds, {"at_once": together, "one_long": lambda: [bed.there(long_clip)]})
     many, one = took.values()
+    by_pass = [[{"s": row["wall_s"] / (row["frames"] + row["redone"])} for row in rows] for rows in (one, many)]
     return {
         "clips": SHORT_CLIPS,
         **{name: _shown(rows) for name, rows in took.items()},
         "cpu_ratio": _ratio(many, one, "cpu_s"),
+        "passes_ratio": _ratio(by_pass[0], by_pass[1], "s"),
         "target": _target(1 / _ratio(many, one, "wall_s"), at_least=1.0),
     }
 
@@ -281,7 +285,8 @@ def _shown(rows: Sequence[Figures]) -> Figures:
 
 def _ratio(mine: Sequence[Figures], other: Sequence[Figures], what: str) -> float:
     """Median of the rounds' ratios."""
-    return round(statistics.median(a[what] / b[what] for a, b in zip(mine, other, strict=True)), 4)
+    ratios: list[float] = [a[what] / b[what] for a, b in zip(mine, other, strict=True)]
+    return round(statistics.median(ratios), 4)
 
 
 def _target(value: float, **bound: float) -> Figures:
