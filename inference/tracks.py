@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def anchor_of(keypoints: FloatArray, confidence: FloatArray, box: FloatArray) ->
     """(2,) where the body is: the median of its confident keypoints, which an arm or a leg does not move."""
     seen = confidence >= CONFIDENT
     if np.count_nonzero(seen) >= 3:
-        return np.asarray(np.median(keypoints[seen], axis=0), np.float64)
+        return np.asarray(_median(keypoints[seen]), np.float64)
     return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], np.float64)
 
 
@@ -49,7 +50,14 @@ def keypoint_distance(a: FloatArray, a_confidence: FloatArray, b: FloatArray, b_
     shared = (a_confidence >= CONFIDENT) & (b_confidence >= CONFIDENT)
     if np.count_nonzero(shared) < 3:
         return None
-    return float(np.median(np.linalg.norm(a[shared] - b[shared], axis=1)))
+    offset = a[shared] - b[shared]
+    return float(_median(np.sqrt(np.einsum("ij,ij->i", offset, offset))))
+
+
+def _median(values: NDArray[np.float32]) -> Any:
+    """Along the first axis: `np.median`, which spends ten times as long on a person's few keypoints."""
+    ordered = np.sort(values, axis=0)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 class Track:

@@ -15,8 +15,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 BATCH_PIXELS = 4 * 384 * 640
 """Of a full batch on a CPU. Measured: whole pictures gain nothing beyond four, crops hardly beyond this many pixels."""
-MAX_BATCH = 16
-"""On a CPU, however small the crops."""
+MAX_BATCH = 8
+"""On a CPU, however small the crops: the frames of a span are then enough for two threads."""
 
 
 def cpu_batch(shape: tuple[int, int]) -> int:
