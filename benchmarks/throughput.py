@@ -284,6 +284,17 @@ def bare_inference(clip: Path, folder: Path) -> Run:
 # --- Where a frame's time goes ---------------------------------------------------------------------------------------
 
 
+TIMED = (
+    ("probing and checksum", inference.extract, "survey"),
+    ("cut, scale and colour", Picture, "cut"),
+    ("planning the crops", inference.spans, "paths"),
+    ("tensors to poses", inference.estimator, "poses_from_raw"),
+    ("tracking", Tracker, "update"),
+    ("choosing the athlete", Tracker, "choose"),
+)
+"""None calls another; decoding and inference run on threads of their own."""
+
+
 def profiled(run: Callable[[], Figures]) -> Figures:
     """A round more, with the CPU time of single functions taken on the threads that call them."""
     took: defaultdict[str, float] = defaultdict(float)
@@ -303,12 +314,8 @@ def profiled(run: Callable[[], Figures]) -> Figures:
 
         setattr(owner, name, wrapper)
 
-    timed("cut, scale and colour", Picture, "cut")
-    timed("planning the crops", inference.spans, "paths")
-    timed("tensors to poses", inference.estimator, "poses_from_raw")
-    timed("tracking", Tracker, "update")
-    timed("choosing the athlete", Tracker, "choose")
-    timed("probing and checksum", inference.extract, "probe")
+    for place in TIMED:
+        timed(*place)
     told = run()
     return {**told, "profile_cpu_ms": {label: 1000 * seconds / told["frames"] for label, seconds in took.items()}}
 

@@ -108,6 +108,20 @@ def test_ratios_are_medians_of_rounds_and_the_limit_is_both_in_turn() -> None:
     assert figures["batches"] == {"4x384x640": 2, "16x224x160 without the finest level": 3}
 
 
+def test_what_the_profile_times_is_there_and_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _, owner, name in throughput.TIMED:
+        monkeypatch.setattr(owner, name, lambda: sum(range(10_000)))
+
+    def run() -> dict[str, object]:
+        for _, owner, name in throughput.TIMED:
+            vars(owner)[name]()
+        return {"frames": 10}
+
+    profile = throughput.profiled(run)["profile_cpu_ms"]
+    assert list(profile) == [label for label, _, _ in throughput.TIMED]
+    assert min(profile.values()) > 0
+
+
 def test_a_looped_clip_is_the_clip_again_and_again(tmp_path: Path) -> None:
     short = clips.make(tmp_path / "short.mp4", clips.Recipe(frames=12))
     with av.open(str(loop(short, tmp_path / "long.mp4", seconds=1.0))) as container:
