@@ -92,7 +92,7 @@ def assert_same_people(crops: Outcome, whole: Outcome, atol: float = 4.0) -> Non
 
 
 class TestEveryFrame:
-    @pytest.mark.parametrize("frames", [1, 2, 3, 15, 16, 17, 18, 61])
+    @pytest.mark.parametrize("frames", [1, 2, 3, 16, 17, 40])
     def test_comes_once_in_order_with_its_own_time_and_people(self, frames: int) -> None:
         done = follow(pictures(frames, walker))
         assert [index for index, _, _ in done.seen] == list(range(frames))
@@ -167,8 +167,8 @@ class TestWhereCropsFail:
 
     def test_who_leaves_the_crop_between_two_anchors_is_not_cut_off(self) -> None:
         def dodge(index: int) -> list[Lamp]:
-            """Stands at every tenth of a second and jumps aside in between."""
-            return [Lamp(x=600 + (110 if 5 <= index % 16 < 11 else 0), y=360)]
+            """Leaps aside by most of a body height and back between two anchors."""
+            return [Lamp(x=600 + 130 * max(0.0, np.sin(index / 16 * np.pi)) ** 2, y=360)]
 
         done, whole = follow_both(64, dodge)
         assert_same_people(done, whole)
@@ -197,6 +197,35 @@ class TestWhereCropsFail:
 
         done, whole = follow_both(56, scene)
         assert_same_people(done, whole, atol=8)
+
+    @pytest.mark.parametrize("speed", [14, 20, 26])
+    def test_a_sprinter_is_never_lost(self, speed: int) -> None:
+        """From 4.6 to 8.5 m/s for somebody of 1.75 m."""
+        done, whole = follow_both(44, lambda index: [Lamp(x=60 + speed * index, y=360)])
+        assert_same_people(done, whole)
+
+    def test_two_who_stand_close_are_two_also_where_crops_lose_one(self) -> None:
+        def scene(index: int) -> list[Lamp]:
+            return [Lamp(x=500, y=360), Lamp(x=570, y=360, luma=HIDDEN if index % 16 in {5, 6} else 230)]
+
+        done, whole = follow_both(48, scene)
+        assert_same_people(done, whole)
+
+    @pytest.mark.xfail(
+        reason="paths seen at one anchor only may both pick the same person; nothing suppresses the second in a frame"
+    )
+    @pytest.mark.parametrize(
+        "scene",
+        [
+            lambda index: [Lamp(x=640, y=360, height=100 if index < 8 else 220)],
+            lambda index: [Lamp(x=500, y=360)] + ([Lamp(x=570, y=360)] if index >= 9 else []),
+            lambda index: [Lamp(x=500, y=360)] + ([Lamp(x=570, y=360)] if index < 9 else []),
+        ],
+        ids=["a change of size", "one who comes beside", "one who goes"],
+    )
+    def test_nobody_is_in_a_frame_twice(self, scene: Scene) -> None:
+        done, whole = follow_both(48, scene)
+        assert_same_people(done, whole)
 
 
 class TestEnding:
