@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inference.backends import choose_backend, choose_precision, cuda_gpus, make_backend, openvino_backend
+from inference.backends.base import cpu_batch
 from inference.catalog import DEFAULT_MODEL, resolve
 from inference.errors import BackendUnavailable
 
@@ -80,11 +82,35 @@ def test_openvino_is_bit_identical_at_any_batch_size_position_and_thread_count(
             parts = [backend.infer(batch[i : i + size]) for i in range(0, 9, size)]
             np.testing.assert_array_equal(np.concatenate(parts), alone)
     np.testing.assert_array_equal(two.infer(batch[::-1].copy())[::-1], alone)
+    coarse = np.concatenate([one.infer(batch[i : i + 1], fine=False) for i in range(9)])
+    np.testing.assert_array_equal(two.infer(batch, fine=False), coarse)
     # Other picture sizes in between leave no trace.
     two.infer(pictures(2, 320, 192))
     np.testing.assert_array_equal(two.infer(batch), alone)
     one.close()
     two.close()
+
+
+@pytest.mark.model
+def test_two_threads_at_once_get_each_their_own(model_cache: Path) -> None:
+    backend = openvino_backend.OpenVinoBackend(
+        resolve(DEFAULT_MODEL), precision="fp32", threads=2, cache_dir=model_cache
+    )
+    assert backend.servers == 2
+    batches = [pictures(count)[-1:] for count in range(1, 9)]
+    expected = [backend.infer(batch) for batch in batches]
+    with ThreadPoolExecutor(backend.servers) as pool:
+        results = list(pool.map(backend.infer, batches * 3))
+    backend.close()
+    for result, reference in zip(results, expected * 3, strict=True):
+        np.testing.assert_array_equal(result, reference)
+
+
+def test_a_full_batch_is_a_power_of_two_and_larger_for_smaller_pictures() -> None:
+    sizes = [cpu_batch(shape) for shape in ((640, 640), (384, 640), (256, 320), (192, 160), (96, 96))]
+    assert sizes == sorted(sizes)
+    assert all(size >= 1 and size & (size - 1) == 0 for size in sizes)
+    assert cpu_batch((4000, 4000)) == 1
 
 
 @pytest.mark.model
@@ -107,6 +133,7 @@ def test_a_warm_openvino_start_imports_no_torch_and_reports_to_nobody(model_cach
     make_backend(resolve(DEFAULT_MODEL), backend="openvino", cache_dir=model_cache).close()
     script = f"""
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 from inference.catalog import resolve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import av
 import cv2
 import numpy as np
 import pytest
+from lamps import lamp_estimator
 
 from inference.backends import cuda_gpus, openvino_backend, torch_backend
 from inference.backends.base import BackendName, Precision
 from inference.catalog import DEFAULT_MODEL, resolve
-from inference.estimator import Estimator
+from inference.estimator import Estimator, Prepared
 from inference.poses import Pose
+from inference.preprocess import Letterbox
 from inference.vendors import quiet_ultralytics
 
 pytestmark = pytest.mark.model
@@ -158,3 +161,27 @@ def test_pictures_of_different_shapes_are_refused_and_none_is_nothing(load: Load
     with pytest.raises(ValueError, match="same shape"):
         estimator.infer([landscape, portrait])
     assert estimator.infer([]) == []
+
+
+def test_pictures_of_two_kinds_share_no_batch() -> None:
+    estimator = lamp_estimator()
+    fine = estimator.prepare(np.zeros((180, 320, 3), np.uint8))
+    coarse = replace(fine, fine=False)
+    assert fine.kind == (*fine.letterbox.shape, True)
+    assert coarse.kind == (*fine.letterbox.shape, False)
+    with pytest.raises(ValueError, match="two kinds"):
+        estimator.infer([fine, coarse])
+
+
+def test_a_crop_shows_somebody_where_the_whole_picture_does(load: Load, pictures: list[Image]) -> None:
+    estimator = load("openvino", "fp32")
+    (people,) = infer(estimator, [pictures[0]])
+    height, width = pictures[0].shape[:2]
+    for pose in people:
+        middle = (float(pose.box[[0, 2]].mean()), float(pose.box[[1, 3]].mean()))
+        box = Letterbox.crop((width, height), middle, (384, 640), max(Letterbox.fit(width, height).scale))
+        for fine in (True, False):
+            prepared = Prepared(image=box.apply(pictures[0]), letterbox=box, fine=fine)
+            (found,) = estimator.infer([prepared])
+            moved = differences([[pose]], [found])
+            assert np.median(moved) < 2, "in % of body height"
