@@ -2,7 +2,8 @@
 
 A clip's frames wait in its own lane, by kind. Batches hold one kind and take one frame a lane in turn, the
 lane served longest ago first, higher priorities before lower ones: nobody waits longer than the batch in progress of
-each thread for what is less urgent, but for one batch in `PATIENCE`.
+each thread for what is less urgent, but for one batch in `PATIENCE`. A batch that does not fit into memory is inferred
+in halves, and those that follow are smaller for a while.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from inference.errors import FrameAccountingError, InferenceError, InferenceStopped
+from inference.batch_size import BatchSizes, ran_out_of_memory
+from inference.errors import FrameAccountingError, InferenceError, InferenceStopped, OutOfMemory
 from inference.estimator import Kind, Prepared
 from inference.lane import Lane, Waiting
 from inference.poses import Pose
@@ -40,6 +42,8 @@ class BatchStats:
     """Batches with frames of two clips or more."""
     failed: int = 0
     """Batches whose inference raised."""
+    halved: int = 0
+    """Batches that did not fit into memory. Their halves count as batches, they themselves do not."""
     infer_s: float = 0.0
     """Seconds of inference, of all serving threads together."""
     waited_s: float = 0.0
@@ -50,6 +54,8 @@ class BatchStats:
     """Prepared frames that wait for a batch now."""
     shapes: Mapping[tuple[int, int, int, bool], int] = field(default_factory=dict)
     """(N, H, W, fine) → batches of that shape."""
+    lowered: Mapping[Kind, int] = field(default_factory=dict)
+    """Kinds whose batches are kept smaller than what pays now, for want of memory → frames in a full one."""
 
     @property
     def fill(self) -> float:
@@ -70,7 +76,7 @@ class FairBatcher:
         if servers < 1 or max_wait_s < 0:
             raise ValueError(f"servers {servers}, max_wait_s {max_wait_s}")
         self._infer = infer
-        self._max_batch = max_batch
+        self._sizes = BatchSizes(max_batch)
         self._max_wait_s = max_wait_s
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -113,6 +119,7 @@ class FairBatcher:
                 infer_s=self._infer_s,
                 waited_s=self._waited_s,
                 shapes=dict(self._shapes),
+                lowered=self._sizes.lowered,
                 **self._counts,
             )
 
@@ -172,7 +179,7 @@ class FairBatcher:
             for kind, queue in lane.waiting.items():
                 first = first or lane
                 waited = now >= queue[0].since + self._max_wait_s
-                if no_more_to_come or waited or sizes[kind] >= self._max_batch(kind):
+                if no_more_to_come or waited or sizes[kind] >= self._sizes.most(kind):
                     return kind if first.priority <= lane.priority else next(iter(first.waiting))
         return None
 
@@ -184,7 +191,7 @@ class FairBatcher:
 
     def _gather(self, kind: Kind, now: float) -> _Batch:
         """Take one frame of this kind a lane in turn until the batch is full or there are no more."""
-        room = self._max_batch(kind)
+        room = self._sizes.most(kind)
         waiting = sum(len(lane.waiting.get(kind, ())) for lane in self._lanes)
         # Powers of two: a runtime prepares itself for each number of pictures that it meets.
         size = min(room, 1 << (waiting.bit_length() - 1))
@@ -198,29 +205,49 @@ class FairBatcher:
         urgent = max(lane.priority for lane in served)
         over = any(lane.waiting and lane.priority < urgent and lane not in served for lane in self._lanes)
         self._passed_over = self._passed_over + 1 if over else 0
-        return _Batch(frames=frames, room=room, waited_s=sum(now - frame.since for frame in frames))
+        return _Batch(frames=frames, room=room, gathered=now)
 
     def _run(self, batch: _Batch) -> None:
         frames = batch.frames
-        lanes = {frame.group.lane for frame in frames}
         failure: InferenceError | None = None
         results: list[list[Pose]] = []
+        too_large = False
         began = time.monotonic()
         try:
             results = self._infer([frame.prepared for frame in frames])
             if len(results) != len(frames):
                 failure = FrameAccountingError(f"{len(frames)} frames went in, {len(results)} results came out")
         except Exception as error:  # noqa: BLE001  # any fault of a runtime fails these clips and no others
-            failure = error if isinstance(error, InferenceError) else InferenceError(f"inference failed: {error!r}")
-            failure.__cause__ = error.__cause__ if failure is error else error
+            too_large = ran_out_of_memory(error)
+            if not too_large or len(frames) == 1:
+                failure = _with_code(error)
         with self._lock:
             self._infer_s += time.monotonic() - began
-            self._waited_s += batch.waited_s
+        if too_large and failure is None:
+            # Only here, where the error is gone, and what its traceback held of the batch's memory with it.
+            self._again_in_halves(batch)
+        else:
+            self._deliver(batch, results, failure)
+
+    def _again_in_halves(self, batch: _Batch) -> None:
+        """What did not fit at once: nothing of it is lost, and only a frame that does not fit alone fails its clip."""
+        with self._lock:
+            self._counts.update(halved=1)
+            self._sizes.did_not_fit(batch.kind, len(batch.frames))
+        for half in batch.halves():
+            self._run(half)
+
+    def _deliver(self, batch: _Batch, results: list[list[Pose]], failure: InferenceError | None) -> None:
+        frames = batch.frames
+        lanes = {frame.group.lane for frame in frames}
+        with self._lock:
+            self._waited_s += sum(batch.gathered - frame.since for frame in frames)
             self._counts.update(
                 batches=1, frames=len(frames), room=batch.room, mixed=len(lanes) > 1, failed=failure is not None
             )
-            self._shapes[len(frames), *frames[0].prepared.kind] += 1
+            self._shapes[len(frames), *batch.kind] += 1
             if failure is None:
+                self._sizes.fitted(batch.kind, len(frames))
                 for frame, people in zip(frames, results, strict=True):
                     frame.group.lane.deliver(frame, people)
             else:
@@ -233,8 +260,25 @@ class _Batch:
     frames: list[Waiting]
     """At least one, all of one kind."""
     room: int
-    waited_s: float
-    """Of all frames together."""
+    gathered: float
+    """time.monotonic()."""
+
+    @property
+    def kind(self) -> Kind:
+        return self.frames[0].prepared.kind
+
+    def halves(self) -> tuple[_Batch, _Batch]:
+        middle = len(self.frames) // 2
+        first, second = self.frames[:middle], self.frames[middle:]
+        return replace(self, frames=first, room=len(first)), replace(self, frames=second, room=len(second))
+
+
+def _with_code(error: Exception) -> InferenceError:
+    if isinstance(error, InferenceError):
+        return error
+    coded = OutOfMemory() if ran_out_of_memory(error) else InferenceError(f"inference failed: {error!r}")
+    coded.__cause__ = error
+    return coded
 
 
 def _own_copy(error: InferenceError) -> InferenceError:
