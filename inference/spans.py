@@ -3,7 +3,8 @@
 A clip's pictures are grouped into spans, from one anchor to the next. Anchors are inferred whole and only say where to
 look; what is handed out for their frames comes from crops too, or the rhythm of the anchors would show in the data.
 Where crops lose their person, cut one off or contradict an anchor, the span is halved by an anchor more; in what is
-left at last, whole frames decide. A span's people depend on the span alone.
+left at last, whole frames decide. A span's people depend on the span and on who the athlete was at its first anchor; at
+a cut nobody knows that.
 """
 
 from __future__ import annotations
@@ -120,10 +121,12 @@ class SpanReader:
         with closing(ahead(self._spans(pictures))) as spans:
             for span in spans:
                 # One span is in the batcher while the next is cut.
-                begun = self._begin(span, before.athlete_after if before else None)
+                # Who the athlete is does not cross a cut: whoever works on what is behind it does not know.
+                anew = before is None or self.rules.apart(before.span.pictures[-1], span.pictures[0])
+                begun = self._begin(span, None if anew or before is None else before.athlete_after)
                 if before is not None:
                     athlete = yield from self._finish(before)
-                    if athlete is not before.athlete_after:
+                    if not anew and athlete is not before.athlete_after:
                         begun = self._begin(span, athlete)
                 before = begun
         if before is not None:

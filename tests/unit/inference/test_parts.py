@@ -17,6 +17,7 @@ from inference.extraction_io import read_part, write_extraction, write_part
 from inference.parts import People, SegmentPeople
 from inference.probe import survey
 from inference.segments import SegmentRules
+from inference.tracking import SubjectHint
 from inference.video import VideoLimits
 
 pytestmark = pytest.mark.model
@@ -104,6 +105,31 @@ def test_a_sampled_variable_rate_is_split_without_a_seam(
     whole = extractor.extract(path, request_)
     assert 0 < whole.receipt.inferred < 45
     assert _split(extractor, path, request_) == write_extraction(whole, fingerprint="")
+
+
+def test_who_the_athlete_is_does_not_cross_a_cut(extractor: PoseExtractor, frames: list[Image], tmp_path: Path) -> None:
+    """Points on one of two people far apart: between anchors the other is left out, until the next cut."""
+    twice = [np.ascontiguousarray(np.hstack([image, image[:, ::-1]])) for image in frames]
+    path = write(tmp_path / "clip.mp4", twice, group=20, options=B_FRAMES)
+    poses = extractor.extract(path, EVERY_FRAME).poses
+    seen = np.flatnonzero(poses.seen)[[5, 30]]
+    hints = tuple(
+        SubjectHint(x=(x1 + x2) / 2, y=(y1 + y2) / 2, time_s=time_s)
+        for (x1, y1, x2, y2), time_s in zip(poses.boxes[seen].tolist(), poses.timestamps_s[seen].tolist(), strict=True)
+    )
+    pointed = replace(EVERY_FRAME, subject=hints)
+    surveyed = survey(path, rules=pointed.segments)
+    first, *_, last = (
+        [
+            int(extractor.detect(path, request, surveyed, segment).people.counts.sum())
+            for request in (EVERY_FRAME, pointed)
+        ]
+        for segment in surveyed.segments
+    )
+    assert first[1] < first[0], "somebody was left out"
+    assert last[1] == last[0], "nobody has said who is who there"
+    whole = extractor.extract(path, pointed)
+    assert _split(extractor, path, pointed) == write_extraction(whole, fingerprint="")
 
 
 def test_cuts_change_nothing_where_nothing_is_cut(extractor: PoseExtractor, clip: Path) -> None:
