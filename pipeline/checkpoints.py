@@ -15,7 +15,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -38,7 +38,8 @@ KEPT_S = 5.0
 
 def fingerprint(model: ModelInfo, wanted: ExtractRequest) -> str:
     """The first half of a SHA-256 over everything but the clip that an extraction depends on."""
-    said = {"format": FORMAT, "code": version("frontfoot"), "model": asdict(model), "request": asdict(wanted)}
+    request = asdict(replace(wanted, priority=0))  # how soon, not what
+    said = {"format": FORMAT, "code": version("frontfoot"), "model": asdict(model), "request": request}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -78,7 +78,9 @@ class StageRun:
         to stop; NeighbourCrash and Stalled.
         """
         began = time.monotonic()
-        wanted = extract_request(stage, self.request, self.tools.limits, dag.extraction_of(quick) if quick else None)
+        chosen = dag.extraction_of(quick) if quick else None
+        priority = self.claimed.job.priority
+        wanted = extract_request(stage, self.request, self.tools.limits, chosen, priority=priority)
         kept = self._kept(stage, wanted)
         # A link of its own for each stage: it must not run out before the stage is done.
         source = clip_source(self.tools.storage.store, self.claimed.bucket, self.claimed.source_key, self.tools.limits)

@@ -44,8 +44,13 @@ class Limits:
     """Into what parts a long clip is split."""
 
 
-def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quick: Extraction | None) -> ExtractRequest:
-    """What to extract in this stage. DEEP follows whom QUICK chose, unless the caller pointed at somebody."""
+def extract_request(
+    stage: Stage, request: AnalysisRequest, limits: Limits, quick: Extraction | None, *, priority: int = 0
+) -> ExtractRequest:
+    """What to extract in this stage. DEEP follows whom QUICK chose, unless the caller pointed at somebody.
+
+    `priority` is the job's: its frames go before those of jobs that may wait.
+    """
     real_fps = QUICK_FPS if stage == "quick" else DEEP_FPS
     sample_fps = real_fps / request.options.slowmo_factor
     if request.sample_fps is not None:
@@ -62,6 +67,7 @@ def extract_request(stage: Stage, request: AnalysisRequest, limits: Limits, quic
         slowmo_factor=request.options.slowmo_factor,
         # At ten frames a second there is too much movement between anchors for crops to pay.
         whole_frames=stage == "quick",
+        priority=priority,
         limits=limits.video,
         segments=limits.segments,
     )

@@ -20,6 +20,7 @@ from models.requests import AnalysisRequest
 from models.storage import Storage, StorageOptions
 from pipeline import checkpoints
 from pipeline.checkpoints import fingerprint
+from pipeline.stages import Limits, extract_request
 
 OWNER = Owner(owner_type="coach", owner_id="jane")
 MODEL = ModelInfo(name="m", version="1", sha256="cd", backend="torch", precision="fp32", runtime="torch 2")
@@ -152,3 +153,13 @@ def test_the_fingerprint_covers_everything_that_changes_the_poses() -> None:
     marks = [fingerprint(MODEL, request) for request in requests] + [fingerprint(model, WANTED) for model in models]
     assert len(set(marks)) == len(marks)
     assert fingerprint(MODEL, replace(WANTED)) == marks[0]
+
+
+def test_how_soon_a_job_is_wanted_does_not_change_what_was_kept_for_it() -> None:
+    assert fingerprint(MODEL, replace(WANTED, priority=9)) == fingerprint(MODEL, WANTED)
+
+
+def test_a_jobs_priority_reaches_its_extraction() -> None:
+    request = AnalysisRequest(analysis_mode="batting")
+    for stage in ("quick", "deep"):
+        assert extract_request(stage, request, Limits(), None, priority=9).priority == 9  # type: ignore[arg-type]
