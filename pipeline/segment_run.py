@@ -6,6 +6,7 @@ they are there. They are joined when all are.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from pipeline.errors import NeighbourCrash, Stalled
 from pipeline.failures import lost_its_actor
 from pipeline.pool import Seat
 from pipeline.watch import StallWatch
+
+logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """How often an actor is asked how far it is."""
@@ -88,9 +91,11 @@ class SegmentRun:
                 with self.cluster.spare(most) as others, self._canceling([seat, *others]):
                     inferred = self._wait(self._submit([seat, *others], missing))
             except RayTaskError as error:
-                if isinstance(error.cause, SegmentsUnsure):
-                    return None
-                raise
+                if not isinstance(error.cause, SegmentsUnsure):
+                    raise
+                fields = {"job_id": self.claimed.id}
+                logger.warning("Segments unsure, clip extracted in one pass: job_id=%s", self.claimed.id, extra=fields)
+                return None
         references = [self.parts[segment.number] for segment in self.surveyed.segments]
         return dag.submit_join(self.surveyed, self.wanted, references, inferred)
 
