@@ -7,6 +7,7 @@ the batcher, the estimator's decoding of raw outputs. No figure here is one of a
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -127,7 +129,8 @@ def one_actor(*, clips: int, frames: int, servers: int, whole: bool) -> dict[str
         found = sum(pool.map(lambda _: read(estimator, batcher, frames, whole=whole), range(clips)))
         seconds = time.perf_counter() - began
     stats = batcher.stats()
-    assert found == clips * frames, f"{clips * frames - found} frames without their person"
+    if found != clips * frames:
+        raise RuntimeError(f"{clips * frames - found} frames without their person")
     sizes: Counter[int] = Counter()
     for (number, *_), batches in stats.shapes.items():
         sizes[number] += batches
@@ -161,13 +164,9 @@ class StandInActor:
 
 def many_actors(counts: tuple[int, ...] = (1, 2, 4, 8), *, clips: int = 8, frames: int = 64) -> list[dict[str, Any]]:
     """The same work for each actor, on GPUs that are not there: what the growth costs on this machine's cores."""
-    import os
-
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
-    import ray
-
     found = []
     ray.init(num_cpus=max(counts), num_gpus=max(counts), include_dashboard=False, configure_logging=False)
     try:
@@ -179,7 +178,8 @@ def many_actors(counts: tuple[int, ...] = (1, 2, 4, 8), *, clips: int = 8, frame
             began = time.perf_counter()
             seen = ray.get([actor.extract.remote(frames) for actor in actors[:count] for _ in range(clips)])
             seconds = time.perf_counter() - began
-            assert sum(seen) == count * clips * frames
+            if sum(seen) != count * clips * frames:
+                raise RuntimeError("frames without their person")
             found.append({"actors": count, "frames_per_s": count * clips * frames / seconds})
     finally:
         ray.shutdown()

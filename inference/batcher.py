@@ -46,6 +46,8 @@ class BatchStats:
     """Batches that did not fit into memory. Their halves count as batches, they themselves do not."""
     infer_s: float = 0.0
     """Seconds of inference, of all serving threads together."""
+    thread_s: float = 0.0
+    """Seconds that those threads had while there was a clip: what `infer_s` could have been at most."""
     waited_s: float = 0.0
     """Seconds that frames waited for their batch, of all frames together."""
     lanes: int = 0
@@ -84,6 +86,8 @@ class FairBatcher:
         self._counts: Counter[str] = Counter()
         self._shapes: Counter[tuple[int, int, int, bool]] = Counter()
         self._infer_s = self._waited_s = 0.0
+        self._occupied_s = 0.0  # while there was a clip
+        self._occupied_since = 0.0
         self._passed_over = 0  # batches in a row that went to others while something less urgent waited
         self._closed = False
         self._threads = [threading.Thread(target=self._serve, name="batcher", daemon=True) for _ in range(servers)]
@@ -100,6 +104,8 @@ class FairBatcher:
         with self._lock:
             if self._closed:
                 raise InferenceStopped
+            if not self._lanes:
+                self._occupied_since = time.monotonic()
             self._lanes.append(lane)
         try:
             yield lane
@@ -107,13 +113,17 @@ class FairBatcher:
             with self._lock:
                 lane.fail(InferenceStopped("the clip has left"))
                 self._lanes.remove(lane)
+                if not self._lanes:
+                    self._occupied_s += time.monotonic() - self._occupied_since
                 self._work.notify_all()  # those who stay may have been waited for on its account
 
     def stats(self) -> BatchStats:
         """What was done so far."""
         with self._lock:
             waiting = sum(len(queue) for lane in self._lanes for queue in lane.waiting.values())
+            occupied_s = self._occupied_s + (time.monotonic() - self._occupied_since if self._lanes else 0.0)
             return BatchStats(
+                thread_s=occupied_s * len(self._threads),
                 lanes=len(self._lanes),
                 waiting=waiting,
                 infer_s=self._infer_s,

@@ -103,7 +103,7 @@ class _Batches(Collector):
         """Yield the families, a sample an actor."""
         with self._lock:
             actors = self._actors
-        totals: Mapping[str, tuple[str, list[int]]] = {
+        totals: Mapping[str, tuple[str, list[float]]] = {
             "frontfoot_batches": ("Batches inferred.", [stats.batches for stats in actors]),
             "frontfoot_batch_frames": ("Frames in those batches.", [stats.frames for stats in actors]),
             "frontfoot_batch_slots": (
@@ -111,6 +111,22 @@ class _Batches(Collector):
                 [stats.room for stats in actors],
             ),
             "frontfoot_batches_mixed": ("Batches with frames of several clips.", [stats.mixed for stats in actors]),
+            "frontfoot_batches_halved": (
+                "Batches that did not fit into memory and were inferred in halves.",
+                [stats.halved for stats in actors],
+            ),
+            "frontfoot_batch_queueing_seconds": (
+                "Seconds that frames waited for their batch, of all frames together.",
+                [stats.waited_s for stats in actors],
+            ),
+            "frontfoot_inference_seconds": (
+                "Seconds of inference, of all threads together.",
+                [stats.infer_s for stats in actors],
+            ),
+            "frontfoot_inference_thread_seconds": (
+                "Seconds that the threads which infer had; inference / thread seconds is their share of the limit.",
+                [stats.thread_s for stats in actors],
+            ),
         }
         for name, (words, values) in totals.items():
             total = CounterMetricFamily(name, words, labels=["actor"])

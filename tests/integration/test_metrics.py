@@ -108,7 +108,13 @@ def test_a_worker_shows_what_it_did(sqlite_url: str) -> None:
         worker.leases_expired(3)
         worker.attempt_failed("actor_died", retried=True)
         worker.webhook("delivered")
-        worker.observe_batches([BatchStats(batches=4, frames=14, mixed=1, max_batch=4, lanes=2)])
+        worker.observe_batches(
+            [
+                BatchStats(
+                    batches=4, frames=14, room=16, mixed=1, lanes=2, halved=1, waited_s=0.5, infer_s=3.0, thread_s=4.0
+                )
+            ]
+        )
         samples = scraped(port)
     assert value(samples, "frontfoot_claims_total") == 1
     assert value(samples, "frontfoot_stage_seconds_sum", stage="deep") == 12.5
@@ -120,6 +126,10 @@ def test_a_worker_shows_what_it_did(sqlite_url: str) -> None:
     assert value(samples, "frontfoot_webhook_attempts_total", outcome="delivered") == 1
     assert value(samples, "frontfoot_batch_frames_total", actor="0") == 14
     assert value(samples, "frontfoot_batch_slots_total", actor="0") == 16
+    assert value(samples, "frontfoot_batches_halved_total", actor="0") == 1
+    assert value(samples, "frontfoot_batch_queueing_seconds_total", actor="0") == 0.5
+    assert value(samples, "frontfoot_inference_seconds_total", actor="0") == 3.0
+    assert value(samples, "frontfoot_inference_thread_seconds_total", actor="0") == 4.0
     assert value(samples, "frontfoot_batches_mixed_total", actor="0") == 1
     assert value(samples, "frontfoot_actor_clips", actor="0") == 2
 

@@ -502,6 +502,19 @@ class TestTrouble:
             make(**options)
 
 
+def test_the_threads_time_counts_while_there_is_a_clip(make: Make) -> None:
+    batcher = make(servers=2)
+    assert batcher.stats().thread_s == 0
+    run(batcher, clip=1, count=20)
+    before = batcher.stats()
+    assert 0 < before.infer_s < before.thread_s
+    time.sleep(0.01)
+    assert batcher.stats().thread_s == before.thread_s
+    with batcher.lane():
+        time.sleep(0.01)
+        assert batcher.stats().thread_s >= before.thread_s + 2 * 0.01
+
+
 def test_a_lane_is_the_clips_own(make: Make) -> None:
     batcher = make()
     with batcher.lane() as one, batcher.lane() as other:
