@@ -34,7 +34,7 @@ _ONE_SIDED = 0.35
 """Further margin where somebody was seen at one anchor only: nobody knows where they went or came from."""
 _WORTH = 0.9
 """Share of the whole frame's pixels above which crops are not worth their trouble."""
-_REACH, _REACH_PER_S = 0.3, 2.5
+_REACH, _REACH_PER_S = 0.3, 5.0
 """How far apart one person may be at two anchors, in sizes: jitter, plus a sprint over time."""
 _GROWTH = 1.8
 """Largest ratio of two sizes of one person."""

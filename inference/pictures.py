@@ -6,7 +6,7 @@ costs a tenth of a millisecond: its planes are scaled first and coloured afterwa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,12 @@ class Picture:
         image = self.decoded.reformat(format="rgb24", interpolation=Interpolation.BICUBIC, threads=1).to_ndarray()
         return _turned(image.astype(np.uint8, copy=False), self.rotation)
 
+    def planar(self) -> Picture:
+        """Itself, or converted to planes of 8 bits: where a picture is cut more than once, do this once."""
+        if self.decoded.format.name in _PLANAR:
+            return self
+        return replace(self, decoded=self.decoded.reformat(format="yuv420p", threads=1))
+
     def cut(self, box: Letterbox) -> Image:
         """What `box.apply(self.rgb())` gives, to a few levels of colour, without converting the rest.
 
@@ -68,9 +74,7 @@ class Picture:
 
         if box.picture != self.size:
             raise ValueError(f"a box for {box.picture} does not fit a picture of {self.size}")
-        decoded = self.decoded
-        if decoded.format.name not in _PLANAR:
-            decoded = decoded.reformat(format="yuv420p", threads=1)
+        decoded = self.planar().decoded
         x, y, width, height = _stored(box, self.rotation)
         resized = box.resized if self.rotation % 180 == 0 else (box.resized[1], box.resized[0])
         luma, *chroma = (_plane(decoded, number) for number in range(3))

@@ -22,6 +22,7 @@ from inference.pictures import Picture
 from inference.poses import Pose
 from inference.preprocess import Letterbox
 from inference.subject import SubjectHint
+from inference.tracks import overlap
 
 SPAN_FRAMES = 16
 """Frames from one anchor to the next: few frames are inferred twice, and crops come in full batches."""
@@ -30,6 +31,8 @@ SPAN_S = 0.6
 SPAN_BYTES = 64 * 1024**2
 """Of the pictures of a span, four of which a clip holds at a time: 4K has shorter spans."""
 _MIN_SPAN = 4
+_SAME = 0.7
+"""Overlap of two boxes beyond which they are one person's, as in `postprocess`."""
 
 Seen = tuple[int, float, list[Pose]]
 """(index among decoded frames, timestamp in seconds, people)."""
@@ -137,7 +140,8 @@ class SpanReader:
         with closing(pictures):
             current: list[Picture] = []
             start: Group | None = None
-            for picture in pictures:
+            for stored in pictures:
+                picture = stored.planar()
                 if current and self.rules.apart(current[-1], picture):
                     yield self._last(current, start)
                     current = []
@@ -219,7 +223,7 @@ class SpanReader:
                 return (yield from self._finish(self._begin(second, athlete)))
             self._look_again(span, followed)
             rows = zip(*(one.poses for one in followed), strict=True)
-            people = [[pose for pose in row if pose is not None] for row in rows]
+            people = [_once(pose for pose in row if pose is not None) for row in rows]
             people[0] += begun.bystanders
         for picture, seen in zip(span.pictures, people, strict=True):
             yield picture.index, picture.timestamp_s, seen
@@ -274,3 +278,12 @@ class SpanReader:
 
 def _whole(picture: Picture, box: Letterbox) -> Prepared:
     return Prepared(image=picture.cut(box), letterbox=box)
+
+
+def _once(poses: Iterable[Pose]) -> list[Pose]:
+    """Everybody once: the crops of two people who come close may both show the same one."""
+    kept: list[Pose] = []
+    for pose in sorted(poses, key=lambda pose: -pose.score):
+        if all(overlap(pose.box, other.box) <= _SAME for other in kept):
+            kept.append(pose)
+    return kept

@@ -57,7 +57,7 @@ class TestWhoIsWho:
         assert [found[id(pose)] for pose in first] == [last[1], last[2], last[0]]
 
     def test_who_came_or_went_is_seen_at_one_anchor_only(self) -> None:
-        stays, goes, comes = person(300, 500), person(1700, 500), person(1000, 500)
+        stays, goes, comes = person(300, 500), person(1850, 500), person(520, 500, 150)
         again = person(310, 500)
         found = {(path.start, path.end) for path in plan([stays, goes], [comes, again])}
         assert found == {(stays, again), (goes, None), (None, comes)}
