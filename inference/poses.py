@@ -124,7 +124,7 @@ class ExtractionReceipt:
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Reason → frames; `not_sampled` and `after_window` are no faults."""
     redone: int = 0
-    """Inferred frames that a crop had failed on and that were inferred again, whole."""
+    """Times that a frame was inferred once more because a crop had failed on it."""
     broken: int = 0
     """Packets or frames that the decoder could not turn into a picture; they are not among `decoded`."""
     truncated: bool = False
