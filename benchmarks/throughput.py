@@ -24,7 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial, wraps
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -48,6 +48,7 @@ from inference.preprocess import Letterbox
 from inference.probe import probe
 from inference.tracking import Tracker
 from inference.video import VideoLimits, open_video
+from pipeline.stages import QUICK_FPS, subject_hints
 
 Run = Callable[[Any], dict[str, Any]]
 """One round: what it is told → at least `frames`."""
@@ -120,6 +121,9 @@ def _summary(took: Mapping[str, list[Figures]], starts: Mapping[str, tuple[float
             for name, rows in took.items()
         },
         "limit_fps": round(statistics.median(limit), 1),
+        "athlete_known_times_ours": round(
+            statistics.median(b / a for a, b in zip(fps["ours"], fps["ours_athlete_known"], strict=True)), 3
+        ),
         "targets": {
             "times_yolo_predict": target(fps["yolo_predict"], 8.0),
             "times_ultralytics_openvino": target(fps["ultralytics_openvino"], 4.0),
@@ -220,11 +224,17 @@ def vendor(clip: Path, folder: Path, *, file: str = "yolo11n-pose.pt", all_cores
 # --- Ours, and its two halves ----------------------------------------------------------------------------------------
 
 
-def ours(clip: Path, folder: Path) -> Run:
-    """What `frontfoot poses --every-frame` does between loading its model and writing its file."""
+def ours(clip: Path, folder: Path, *, athlete_known: bool = False) -> Run:
+    """What `frontfoot poses --every-frame` does between loading its model and writing its file.
+
+    With `athlete_known` what a job's DEEP pass does: it knows from QUICK whom to look at.
+    """
     settings = Settings()
     extractor = load_extractor(wiring.extractor_options(settings))
     request = ExtractRequest(limits=wiring.limits(settings).video)
+    if athlete_known:
+        quick = extractor.extract(clip, replace(request, sample_fps=QUICK_FPS, whole_frames=True))
+        request = replace(request, subject=subject_hints(quick), subject_source="automatic")
 
     def run(task: object) -> Figures:
         if task == "profile":
@@ -338,6 +348,7 @@ CONTESTANTS: dict[str, Callable[[Path, Path], Run]] = {
     "yolo_predict_all_cores": partial(vendor, all_cores=True),
     "ultralytics_openvino_shape": partial(vendor, file="clip_shape_openvino_model"),
     "ours": ours,
+    "ours_athlete_known": partial(ours, athlete_known=True),
     "bare_decode": bare_decode,
     "bare_inference": bare_inference,
 }

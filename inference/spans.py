@@ -81,8 +81,10 @@ class _Begun:
     """A span whose frames are being inferred."""
 
     span: _Span
-    whole: Group | None
+    whole: Group | None = None
     """All frames whole; None where crops are inferred."""
+    halved: bool = False
+    """Whether nothing is inferred yet: an anchor in the middle must say more first."""
     crops: list[tuple[Path, Group]] = field(default_factory=list)
     bystanders: list[Pose] = field(default_factory=list)
     """Who else was at the first anchor, as the whole frame shows them."""
@@ -178,11 +180,12 @@ class SpanReader:
             followed = athlete_among(found, athlete, points)
             chosen = [followed] if followed else found
             # A point where nobody is expected: whoever is there was out of sight at both anchors.
-            known = all(any(path.holds(point) for path in found) for point in points)
-            if known and worth_it(chosen, span.whole):
+            unknown = any(not any(path.holds(point) for path in found) for point in points)
+            if unknown and len(span.pictures) > _MIN_SPAN:
+                return _Begun(span=span, halved=True, athlete=athlete)
+            if not unknown and worth_it(chosen, span.whole):
                 return _Begun(
                     span=span,
-                    whole=None,
                     crops=[(path, self._submit(span, path)) for path in chosen],
                     bystanders=[path.start for path in found if path.start and path not in chosen],
                     athlete=athlete,
@@ -214,13 +217,13 @@ class SpanReader:
         span = begun.span
         if begun.whole is not None:
             people = begun.whole.result()
+        elif begun.halved:
+            return (yield from self._finish_halves(begun))
         else:
             followed = [self._followed(span, path, group.result()) for path, group in begun.crops]
             if any(one.failed for one in followed) and len(span.pictures) > _MIN_SPAN:
                 self.redone += len(span.pictures)
-                first, second = self._halves(span)
-                athlete = yield from self._finish(self._begin(first, begun.athlete))
-                return (yield from self._finish(self._begin(second, athlete)))
+                return (yield from self._finish_halves(begun))
             self._look_again(span, followed)
             rows = zip(*(one.poses for one in followed), strict=True)
             people = [_once(pose for pose in row if pose is not None) for row in rows]
@@ -228,6 +231,11 @@ class SpanReader:
         for picture, seen in zip(span.pictures, people, strict=True):
             yield picture.index, picture.timestamp_s, seen
         return begun.athlete_after
+
+    def _finish_halves(self, begun: _Begun) -> Generator[Seen, None, Pose | None]:
+        first, second = self._halves(begun.span)
+        athlete = yield from self._finish(self._begin(first, begun.athlete))
+        return (yield from self._finish(self._begin(second, athlete)))
 
     def _followed(self, span: _Span, path: Path, crops: list[list[Pose]]) -> _Followed:
         """Find the path's person in its crops, and what is doubtful about that."""
