@@ -105,7 +105,9 @@ class Settings(BaseSettings):
     actor_gpus: Annotated[float, Field(ge=0)] = 0
     """GPUs (or a share) an actor asks Ray for; 0 runs on CPUs."""
     clips_per_actor: Annotated[int, Field(ge=1, le=64)] = 8
-    """Clips an actor decodes at once, so that frames of different clips share batches."""
+    """An actor has room for so many clips of every frame at 30 frames a second or more, so that frames of different
+    clips share batches. Shorter and sampled ones take less, so more fit; and as much room again is kept for clips more
+    urgent than the others."""
     lease_s: Annotated[float, Field(ge=3)] = 60.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
     poll_s: Annotated[float, Field(gt=0)] = 1.0

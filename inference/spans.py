@@ -9,6 +9,7 @@ a cut nobody knows that.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
@@ -30,6 +31,12 @@ SPAN_S = 0.6
 """Real seconds from one anchor to the next, at most: people turn and throw their arms up in less."""
 SPAN_BYTES = 64 * 1024**2
 """Of the pictures of a span, four of which a clip holds at a time: 4K has shorter spans."""
+HELD_SPANS = 4
+"""Spans whose pictures a clip holds at most: one is waited for, one in the batcher, one ready, one in the making."""
+ROOM = HELD_SPANS * SPAN_FRAMES
+"""Pictures that a clip holds at most while it is inferred."""
+LEAST_ROOM = 16
+"""Even the shortest clip takes so much of an actor: its decoder and its threads cost something too."""
 _MIN_SPAN = 4
 _SAME = 0.7
 """Overlap of two boxes beyond which they are one person's, as in `postprocess`."""
@@ -57,8 +64,23 @@ class SpanRules:
     def full(self, pictures: Sequence[Picture], following: Picture) -> bool:
         """Whether a span of these pictures ends where this one follows."""
         real_s = (following.timestamp_s - pictures[0].timestamp_s) / self.slowmo_factor
-        most = max(_MIN_SPAN, min(SPAN_FRAMES, SPAN_BYTES // max(following.nbytes, 1)))
-        return len(pictures) >= most or real_s >= SPAN_S
+        return len(pictures) >= _most(following.nbytes) or real_s >= SPAN_S
+
+
+def room_of(*, fps: float, frames: float = math.inf, picture_bytes: int = 0) -> int:
+    """Room that a clip takes while it is inferred: the pictures that it holds at most, about.
+
+    `fps` is what is wanted of a real second, `frames` of the whole clip. What is scarce is memory: a picture beyond a
+    `SPAN_FRAMES`th of `SPAN_BYTES` (4 MiB; 1080p has 3) takes the room of as many of these as it weighs.
+    """
+    span = math.ceil(round(min(_most(picture_bytes), SPAN_S * fps), 6))  # 0.6 s of 10 are 6, whatever floats say
+    weight = max(1.0, picture_bytes * SPAN_FRAMES / SPAN_BYTES)
+    return max(LEAST_ROOM, math.ceil(min(HELD_SPANS * span, frames) * weight))
+
+
+def _most(picture_bytes: int) -> int:
+    """Pictures of this size that make a full span, however little time they show."""
+    return max(_MIN_SPAN, min(SPAN_FRAMES, SPAN_BYTES // max(picture_bytes, 1)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

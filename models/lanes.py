@@ -78,14 +78,16 @@ _OLDEST: ScalarSelect[datetime] = _in_lane(_JOB.c.created_at).scalar_subquery()
 
 def _next_job(found: Select[str]) -> ScalarSelect[str]:
     """The first that is found, going through the lanes in the order of their turn."""
-    return found.where(_WAITING).order_by(*_TURN).limit(1).scalar_subquery()
+    return found.order_by(*_TURN).limit(1).scalar_subquery()
 
 
 _FREE = _in_lane(_JOB.c.id).with_for_update(key_share=True, skip_locked=True).lateral("free")
-_NEXT_ON_POSTGRES = _next_job(select(_FREE.c.id).select_from(QueueLane).join(_FREE, true()))
+_FOUND_ON_POSTGRES = select(_FREE.c.id).select_from(QueueLane).join(_FREE, true()).where(_WAITING)
+_NEXT_ON_POSTGRES = _next_job(_FOUND_ON_POSTGRES)
 # SQLite knows no LATERAL; its writers are alone.
 _FIRST = _in_lane(_JOB.c.id).scalar_subquery()
-_NEXT_ON_SQLITE = _next_job(select(_FIRST).select_from(QueueLane).where(_FIRST.is_not(None)))
+_FOUND_ON_SQLITE = select(_FIRST).select_from(QueueLane).where(_FIRST.is_not(None), _WAITING)
+_NEXT_ON_SQLITE = _next_job(_FOUND_ON_SQLITE)
 
 
 def walk_indexes(transaction: Transaction) -> None:
@@ -98,21 +100,18 @@ def walk_indexes(transaction: Transaction) -> None:
         transaction.execute(text(_PLAN))
 
 
-def admit(transaction: Transaction, now: datetime) -> int:
-    """Put jobs that are due into their lanes. Returns how many: `BATCH` at most.
+def admit(transaction: Transaction, now: datetime, above: int | None = None) -> int:
+    """Put jobs that are due, and of a priority above that one, into their lanes. Returns how many: `BATCH` at most.
 
     The most urgent first, and of these the newest: whoever comes while an owner's hundred thousands are still being
     admitted does not queue behind all of them.
     """
     job = VideoAnalysisJob
-    due = (
-        select(job.id)
-        .where(text(NOT_ADMITTED), job.available_at <= now)
-        .order_by(job.priority.desc(), job.available_at.desc())
-        .limit(BATCH)
-        .with_for_update(key_share=True, skip_locked=True)
-    )
-    ids = transaction.scalars(due).all()
+    due = select(job.id).where(text(NOT_ADMITTED), job.available_at <= now)
+    if above is not None:
+        due = due.where(job.priority > above)
+    chosen = due.order_by(job.priority.desc(), job.available_at.desc()).limit(BATCH)
+    ids = transaction.scalars(chosen.with_for_update(key_share=True, skip_locked=True)).all()
     if ids:
         admitted = update(job).where(job.id.in_(ids)).values(admitted_attempt=job.attempt)
         transaction.execute(admitted, execution_options=NO_SYNC)
@@ -153,12 +152,16 @@ def _rouse(transaction: Transaction, jobs: ColumnElement[bool]) -> None:
     )
 
 
-def next_job(transaction: Transaction) -> ScalarSelect[str]:
-    """The id of the job whose turn it is, locked. Jobs that somebody else has locked are passed over.
+def next_job(transaction: Transaction, above: int | None = None) -> ScalarSelect[str]:
+    """The id of the job whose turn it is, locked; with `above`, of those of a higher priority than that.
 
-    The lanes are walked in the order of their turn until one has a job to give: mostly the first.
+    Jobs that somebody else has locked are passed over. The lanes are walked in the order of their turn until one has a
+    job to give: mostly the first.
     """
-    return _NEXT_ON_POSTGRES if on_postgres(transaction) else _NEXT_ON_SQLITE
+    if above is None:
+        return _NEXT_ON_POSTGRES if on_postgres(transaction) else _NEXT_ON_SQLITE
+    found = _FOUND_ON_POSTGRES if on_postgres(transaction) else _FOUND_ON_SQLITE
+    return _next_job(found.where(QueueLane.urgency < -above))
 
 
 def pass_turn(transaction: Transaction, owner: Owner, now: datetime) -> None:

@@ -103,39 +103,41 @@ class JobQueue(JobRegister):
         self._max_backoff_s = max_backoff_s
         self._uniform = uniform
 
-    def claim(self, worker_id: str) -> ClaimedJob | None:
+    def claim(self, worker_id: str, *, above: int | None = None) -> ClaimedJob | None:
         """The job whose turn it is: highest priority, then the owner least recently served, then the oldest.
 
-        None where no job waits that nobody else is just taking. No two workers get the same one.
+        With `above` only a job of a higher priority than that. None where no such job waits that nobody else is just
+        taking. No two workers get the same one.
         """
-        self._admit()
-        claimed = self._take(worker_id)
+        self._admit(above)
+        claimed = self._take(worker_id, above)
         if claimed is None:
-            self.tidy_lanes()
+            if above is None:  # who asks for urgent ones alone has seen none of the other lanes
+                self.tidy_lanes()
             return None
         with suppress(StoreUnavailable):  # the claim holds; whatever the job does next says the session's state again
             self._show_processing(claimed)
         return claimed
 
-    def _admit(self) -> None:
+    def _admit(self, above: int | None) -> None:
         for _ in range(ROUNDS):
             # Each in its own transaction: the lanes of many owners must not stay locked while a turn is passed.
             with self._database.transaction() as transaction:
                 lanes.walk_indexes(transaction)
-                admitted = lanes.admit(transaction, self._moment(transaction))
+                admitted = lanes.admit(transaction, self._moment(transaction), above)
                 if admitted > 1:
                     wake_workers(transaction)  # those that looked meanwhile found these locked
             if admitted < lanes.BATCH:
                 return
 
-    def _take(self, worker_id: str) -> ClaimedJob | None:
+    def _take(self, worker_id: str, above: int | None) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
             now = self._moment(transaction)
             claim = (
                 update(row)
-                .where(row.id == lanes.next_job(transaction))
+                .where(row.id == lanes.next_job(transaction, above))
                 .values(
                     status="quick_running",
                     stage=STAGES["quick_running"],

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from inference.errors import BackendUnavailable
 from inference.extract import ExtractorOptions
-from pipeline.pool import Member, Pool, Seat
+from inference.spans import LEAST_ROOM, ROOM
+from pipeline.pool import Member, Pool, Seat, Wish
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
@@ -38,7 +39,13 @@ class ClusterOptions:
     """0: one a GPU, or one where there is none."""
     actor_gpus: float = 0.0
     clips_per_actor: int = 8
+    """Clips of every frame at 30 a second or more; of others more fit."""
     extractor: ExtractorOptions
+
+    @property
+    def room(self) -> int:
+        """Pictures that an actor has room for, and as many again for more urgent clips."""
+        return self.clips_per_actor * ROOM
 
 
 class Cluster:
@@ -48,7 +55,7 @@ class Cluster:
         self._options = options
         self._looking = threading.Lock()
         self._released = threading.Event()
-        self.pool = Pool(options.clips_per_actor)
+        self.pool = Pool(options.room)
         self.model_info: ModelInfo | None = None
         """The model that an actor last said it holds."""
 
@@ -77,6 +84,11 @@ class Cluster:
         self._look()
         return self.pool.capacity()
 
+    def threshold(self, running: Sequence[int]) -> float:
+        """Above which priority one more job would find a seat: see `Pool.threshold`; looks at the actors first."""
+        self._look()
+        return self.pool.threshold(running)
+
     @property
     def model(self) -> str:
         """Name of the model that the actors hold."""
@@ -84,21 +96,21 @@ class Cluster:
 
     @contextmanager
     def borrowed(
-        self, *, alone: bool = False, check: Callable[[float], None] = lambda silent_s: None
+        self, wish: Wish | None = None, *, check: Callable[[float], None] = lambda silent_s: None
     ) -> Iterator[Seat]:
-        """A seat in an actor that answers, for as long as the block runs; `alone` and `check` as in `Pool.take`."""
-        seat = self._take(alone, check)
+        """A seat in an actor that answers, for as long as the block runs; `check` as in `Pool.take`."""
+        seat = self._take(wish or Wish(), check)
         try:
             yield seat
         finally:
             self.pool.leave(seat)
 
     @contextmanager
-    def spare(self, most: int) -> Iterator[list[Seat]]:
+    def spare(self, most: int, *, priority: int = 0) -> Iterator[list[Seat]]:
         """Seats in actors that nobody else is in now, at most so many, for as long as the block runs."""
         seats: list[Seat] = []
         try:
-            while len(seats) < most and (seat := self.pool.spare()) is not None:
+            while len(seats) < most and (seat := self.pool.spare(priority=priority)) is not None:
                 seats.append(seat)
             yield seats
         finally:
@@ -153,12 +165,12 @@ class Cluster:
     def _answers(self) -> list[ActorStatus]:
         return [member.status for member in self.pool.members if member.status]
 
-    def _take(self, alone: bool, check: Callable[[float], None]) -> Seat:
+    def _take(self, wish: Wish, check: Callable[[float], None]) -> Seat:
         """A seat whose actor has just answered: the last look may be a second old, and a dead one takes no clip."""
         import ray
 
         while True:
-            seat = self.pool.take(alone=alone, check=check)
+            seat = self.pool.take(wish, check=check)
             try:
                 ray.get(seat.actor.status.remote(), timeout=ANSWER_S)
             except ray.exceptions.RayError:
@@ -239,7 +251,8 @@ class Cluster:
             max_task_retries=0,
             # Above 1, so that a call whose arguments are not there yet does not hold back those behind it.
             max_concurrency=4,
-            concurrency_groups={"analyse": self._options.clips_per_actor, "control": 4},
+            # As many threads as seats at most: a call beyond them would wait inside the actor, where nobody sees it.
+            concurrency_groups={"analyse": 2 * self._options.room // LEAST_ROOM, "control": 4},
         )(PoseActor)
         return remote.remote(self._options.extractor)
 

@@ -1,22 +1,52 @@
-"""Whose turn it is in which actor: at most so many clips in each, and a suspect has one to itself.
+"""Whose turn it is in which actor: each has room for so many pictures, and a suspect has one to itself.
 
-A clip holds a seat for as long as its extraction runs. When an actor dies every clip in it is a suspect; a suspect
-waits for an actor to be empty, and while it waits and while it is in there nobody else gets in. No Ray here.
+A clip holds a seat for as long as its extraction runs, and takes the room of the pictures that it then holds at most.
+What clips less urgent than it take does not keep it out, unless all of them together would take twice the room: so it
+waits for none of these to end, and, as the batcher serves the urgent first, for no more than the batch in progress.
+
+When an actor dies every clip in it is a suspect; a suspect waits for an actor to be empty. While it waits only more
+urgent ones get in, and while it is in there nobody. No Ray here.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from inference.spans import ROOM
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
 
 CHECK_S = 0.2
 """How often whoever waits for a seat is asked whether it still wants it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """What a clip wants of an actor."""
+
+    frames: int = ROOM
+    """Room, in pictures: see `inference.spans.room_of`."""
+    later: int = 0
+    """Room that the next stage of its job will want: claimed are jobs that need not wait for it."""
+    priority: int = 0
+    alone: bool = False
+    """No other clip beside it: a suspect."""
+
+    def __post_init__(self) -> None:
+        """Check it."""
+        if self.frames < 1 or self.later < 0:
+            raise ValueError(f"a clip wants {self.frames} pictures now and {self.later} later")
+
+    @property
+    def most(self) -> int:
+        """Room that its job takes from now on, at most."""
+        return max(self.frames, self.later)
 
 
 @dataclass(slots=True, eq=False)
@@ -31,20 +61,33 @@ class Member:
     life: int = 0
     """How many times it was found dead; an answer of an earlier life says nothing about this one."""
     seats: list[Seat] = field(default_factory=list)
-    closed: bool = False
-    """A suspect is in it, or waits for it to be empty."""
+    closed: float = -math.inf
+    """Clips up to this priority do not get in: a suspect of that priority waits for it to be empty, or is in it (inf).
+    """
+
+    @property
+    def frames(self) -> int:
+        """Room that is taken."""
+        return sum(seat.wish.frames for seat in self.seats)
 
 
 @dataclass(slots=True, eq=False)
 class Seat:
     """A clip's place in an actor, or its wish for one."""
 
-    alone: bool
+    wish: Wish
+    helps: bool = False
+    """Whether it is one more for a clip that has a seat already."""
     member: Member | None = None
     life: int = 0
     """The actor's, when the seat was taken."""
     died_among: int = 0
     """Clips that were in the actor when it died; 0 while it lives."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else may sit beside it."""
+        return self.wish.alone
 
     @property
     def actor(self) -> Any:
@@ -56,8 +99,10 @@ class Seat:
 class Pool:
     """Actors and who is in them. Any thread may call anything."""
 
-    def __init__(self, clips_per_actor: int) -> None:
-        self._clips_per_actor = clips_per_actor
+    def __init__(self, room: int) -> None:
+        if room < ROOM:
+            raise ValueError(f"room for {room} pictures is not enough for one clip")
+        self._room = room
         self._changed = threading.Condition()
         self._members: list[Member] = []
         self._waiting: list[Seat] = []
@@ -81,8 +126,20 @@ class Pool:
     def capacity(self) -> int:
         """Clips that may be running or waiting for a seat before one more would have to wait too."""
         with self._changed:
-            room = sum(len(m.seats) if m.closed else self._clips_per_actor for m in self._ready())
-            return room + sum(seat.alone for seat in self._waiting)
+            return self._places(self._room)
+
+    def threshold(self, running: Sequence[int]) -> float:
+        """One more job would find a seat where its priority is above this; `running` are those of the jobs there are.
+
+        -inf: whatever it is; inf: nobody would. A job without a seat may come to want one for a whole clip.
+        """
+        with self._changed:
+            for above in (-math.inf, *sorted(set(running))):
+                peers = sum(priority > above for priority in running)
+                places = self._places(self._room, above, peers=above)
+                if peers < places and len(running) < self._places(2 * self._room, above):
+                    return above
+            return math.inf
 
     def answered(self, member: Member, life: int, status: ActorStatus | None) -> None:
         """Note what an actor said when asked in that life of its; None where it did not answer."""
@@ -97,12 +154,13 @@ class Pool:
             self._note_death(member)
             member.actor = actor
 
-    def take(self, *, alone: bool, check: Callable[[float], None]) -> Seat:
-        """Wait for a seat, in the order of asking. `alone`: in an actor that holds no other clip.
+    def take(self, wish: Wish, *, check: Callable[[float], None]) -> Seat:
+        """Wait for a seat: the more urgent first, then in the order of asking. An empty actor has room for any clip.
 
         `check` is called now and then with the seconds for which no actor answered; what it raises ends the waiting.
         """
-        seat = Seat(alone=alone)
+        most = self._room
+        seat = Seat(wish=replace(wish, frames=min(wish.frames, most), later=min(wish.later, most)))
         with self._changed:
             self._waiting.append(seat)
             self._assign()
@@ -113,14 +171,14 @@ class Pool:
             raise
         return seat
 
-    def spare(self) -> Seat | None:
-        """A seat in an actor that answers and that nobody is in, while nobody waits; None where there is none."""
+    def spare(self, *, priority: int = 0) -> Seat | None:
+        """A second seat for a clip, in an actor that answers and that nobody is in, while nobody waits; or None."""
         with self._changed:
-            empty = [member for member in self._ready() if not member.seats and not member.closed]
+            empty = [member for member in self._ready() if not member.seats]
             if self._waiting or not empty:
                 return None
-            seat = Seat(alone=False, member=empty[0], life=empty[0].life)
-            empty[0].seats.append(seat)
+            seat = Seat(wish=Wish(priority=priority), helps=True)
+            _sit(seat, empty[0])
             return seat
 
     def leave(self, seat: Seat) -> None:
@@ -158,21 +216,50 @@ class Pool:
     def _ready(self) -> list[Member]:
         return [member for member in self._members if member.status]
 
+    def _places(self, room: int, above: float = -math.inf, *, peers: float = -math.inf) -> int:
+        """Clips of priorities above `peers` that there may be at once, the next one of a priority above `above`."""
+        places = sum(seat.alone and seat.wish.priority > peers for seat in self._waiting)
+        for member in self._ready():
+            seats = [seat for seat in member.seats if seat.wish.priority > peers]
+            places += sum(not seat.helps for seat in seats)
+            if above >= member.closed:
+                places += max(0, room - sum(seat.wish.most for seat in seats)) // ROOM
+        return places
+
     def _assign(self) -> None:
-        """Seat everybody who can be, first come first served; a waiting suspect closes the actor that it waits for."""
+        """Seat everybody who can be; who must wait is overtaken by nobody who is not more urgent."""
         ready = self._ready()
         if ready:
             self._empty_since = time.monotonic()
         for member in self._members:
-            member.closed = any(seat.alone for seat in member.seats)
-        for seat in list(self._waiting):
-            open_ones = [member for member in ready if not member.closed]
-            if not open_ones:
-                break
-            member = min(open_ones, key=lambda candidate: len(candidate.seats))
-            member.closed = seat.alone
-            if len(member.seats) < (1 if seat.alone else self._clips_per_actor):
+            member.closed = math.inf if any(seat.alone for seat in member.seats) else -math.inf
+        must_wait = False
+        for seat in sorted(self._waiting, key=lambda seat: -seat.wish.priority):
+            if seat.alone:  # closes the actor that it waits for
+                open_ones = [member for member in ready if seat.wish.priority > member.closed]
+                fitting = [member for member in open_ones if not member.seats]
+                if open_ones:
+                    min(open_ones, key=_frames).closed = seat.wish.priority
+            else:
+                fitting = [] if must_wait else [member for member in ready if self._fits(seat.wish, member)]
+                must_wait = not fitting
+            if fitting:
                 self._waiting.remove(seat)
-                seat.member, seat.life = member, member.life
-                member.seats.append(seat)
+                _sit(seat, min(fitting, key=_frames))
         self._changed.notify_all()
+
+    def _fits(self, wish: Wish, member: Member) -> bool:
+        beside = sum(seat.wish.frames for seat in member.seats if seat.wish.priority >= wish.priority)
+        within = beside + wish.frames <= self._room and member.frames + wish.frames <= 2 * self._room
+        return within and wish.priority > member.closed
+
+
+def _sit(seat: Seat, member: Member) -> None:
+    seat.member, seat.life = member, member.life
+    member.seats.append(seat)
+    if seat.alone:
+        member.closed = math.inf
+
+
+def _frames(member: Member) -> int:
+    return member.frames

@@ -86,9 +86,9 @@ class SegmentRun:
         inferred = 0
         if missing:
             # Where an actor died under it before, it is a suspect: it must not bring down more than the one it is in.
-            most = 0 if seat.alone else len(missing) - 1
+            most, priority = 0 if seat.alone else len(missing) - 1, self.wanted.priority
             try:
-                with self.cluster.spare(most) as others, self._canceling([seat, *others]):
+                with self.cluster.spare(most, priority=priority) as others, self._canceling([seat, *others]):
                     inferred = self._wait(self._submit([seat, *others], missing))
             except RayTaskError as error:
                 if not isinstance(error.cause, SegmentsUnsure):

@@ -30,10 +30,10 @@ from pipeline.failures import lost_its_actor
 from pipeline.heart import Pulse
 from pipeline.metrics import WorkerMetrics
 from pipeline.persist import Persisted
-from pipeline.pool import Seat
+from pipeline.pool import Seat, Wish
 from pipeline.segment_run import SegmentRun
 from pipeline.sources import clip_source
-from pipeline.stages import Limits, Stage, extract_request
+from pipeline.stages import Limits, Stage, extract_request, room_for
 from pipeline.watch import StallWatch
 
 logger = logging.getLogger(__name__)
@@ -84,10 +84,10 @@ class StageRun:
         kept = self._kept(stage, wanted)
         # A link of its own for each stage: it must not run out before the stage is done.
         source = clip_source(self.tools.storage.store, self.claimed.bucket, self.claimed.source_key, self.tools.limits)
-        # Where an actor died under it before, it is a suspect: no other clip must die with it.
-        with self.tools.cluster.borrowed(alone=self.claimed.job.crashes > 0, check=self._check_waiting) as seat:
+        surveyed = dag.extracted(quick).surveyed if quick else None
+        with self.tools.cluster.borrowed(self._wish(stage, wanted, surveyed), check=self._check_waiting) as seat:
             actor = seat.actor
-            parts = None if kept or not quick else self._segments(stage, source, wanted, dag.extracted(quick).surveyed)
+            parts = None if kept or not surveyed else self._segments(stage, source, wanted, surveyed)
             joining = parts.run(seat) if parts else None
             poses = joining or dag.submit_extraction(actor, self.claimed, source, wanted, kept)
             graph = self._submit(stage, source, poses)
@@ -114,6 +114,19 @@ class StageRun:
             return None
         mark = checkpoints.fingerprint(model, wanted)
         return checkpoints.find(self.tools.storage.store, self.claimed, stage, mark)
+
+    def _wish(self, stage: Stage, wanted: ExtractRequest, surveyed: Survey | None) -> Wish:
+        """What the extraction wants of an actor."""
+        later = 0
+        if stage == "quick" and self.request.deep_enabled:
+            later = room_for(extract_request("deep", self.request, self.tools.limits, None), None)
+        return Wish(
+            frames=room_for(wanted, surveyed),
+            later=later,
+            priority=wanted.priority,
+            # Where an actor died under it before, it is a suspect: no other clip must die with it.
+            alone=self.claimed.job.crashes > 0,
+        )
 
     def _segments(
         self, stage: Stage, source: ClipSource, wanted: ExtractRequest, surveyed: Survey

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 
 from inference.extract import Extraction, ExtractRequest
 from inference.poses_io import write_parquet
+from inference.probe import Survey
 from inference.segments import SegmentRules
 from inference.sources import ClipSource
+from inference.spans import room_of
 from inference.tracking import SubjectHint
 from inference.video import VideoLimits
 from models.documents import Findings, Report, Results, ViewDocument
@@ -70,6 +73,23 @@ def extract_request(
         priority=priority,
         limits=limits.video,
         segments=limits.segments,
+    )
+
+
+def room_for(wanted: ExtractRequest, surveyed: Survey | None) -> int:
+    """Room that an extraction takes in its actor, in pictures. What is not known of the clip may be anything.
+
+    The window is not counted: where nobody is in it, the whole clip is searched.
+    """
+    sample_fps = wanted.sample_fps or math.inf
+    if surveyed is None:
+        return room_of(fps=sample_fps * wanted.slowmo_factor)
+    clip = surveyed.clip
+    fps = min(sample_fps, clip.fps)
+    return room_of(
+        fps=fps * wanted.slowmo_factor,
+        frames=fps * clip.duration_s,
+        picture_bytes=clip.width * clip.height * 3 // 2,  # as a span holds them: planes of 8 bits
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -39,11 +40,19 @@ class WorkerOptions:
     """How a worker behaves."""
 
     poll_s: float = 1.0
-    """How often the queue is looked into; on PostgreSQL wake-ups come sooner."""
+    """How often the queue is looked into; on PostgreSQL wake-ups come sooner, unless the actors are full."""
     grace_s: float = 15.0
     """How long a stop waits for running jobs before they are handed back."""
     stall_s: float = 600.0
     """Seconds without progress after which an extraction is given up, and without any actor a job handed back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What to wait for before there is anything to claim."""
+
+    event: threading.Event
+    timeout_s: float
 
 
 class Worker:
@@ -78,10 +87,11 @@ class Worker:
         self._options = options
         self._lease_s = storage_options.lease_s
         self._lock = threading.Lock()
-        self._running: set[threading.Thread] = set()
+        self._running: dict[threading.Thread, int] = {}
+        """→ the priority of its job."""
         self._hand_back = threading.Event()
         self._work, self._room = threading.Event(), threading.Event()
-        self._next_log = self._next_sweep = 0.0
+        self._next_log = self._next_sweep = self._next_urgent = 0.0
         self._forbear()  # whoever else works here must have had the time to beat
 
     def run(self, stop: threading.Event, hand_back: threading.Event | None = None) -> None:
@@ -92,9 +102,9 @@ class Worker:
             try:
                 while not stop.is_set():
                     self._do_what_is_due()
-                    waiting_for = self._start_next()
-                    if waiting_for is not None and not stop.is_set():
-                        waiting_for.wait(self._options.poll_s)
+                    waiting = self._start_next()
+                    if waiting is not None and not stop.is_set():
+                        waiting.event.wait(waiting.timeout_s)
             finally:  # whatever ended the claiming, those that run are not to blame
                 self._drain(hand_back or threading.Event())
         self._log_batches()
@@ -119,33 +129,56 @@ class Worker:
             stack.enter_context(closing(wake_up))
             yield
 
-    def _start_next(self) -> threading.Event | None:
+    def _start_next(self) -> _Waiting | None:
         """Claim one job. Returns what to wait for where that could not be done: room for it, or the job itself."""
         self._room.clear()
-        if len(self._alive()) >= self._cluster.capacity():
-            return self._room
+        with self._lock:
+            running = list(self._running.values())
+        threshold = self._cluster.threshold(running)
+        if threshold > -math.inf:
+            return self._start_urgent(threshold)
         self._work.clear()
-        claimed = self._claim()
+        return None if self._start(above=None) else _Waiting(self._work, self._options.poll_s)
+
+    def _start_urgent(self, threshold: float) -> _Waiting | None:
+        """Where no job but one of a higher priority would find a seat, claim such a one.
+
+        Not at each wake-up, as all of them are for other jobs when a batch comes in: once in `poll_s`, until none is
+        found.
+        """
+        poll_s, now = self._options.poll_s, time.monotonic()
+        if threshold == math.inf:
+            return _Waiting(self._room, poll_s)
+        if now < self._next_urgent:
+            return _Waiting(self._room, self._next_urgent - now)
+        if self._start(above=int(threshold)):
+            return None
+        self._next_urgent = time.monotonic() + poll_s
+        return _Waiting(self._room, poll_s)
+
+    def _start(self, *, above: int | None) -> bool:
+        """Claim a job, of a higher priority than `above`, and have it run. False where there is none."""
+        claimed = self._claim(above)
         if claimed is None:
-            return self._work
+            return False
         self._metrics.claimed()
         thread = threading.Thread(target=self._run, args=(claimed,), name=f"job-{claimed.id}", daemon=True)
         with self._lock:
-            self._running.add(thread)
+            self._running[thread] = claimed.job.priority
         thread.start()
-        return None
+        return True
 
     def _run(self, claimed: ClaimedJob) -> None:
         try:
             self._runner.run(claimed, self._hand_back)
         finally:
             with self._lock:
-                self._running.discard(threading.current_thread())
+                self._running.pop(threading.current_thread(), None)
             self._room.set()
 
-    def _claim(self) -> ClaimedJob | None:
+    def _claim(self, above: int | None) -> ClaimedJob | None:
         try:
-            return self._storage.queue.claim(self.id)
+            return self._storage.queue.claim(self.id, above=above)
         except StoreUnavailable as error:
             logger.warning("Claim failed, trying again: %s", error.message)
             self._forbear()
@@ -179,7 +212,7 @@ class Worker:
     def _log_batches(self) -> None:
         """How full the batches are, and how many hold frames of several clips: what an actor is worth."""
         statuses = self._cluster.statuses()
-        self._metrics.observe_batches([status.batches for status in statuses])
+        self._metrics.observe_actors(statuses)
         for status in statuses:
             batches = status.batches
             if batches.batches:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
-from backlog import fill
+from backlog import PRIORITIES, fill
 from plans import Plan, explained
 from queueing import BOWLING, QUICK_ONLY, document
 from sqlalchemy import select, text
@@ -262,7 +262,7 @@ class TestPlans:
         _maintain(database, *(f"ANALYZE {table}" for table in ("video_analysis_jobs", "queue_lanes", "video_sessions")))
         return database
 
-    def claim(self, database: Database) -> list[Plan]:
+    def claim(self, database: Database, above: int | None = None) -> list[Plan]:
         """What the statements of one claim do, once all that is due is in its lanes."""
         admitted = lanes.BATCH
         while admitted == lanes.BATCH:
@@ -272,22 +272,37 @@ class TestPlans:
         queue = JobQueue(database)
         assert queue.claim("w") is not None
         with explained(database.engine) as plans:
-            assert queue.claim("w") is not None
+            assert queue.claim("w", above=above) is not None
         return plans
 
+    @pytest.mark.parametrize("above", [None, 0])
     @pytest.mark.parametrize("owners", [1, 300])
-    def test_a_claim_reads_indexes_alone_and_no_more_of_a_long_queue(self, unaware: Database, owners: int) -> None:
+    def test_a_claim_reads_indexes_alone_and_no_more_of_a_long_queue(
+        self, unaware: Database, owners: int, above: int | None
+    ) -> None:
         fill(unaware, rows=1000, owners=owners)
-        short = self.claim(unaware)
+        short = self.claim(unaware, above)
         fill(unaware, rows=19_000, owners=owners)
-        for plan in (*short, *self.claim(unaware)):
+        for plan in (*short, *self.claim(unaware, above)):
             assert not [scan for scan in plan.scans() if scan.startswith("Seq Scan")], plan.statement
             assert not [node for node in plan.nodes() if "Sort" in node["Node Type"]], plan.statement
         # What 20,000 admissions left dead in the indexes is autovacuum's business; here it is done by hand.
         _maintain(unaware, "VACUUM video_analysis_jobs", "VACUUM queue_lanes")
-        for before, after in zip(short, self.claim(unaware), strict=True):
+        for before, after in zip(short, self.claim(unaware, above), strict=True):
             # A tree of 20,000 entries is a level higher than one of 1,000, and the claim walks some of them.
             assert after.buffers <= 1.5 * before.buffers + 8, after.statement
+
+    def test_a_look_for_urgent_jobs_in_vain_reads_next_to_nothing(self, unaware: Database) -> None:
+        """A worker that is full looks every second: of what is less urgent it must see nothing, admitted or not."""
+        fill(unaware, rows=5000, owners=300)
+        self.claim(unaware)
+        fill(unaware, rows=5000, owners=300)
+        with explained(unaware.engine) as plans:
+            assert JobQueue(unaware).claim("w", above=PRIORITIES) is None
+        assert len(plans) == 4, "to admit and to claim, each after a look at the clock"
+        for plan in plans:
+            assert not [scan for scan in plan.scans() if scan.startswith("Seq Scan")], plan.statement
+            assert plan.buffers < 20, plan.statement
 
     def test_what_an_owner_did_before_is_not_read(self, unaware: Database) -> None:
         fill(unaware, rows=10_000, owners=1, status="done")

@@ -33,13 +33,13 @@ class Bench:
     storage: Storage
     cluster: Cluster
 
-    def submit(self, clip: Path, request: AnalysisRequest) -> str:
+    def submit(self, clip: Path, request: AnalysisRequest, *, priority: int = 0) -> str:
         """Put a clip into the store and submit a job on it; returns the job's id."""
         session = self.storage.queue.create_session(OWNER, title=clip.stem, session_type=request.analysis_mode)
         key = f"sessions/{session.id}/source/clip.mp4"
         self.storage.store.put_file(self.storage.store.bucket, key, clip)
         self.storage.queue.attach_upload(OWNER, session.id, self.storage.store.bucket, key, clip.stat().st_size)
-        return self.storage.queue.submit(OWNER, session.id, request).id
+        return self.storage.queue.submit(OWNER, session.id, request, priority).id
 
     def job(self, job_id: str) -> JobDetail:
         return self.storage.queue.get(OWNER, job_id)

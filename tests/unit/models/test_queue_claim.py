@@ -111,6 +111,70 @@ class TestTurns:
         assert kinds == ["coach", "org", "coach", "org"]
 
 
+class TestAbove:
+    """A worker without room for any job looks for those that are more urgent than what it does."""
+
+    @pytest.mark.parametrize("in_lanes", [False, True])
+    def test_only_jobs_of_a_higher_priority_are_claimed(
+        self, queue: JobQueue, jane: Owner, clock: Any, in_lanes: bool
+    ) -> None:
+        jobs = {}
+        for priority in (0, 5, -3, 1):
+            jobs[priority] = submitted(queue, jane, priority=priority).id
+            clock.forward(1)
+        if in_lanes:
+            submitted(queue, jane, priority=9)
+            assert queue.claim("w") is not None
+        found = [(above, queue.claim("w", above=above)) for above in (5, 1, 1, 0, 0, -3)]
+        assert [(above, job and job.id) for above, job in found] == [
+            (5, None),
+            (1, jobs[5]),
+            (1, None),
+            (0, jobs[1]),
+            (0, None),
+            (-3, jobs[0]),
+        ]
+        assert drained(queue) == [jobs[-3]]
+
+    def test_owners_take_turns_there_too(self, queue: JobQueue, clock: Any) -> None:
+        for name in "ab":
+            for _ in range(2):
+                submitted(queue, coach(name), priority=1)
+            submitted(queue, coach(name))
+            clock.forward(1)
+        owners = []
+        for _ in range(4):
+            job = queue.claim("w", above=0)
+            assert job is not None
+            owners.append(job.job.owner_id)
+            clock.forward(1)
+        assert owners == ["a", "b", "a", "b"]
+        assert queue.claim("w", above=0) is None
+        assert served(queue, clock, 2) == ["a", "b"]
+
+    def test_what_waits_to_be_admitted_does_not_wait_for_the_less_urgent(
+        self, queue: JobQueue, jane: Owner, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lanes, "BATCH", 2)
+        many(queue, database, jane, 9)
+        urgent = submitted(queue, jane, priority=3)
+        assert queue.claim("w", above=3) is None
+        assert admitted(database) == 0, "it is for nobody who asks for more urgent ones"
+        job = queue.claim("w", above=2)
+        assert job is not None
+        assert job.id == urgent.id
+        assert admitted(database) == 0
+
+    def test_a_retry_that_is_not_due_is_not_claimed(self, queue: JobQueue, jane: Owner, clock: Any) -> None:
+        submitted(queue, jane, priority=3)
+        job = queue.claim("w", above=0)
+        assert job is not None
+        queue.fail(job.lease, "actor_died", "gone", transient=True)
+        assert queue.claim("w", above=0) is None
+        clock.forward(5)
+        assert queue.claim("w", above=0) is not None
+
+
 class TestAdmission:
     def test_what_v010_left_in_the_queue_is_adopted(self, queue: JobQueue, jane: Owner, database: Database) -> None:
         """It inserts without the new columns; and what it claims and puts back was admitted for an attempt before."""
@@ -153,8 +217,7 @@ class TestAdmission:
         first = queue.claim("w")
         assert first is not None
         assert first.id == urgent.id
-        with database.transaction() as transaction:
-            assert transaction.scalar(text(f"SELECT count(*) FROM video_analysis_jobs WHERE {ADMITTED}")) == 3  # noqa: S608 - ours
+        assert admitted(database) == 3
         assert len(drained(queue)) == 9
 
     def test_a_retry_waits_its_time_and_keeps_its_age(self, queue: JobQueue, jane: Owner, clock: Any) -> None:
@@ -241,6 +304,8 @@ class TestLooks:
 
         event.listen(database.engine, "before_cursor_execute", explain)
         drained(queue, 2)
+        submitted(queue, jane, priority=1)
+        assert queue.claim("w", above=0)
         tables = ("video_analysis_jobs", "queue_lanes", "video_sessions", "job")
         assert not [
             look
@@ -287,6 +352,11 @@ def drained(queue: JobQueue, count: int = 1000) -> list[str]:
 def waiting(database: Database) -> int:
     with database.transaction(read_only=True) as transaction:
         return int(transaction.scalar(text("SELECT count(*) FROM queue_lanes WHERE waiting")) or 0)
+
+
+def admitted(database: Database) -> int:
+    with database.transaction(read_only=True) as transaction:
+        return int(transaction.scalar(text(f"SELECT count(*) FROM video_analysis_jobs WHERE {ADMITTED}")) or 0)  # noqa: S608 - ours
 
 
 def many(queue: JobQueue, database: Database, owner: Owner, count: int) -> None:
