@@ -46,7 +46,7 @@ lint: venv ## ruff, mypy and the import rules
 	$(BIN)/lint-imports
 
 test: check-system venv samples lint ## set up, then every check: lint and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 chaos: check-system venv samples ## 200 jobs while everything is killed around them; ARGS='--seed 7 --jobs 50'
 	$(BIN)/python tests/support/chaos.py $(ARGS)
