@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -10,13 +12,15 @@ from dataclasses import dataclass, field
 import ray
 
 from inference.batcher import BatchStats
-from inference.errors import ExtractionCanceled, SegmentsUnsure
+from inference.errors import ExtractionCanceled, RuntimeBroken, SegmentsUnsure
 from inference.extract import Extraction, ExtractorOptions, ExtractRequest, PoseExtractor, load_extractor
 from inference.parts import SegmentPeople
 from inference.poses import ModelInfo
 from inference.probe import Survey, clip_sha256, survey
 from inference.segments import Segment
 from inference.sources import ClipSource, Fetching, sweep_abandoned
+
+logger = logging.getLogger(__name__)
 
 _REMEMBERED = 1000
 
@@ -29,6 +33,17 @@ class ActorStatus:
     clips: int
     """Clips in it now."""
     batches: BatchStats
+    decode_s: float = 0.0
+    """Seconds inside the decoders of all clips together."""
+
+    @property
+    def needed_s(self) -> float:
+        """Thread seconds that clips would have taken if nothing but decoding and inference cost anything.
+
+        On a GPU decoding goes on beside inference; elsewhere both share the processor's cores.
+        """
+        beside = self.model.runtime.endswith("cuda")
+        return self.batches.infer_s + (0.0 if beside else self.decode_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +97,7 @@ class PoseActor:
 
     def __init__(self, options: ExtractorOptions) -> None:
         sweep_abandoned()  # an actor that was killed, and is now started again, left its clips behind
-        self._extractor: PoseExtractor = load_extractor(options)
+        self._extractor: PoseExtractor = load_extractor(options, _end_process)
         self._lock = threading.Lock()
         self._clips: dict[str, _Clip] = {}
         self._canceled: deque[str] = deque(maxlen=_REMEMBERED)
@@ -152,7 +167,13 @@ class PoseActor:
     @ray.method(concurrency_group="control")
     def status(self) -> ActorStatus:
         """What is loaded and how full its batches are; also the proof that loading went well."""
-        return ActorStatus(model=self._extractor.model, clips=len(self._clips), batches=self._extractor.batcher.stats())
+        extractor = self._extractor
+        return ActorStatus(
+            model=extractor.model,
+            clips=len(self._clips),
+            batches=extractor.batcher.stats(),
+            decode_s=extractor.decode_s,
+        )
 
     def __ray_shutdown__(self) -> None:
         """Stop the batcher's thread when the actor goes away in an orderly manner."""
@@ -166,3 +187,13 @@ class PoseActor:
 
     def _still_holds(self, kept: Extraction, surveyed: Survey) -> bool:
         return kept.poses.model == self._extractor.model and kept.clip.sha256 == surveyed.clip.sha256
+
+
+def _end_process(error: RuntimeBroken) -> None:
+    """End this actor as a crash would, at once, from whatever thread.
+
+    Ray then starts it again (it would not after `exit_actor`, which means to go for good), and its clips are accounted
+    for as after any death of an actor: a clip that was there alone is charged an attempt, neighbours none.
+    """
+    logger.critical("Pose actor ends itself, its runtime is broken: %s", error.message)
+    os._exit(1)

@@ -3,7 +3,8 @@
 A clip's frames wait in its own lane, by kind. Batches hold one kind and take one frame a lane in turn, the
 lane served longest ago first, higher priorities before lower ones: nobody waits longer than the batch in progress of
 each thread for what is less urgent, but for one batch in `PATIENCE`. A batch that does not fit into memory is inferred
-in halves, and those that follow are smaller for a while.
+in halves, and those that follow are smaller for a while. Once the runtime is broken nothing more is inferred: what it
+said next might be wrong.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from inference.batch_size import BatchSizes, ran_out_of_memory
-from inference.errors import FrameAccountingError, InferenceError, InferenceStopped, OutOfMemory
+from inference.errors import FrameAccountingError, InferenceError, InferenceStopped, OutOfMemory, RuntimeBroken
 from inference.estimator import Kind, Prepared
 from inference.lane import Lane, Waiting
 from inference.poses import Pose
 
 Infer = Callable[[Sequence[Prepared]], list[list[Pose]]]
+
+OnBroken = Callable[[RuntimeBroken], None]
 
 PATIENCE = 16
 """Batches that may pass over less urgent clips that wait; then one goes to who was served longest ago. A clip that came
@@ -73,11 +76,19 @@ class FairBatcher:
     """
 
     def __init__(
-        self, infer: Infer, *, max_batch: Callable[[Kind], int], servers: int = 1, max_wait_s: float = 0.02
+        self,
+        infer: Infer,
+        *,
+        max_batch: Callable[[Kind], int],
+        servers: int = 1,
+        max_wait_s: float = 0.02,
+        on_broken: OnBroken = lambda error: None,
     ) -> None:
+        """`on_broken` is called at most once, on a thread of this batcher's, before any clip fails with that error."""
         if servers < 1 or max_wait_s < 0:
             raise ValueError(f"servers {servers}, max_wait_s {max_wait_s}")
         self._infer = infer
+        self._on_broken = on_broken
         self._sizes = BatchSizes(max_batch)
         self._max_wait_s = max_wait_s
         self._lock = threading.Lock()
@@ -89,7 +100,8 @@ class FairBatcher:
         self._occupied_s = 0.0  # while there was a clip
         self._occupied_since = 0.0
         self._passed_over = 0  # batches in a row that went to others while something less urgent waited
-        self._closed = False
+        self._ended: InferenceError | None = None  # what every clip gets from then on
+        self._broken = False
         self._threads = [threading.Thread(target=self._serve, name="batcher", daemon=True) for _ in range(servers)]
         for thread in self._threads:
             thread.start()
@@ -98,12 +110,12 @@ class FairBatcher:
     def lane(self, *, priority: int = 0) -> Iterator[Lane]:
         """A lane for one clip, as long as the block runs. A higher `priority` is served before lower ones.
 
-        Raises InferenceStopped if the batcher is closed.
+        Raises InferenceStopped if the batcher is closed, and RuntimeBroken.
         """
         lane = Lane(self._lock, self._work, priority=priority)
         with self._lock:
-            if self._closed:
-                raise InferenceStopped
+            if self._ended is not None:
+                raise _own_copy(self._ended)
             if not self._lanes:
                 self._occupied_since = time.monotonic()
             self._lanes.append(lane)
@@ -135,24 +147,33 @@ class FairBatcher:
 
     def close(self) -> None:
         """Stop after the batches in progress; whoever still waits gets InferenceStopped. May be called again."""
-        self._stop()
+        self._stop(InferenceStopped())
         for thread in self._threads:
             thread.join()
 
-    def _stop(self) -> None:
+    def _stop(self, why: InferenceError) -> None:
+        """Infer nothing more, and fail every clip with this unless it was stopped before."""
         with self._lock:
-            self._closed = True
+            self._ended = self._ended or why
             for lane in self._lanes:
-                lane.fail(InferenceStopped())
+                lane.fail(_own_copy(self._ended))
             self._work.notify_all()
+
+    def _break(self, error: RuntimeBroken) -> None:
+        with self._lock:
+            first, self._broken = self._ended is None and not self._broken, True
+        if first:
+            self._on_broken(error)  # before the clips: where it ends the process, all of them are lost alike
+        self._stop(error)
 
     def _serve(self) -> None:
         try:
             while self._serve_one():
                 pass  # nothing is held here: a thread without work must not keep its last batch's pictures
-        finally:
-            # Also if this thread dies of a fault of its own: nobody may wait for it for ever.
-            self._stop()
+        except BaseException as error:
+            # A fault of this thread's own: nobody may wait for it for ever, nor come here any more.
+            self._break(RuntimeBroken(f"A thread that infers has died: {error!r}"))
+            raise
 
     def _serve_one(self) -> bool:
         """Wait for a batch and infer it; False when closed."""
@@ -164,7 +185,7 @@ class FairBatcher:
     def _next_batch(self) -> _Batch | None:
         """Wait for a batch that is due and take it out of the lanes; None when closed."""
         with self._lock:
-            while not self._closed:
+            while self._ended is None:
                 now = time.monotonic()
                 kind = self._due(now)
                 if kind is not None:
@@ -233,6 +254,8 @@ class FairBatcher:
                 failure = _with_code(error)
         with self._lock:
             self._infer_s += time.monotonic() - began
+        if isinstance(failure, RuntimeBroken):
+            self._break(failure)
         if too_large and failure is None:
             # Only here, where the error is gone, and what its traceback held of the batch's memory with it.
             self._again_in_halves(batch)
@@ -245,7 +268,8 @@ class FairBatcher:
             self._counts.update(halved=1)
             self._sizes.did_not_fit(batch.kind, len(batch.frames))
         for half in batch.halves():
-            self._run(half)
+            if not self._broken:
+                self._run(half)
 
     def _deliver(self, batch: _Batch, results: list[list[Pose]], failure: InferenceError | None) -> None:
         frames = batch.frames

@@ -142,6 +142,13 @@ class SegmentsUnsure(InferenceError):
     code = "segments_unsure"
 
 
+class RuntimeBroken(InferenceError):
+    """The runtime's own state cannot be trusted any more; only a new process has a sound one."""
+
+    code = "runtime_broken"
+    transient = True
+
+
 class OutOfMemory(InferenceError):
     """There was not enough memory to infer a single frame."""
 

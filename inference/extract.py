@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 
 from inference.backends import BackendChoice, PrecisionChoice
-from inference.batcher import FairBatcher
+from inference.batcher import FairBatcher, OnBroken
 from inference.catalog import resolve
+from inference.decoding import DecodeSeconds
 from inference.errors import ExtractionCanceled, FrameAccountingError, NoPerson, SegmentsUnsure
 from inference.estimator import Estimator
 from inference.lane import Lane
@@ -26,8 +27,9 @@ from inference.probe import Survey, survey
 from inference.sampling import Sampler
 from inference.segments import WHOLE, Segment, SegmentRules, cuts_s
 from inference.spans import Seen, SpanReader, SpanRules
+from inference.tally import Tally, rhythm
 from inference.tracking import SubjectHint, Tracker
-from inference.video import OpenVideo, Tally, VideoLimits, open_video, rhythm
+from inference.video import OpenVideo, VideoLimits, open_video
 
 Progress = Callable[[float], None]
 
@@ -81,8 +83,8 @@ class ExtractorOptions:
     cache_dir: Path
 
 
-def load_extractor(options: ExtractorOptions) -> PoseExtractor:
-    """Load a model, warm. Raises ModelUnknown, WeightsRejected, BackendUnavailable."""
+def load_extractor(options: ExtractorOptions, on_broken: OnBroken = lambda error: None) -> PoseExtractor:
+    """Load a model, warm; `on_broken` as in `FairBatcher`. Raises ModelUnknown, WeightsRejected, BackendUnavailable."""
     estimator = Estimator.load(
         resolve(options.model, options.sha256),
         backend=options.backend,
@@ -91,20 +93,28 @@ def load_extractor(options: ExtractorOptions) -> PoseExtractor:
         cache_dir=options.cache_dir,
     )
     estimator.warm_up()
-    return PoseExtractor(estimator)
+    return PoseExtractor(estimator, on_broken)
 
 
 class PoseExtractor:
     """One loaded model that many threads share: frames of their clips meet in one batcher."""
 
-    def __init__(self, estimator: Estimator) -> None:
+    def __init__(self, estimator: Estimator, on_broken: OnBroken = lambda error: None) -> None:
         self._estimator = estimator
-        self.batcher = FairBatcher(estimator.infer, max_batch=estimator.best_batch, servers=estimator.servers)
+        self._decoding = DecodeSeconds()
+        self.batcher = FairBatcher(
+            estimator.infer, max_batch=estimator.best_batch, servers=estimator.servers, on_broken=on_broken
+        )
 
     @property
     def model(self) -> ModelInfo:
         """What is loaded."""
         return self._estimator.info
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds inside the decoder of all clips so far, also of those that failed."""
+        return self._decoding.total
 
     def extract(
         self,
@@ -122,7 +132,7 @@ class PoseExtractor:
         ExtractionCanceled once `canceled` is set.
         """
         surveyed = surveyed or survey(path, request.limits, request.segments)
-        run = _Run(self._estimator, self.batcher, path, surveyed, on_progress, canceled or threading.Event())
+        run = self._run(path, surveyed, on_progress, canceled)
         try:
             return run.extract(request)
         except NoPerson:
@@ -145,13 +155,23 @@ class PoseExtractor:
         `on_progress` gets the share of the segment done. Raises what `extract` raises but NoPerson and SubjectNotFound;
         SegmentsUnsure, where the clip must be extracted as a whole; ValueError for a request with a window.
         """
-        run = _Run(self._estimator, self.batcher, path, surveyed, on_progress, canceled or threading.Event())
-        return run.detect(request, segment)
+        return self._run(path, surveyed, on_progress, canceled).detect(request, segment)
 
     def close(self) -> None:
         """Stop the batcher and release the model."""
         self.batcher.close()
         self._estimator.close()
+
+    def _run(self, path: Path, surveyed: Survey, on_progress: Progress, canceled: threading.Event | None) -> _Run:
+        return _Run(
+            estimator=self._estimator,
+            batcher=self.batcher,
+            decoding=self._decoding,
+            path=path,
+            surveyed=surveyed,
+            on_progress=on_progress,
+            canceled=canceled or threading.Event(),
+        )
 
 
 def join(surveyed: Survey, parts: Sequence[SegmentPeople], request: ExtractRequest) -> Extraction:
@@ -223,10 +243,11 @@ class _Follower:
         return Extraction(clip=clip, poses=poses, receipt=receipt, subject=subject)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Run:
     estimator: Estimator
     batcher: FairBatcher
+    decoding: DecodeSeconds
     path: Path
     surveyed: Survey
     on_progress: Progress
@@ -234,7 +255,7 @@ class _Run:
 
     def extract(self, request: ExtractRequest) -> Extraction:
         clip, follower = self.surveyed.clip, _Follower(request)
-        with open_video(self.path, request.limits) as video, self.batcher.lane(priority=request.priority) as lane:
+        with self._opened(request) as video, self.batcher.lane(priority=request.priority) as lane:
             reader = self._reader(lane, request)
             end_s = min(request.window_s or clip.duration_s, clip.duration_s)
             with closing(self._people(video, reader, request, WHOLE, (0.0, end_s))) as people:
@@ -251,7 +272,7 @@ class _Run:
             raise ValueError("only a whole clip has segments")
         begin_s = segment.entry.start_s if segment.entry else 0.0
         end_s = clip.duration_s if segment.end_s is None else segment.end_s
-        with open_video(self.path, request.limits) as video, self.batcher.lane(priority=request.priority) as lane:
+        with self._opened(request) as video, self.batcher.lane(priority=request.priority) as lane:
             reader = self._reader(lane, request)
             with closing(self._people(video, reader, request, segment, (begin_s, end_s))) as seen:
                 people = People.gather(seen, keypoints=len(skeleton.keypoint_names))
@@ -265,6 +286,11 @@ class _Run:
                 skipped=video.tally.skipped,
                 redone=reader.redone,
             )
+
+    @contextmanager
+    def _opened(self, request: ExtractRequest) -> Iterator[OpenVideo]:
+        with open_video(self.path, request.limits) as video, self.decoding.of(video):
+            yield video
 
     def _reader(self, lane: Lane, request: ExtractRequest) -> SpanReader:
         rules = SpanRules(

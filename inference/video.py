@@ -7,13 +7,14 @@ ones). Colours follow the matrix and range the stream declares, as OpenCV's Vide
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,9 @@ from inference.errors import (
     VideoUnreadable,
 )
 from inference.pictures import Picture
-from inference.poses import ExtractionReceipt
 from inference.sampling import AFTER_WINDOW, Sampler, Wanted, every_frame
-from inference.segments import WHOLE, Entry, PacketNote, Segment
+from inference.segments import SEEKABLE, WHOLE, Entry, PacketNote, Segment
+from inference.tally import Tally, rhythm
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -43,8 +44,6 @@ TIMESTAMP_BACKWARDS = "timestamp_backwards"
 NO_TIMESTAMP = "no_timestamp"
 SIZE_CHANGED = "size_changed"
 
-_GAP = 1.5
-"""Median intervals between two frames beyond which there is a gap."""
 _SHORTFALL_S, _SHORTFALL_SHARE = 0.5, 0.05
 """How much earlier than declared a clip may end before it counts as truncated: muxers round, and last frames vary."""
 
@@ -89,48 +88,6 @@ class Frame:
     """Presentation time minus the stream's start."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tally:
-    """Where the decoded frames went so far: `decoded == wanted + sum(skipped)`."""
-
-    decoded: int
-    wanted: int
-    skipped: Mapping[str, int]
-    broken: int
-    """Packets that yielded no picture, and pictures that the decoder marked as damaged."""
-    truncated: bool
-    rotation: int
-    """Degrees clockwise by which decoded pictures were turned."""
-    fps_measured: float
-    """1 / median interval of the timestamps; NaN below two frames."""
-    gaps: tuple[tuple[float, float], ...]
-
-    def receipt(self, inferred: int, redone: int = 0) -> ExtractionReceipt:
-        """The receipt of an extraction that inferred so many frames, `redone` of them again as whole frames.
-
-        Raises ValueError where a frame is missing.
-        """
-        return ExtractionReceipt(
-            decoded=self.decoded,
-            inferred=inferred,
-            redone=redone,
-            skipped=self.skipped,
-            broken=self.broken,
-            truncated=self.truncated,
-            rotation=self.rotation,
-            fps_measured=self.fps_measured,
-            gaps=self.gaps,
-        )
-
-
-def rhythm(times: NDArray[np.float64]) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """(1 / median interval, NaN below two frames; gaps as (start_s, end_s)) of the times of all frames of a clip."""
-    intervals = np.diff(times)
-    median = float(np.median(intervals)) if intervals.size else float("nan")
-    gaps = np.flatnonzero(intervals > _GAP * median)
-    return 1 / median, tuple(zip(times[gaps].tolist(), times[gaps + 1].tolist(), strict=True))
-
-
 def open_video(path: Path, limits: VideoLimits | None = None, *, threads: int = 0) -> OpenVideo:
     """Open a clip for one pass over its frames; use it as a context manager. `threads` 0 leaves it to the decoder.
 
@@ -156,6 +113,20 @@ class _Counts:
     finished: bool = False
     ended_early: bool = False
     demuxer_failed: bool = False
+    decode_s: float = 0.0
+
+
+class _Place(NamedTuple):
+    """Which packet of a file it is."""
+
+    dts: int | None
+    pts: int | None
+    byte: int | None
+    size: int
+
+    @classmethod
+    def of(cls, packet: Packet[VideoStream]) -> Self:
+        return cls(packet.dts, packet.pts, packet.pos, packet.size)
 
 
 class OpenVideo:
@@ -177,6 +148,7 @@ class OpenVideo:
         self._stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         self._counts = _Counts()
         self._times = array("d")
+        self._first: _Place | None = None
         self._stored_size: tuple[int, int] | None = None
         self._rotation = 0
         # AVI keeps no presentation times. Pictures leave the decoder in the order of presentation, so the n-th gets
@@ -247,6 +219,11 @@ class OpenVideo:
         self._check_complete(segment)
 
     @property
+    def decode_s(self) -> float:
+        """Seconds inside the decoder so far; another thread may ask."""
+        return self._counts.decode_s
+
+    @property
     def times(self) -> NDArray[np.float64]:
         """(n,) timestamps of the frames decoded so far, wanted or not, without those that cannot be used."""
         return np.array(self._times, np.float64)
@@ -271,9 +248,10 @@ class OpenVideo:
     def packets(self) -> Iterator[PacketNote]:
         """What every packet says of itself, in the order of the file, without decoding any.
 
-        Instead of `frames`, not before it: a clip is read once. `tally.truncated` is final afterwards.
+        Instead of `frames`; before it only where `rewound`. `tally.truncated` is final afterwards.
         """
         for packet in self._packets(WHOLE):
+            self._first = self._first or _Place.of(packet)
             self._note(packet)
             if packet.size:
                 pts = packet.dts if self._packet_times is not None else packet.pts
@@ -287,6 +265,27 @@ class OpenVideo:
                     corrupt=packet.is_corrupt,
                 )
         self._counts.ended_early = self._ended_early()
+
+    def rewound(self) -> bool:
+        """After `packets`: whether `pictures` may follow, from the beginning; else the file must be opened again.
+
+        Only where an index leads back to the packet that was the first. It saves an opening, in which libavformat
+        decodes pictures to learn their format.
+        """
+        import av
+
+        first = self._first
+        start = first and (first.pts if first.dts is None else first.dts)
+        if self.container not in SEEKABLE or self.tally.truncated or start is None:
+            return False
+        self._counts = _Counts()
+        try:
+            self._container.seek(start, stream=self._stream)
+            found = _Place.of(next(self._container.demux(self._stream)))
+            self._container.seek(start, stream=self._stream)  # that packet once more
+        except av.FFmpegError:
+            return False
+        return found == first
 
     def _packets(self, segment: Segment) -> Iterator[Packet[VideoStream]]:
         import av
@@ -325,12 +324,15 @@ class OpenVideo:
         counts = self._counts
         for packet in self._packets(segment):
             self._note(packet)
+            began = time.perf_counter()
             try:
                 # Half a packet, at the end of a truncated file, would cost the decoder's threads their last pictures.
                 pictures = [] if packet.is_corrupt else packet.decode()
             except av.FFmpegError:
                 self._note_damage()
                 continue
+            finally:
+                counts.decode_s += time.perf_counter() - began
             for picture in pictures:
                 if picture.is_corrupt:
                     self._note_damage()

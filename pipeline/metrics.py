@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from inference.batcher import BatchStats
+    from inference.actor import ActorStatus
 
 WebhookOutcome = Literal["delivered", "failed", "dead"]
 """One try of one delivery: taken; not taken, to be tried again; given up."""
@@ -51,8 +51,8 @@ class WorkerMetrics:
         self._webhooks = Counter(
             "frontfoot_webhook_attempts", "Tries to deliver a webhook.", ["outcome"], registry=self.registry
         )
-        self._batches = _Batches()
-        self.registry.register(self._batches)
+        self._actors = _Actors()
+        self.registry.register(self._actors)
 
     def claimed(self) -> None:
         """A job was claimed."""
@@ -83,26 +83,27 @@ class WorkerMetrics:
         """A webhook was sent, or could not be."""
         self._webhooks.labels(outcome).inc()
 
-    def observe_batches(self, actors: Sequence[BatchStats]) -> None:
-        """What the actors say of their batches; each counts from its own start."""
-        self._batches.seen(actors)
+    def observe_actors(self, actors: Sequence[ActorStatus]) -> None:
+        """What the actors say of their work; each counts from its own start."""
+        self._actors.seen(actors)
 
 
-class _Batches(Collector):
+class _Actors(Collector):
     """Shows what the actors last said: they count, this does not. An actor that starts again counts from 0 again."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._actors: tuple[BatchStats, ...] = ()
+        self._actors: tuple[ActorStatus, ...] = ()
 
-    def seen(self, actors: Sequence[BatchStats]) -> None:
+    def seen(self, actors: Sequence[ActorStatus]) -> None:
         with self._lock:
             self._actors = tuple(actors)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, a sample an actor."""
         with self._lock:
-            actors = self._actors
+            statuses = self._actors
+        actors = [status.batches for status in statuses]
         totals: Mapping[str, tuple[str, list[float]]] = {
             "frontfoot_batches": ("Batches inferred.", [stats.batches for stats in actors]),
             "frontfoot_batch_frames": ("Frames in those batches.", [stats.frames for stats in actors]),
@@ -123,6 +124,10 @@ class _Batches(Collector):
                 "Seconds of inference, of all threads together.",
                 [stats.infer_s for stats in actors],
             ),
+            "frontfoot_decode_seconds": (
+                "Seconds inside the decoders, of all clips together.",
+                [status.decode_s for status in statuses],
+            ),
             "frontfoot_inference_thread_seconds": (
                 "Seconds that the threads which infer had; inference / thread seconds is their share of the limit.",
                 [stats.thread_s for stats in actors],
@@ -137,3 +142,21 @@ class _Batches(Collector):
         for number, stats in enumerate(actors):
             clips.add_metric([str(number)], stats.lanes)
         yield clips
+        share = share_of_limit(statuses)
+        if share is not None:
+            yield GaugeMetricFamily(
+                "frontfoot_share_of_limit",
+                "Share of their time with clips that the actors would have needed for decoding and inference alone.",
+                value=share,
+            )
+
+
+def share_of_limit(actors: Sequence[ActorStatus]) -> float | None:
+    """What decoding and inference needed by what there was, 0..1, of all actors together; None before the first batch.
+
+    Sums before dividing: an actor that does more counts more.
+    """
+    thread_s = sum(status.batches.thread_s for status in actors)
+    if not thread_s or not any(status.batches.batches for status in actors):
+        return None
+    return min(sum(status.needed_s for status in actors) / thread_s, 1.0)

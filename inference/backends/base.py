@@ -56,6 +56,7 @@ class Backend(Protocol):
         """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep.
 
         Without `fine` the head's finest level is left out, which only people of some 150 pixels or more can do without.
+        Raises RuntimeBroken where nothing that it says from now on could be believed.
         """
         ...
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inference.backends.base import BackendName, Precision, cpu_batch
 from inference.catalog import ModelSpec
 from inference.conversion import openvino_model
-from inference.errors import FrameAccountingError
+from inference.errors import RuntimeBroken
 from inference.poses import FloatArray
 from inference.vendors import quiet_openvino
 
@@ -71,9 +71,9 @@ class OpenVinoBackend:
             raw: FloatArray = request.get_output_tensor(0).data.copy()  # the request overwrites its own tensor
         finally:
             self._idle[fine].put(request)
-        if np.isnan(raw.flat[0]):
+        if not raw.size or np.isnan(raw.flat[0]):
             # Measured: with one stream that ran out of memory it returns, without an error, what it found before.
-            raise FrameAccountingError("OpenVINO returned without having inferred.")
+            raise RuntimeBroken("OpenVINO returned without having inferred.")
         return raw
 
     def best_batch(self, shape: tuple[int, int]) -> int:

@@ -19,14 +19,16 @@ from api.metrics import ApiMetrics
 from frontfoot import metrics
 from frontfoot.metrics import BacklogCollector
 from frontfoot.settings import Settings
+from inference.actor import ActorStatus
 from inference.batcher import BatchStats
+from inference.poses import ModelInfo
 from models.artifacts import FolderStore
 from models.backlog import UNFINISHED, Backlog
 from models.database import Database
 from models.errors import StoreUnavailable
 from models.jobs import Owner
 from models.queue import JobQueue
-from pipeline.metrics import WorkerMetrics
+from pipeline.metrics import WorkerMetrics, share_of_limit
 
 JANE = Owner(owner_type="coach", owner_id="jane")
 NOBODY_WAITS = Backlog(jobs=dict.fromkeys(UNFINISHED, 0), oldest_ready_s=0)
@@ -41,6 +43,13 @@ def free_port() -> int:
 
 def settings(database_url: str, port: int) -> Settings:
     return Settings(database_url=database_url, metrics_port=port, tokens={})
+
+
+def actor(batches: BatchStats, *, decode_s: float, device: str = "cpu") -> ActorStatus:
+    model = ModelInfo(
+        name="m", version="1", sha256="0" * 64, backend="torch", precision="fp32", runtime=f"torch 2.9 {device}"
+    )
+    return ActorStatus(model=model, clips=0, batches=batches, decode_s=decode_s)
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -108,13 +117,10 @@ def test_a_worker_shows_what_it_did(sqlite_url: str) -> None:
         worker.leases_expired(3)
         worker.attempt_failed("actor_died", retried=True)
         worker.webhook("delivered")
-        worker.observe_batches(
-            [
-                BatchStats(
-                    batches=4, frames=14, room=16, mixed=1, lanes=2, halved=1, waited_s=0.5, infer_s=3.0, thread_s=4.0
-                )
-            ]
+        stats = BatchStats(
+            batches=4, frames=14, room=16, mixed=1, lanes=2, halved=1, waited_s=0.5, infer_s=2.0, thread_s=4.0
         )
+        worker.observe_actors([actor(stats, decode_s=1.5)])
         samples = scraped(port)
     assert value(samples, "frontfoot_claims_total") == 1
     assert value(samples, "frontfoot_stage_seconds_sum", stage="deep") == 12.5
@@ -128,10 +134,33 @@ def test_a_worker_shows_what_it_did(sqlite_url: str) -> None:
     assert value(samples, "frontfoot_batch_slots_total", actor="0") == 16
     assert value(samples, "frontfoot_batches_halved_total", actor="0") == 1
     assert value(samples, "frontfoot_batch_queueing_seconds_total", actor="0") == 0.5
-    assert value(samples, "frontfoot_inference_seconds_total", actor="0") == 3.0
+    assert value(samples, "frontfoot_inference_seconds_total", actor="0") == 2.0
+    assert value(samples, "frontfoot_decode_seconds_total", actor="0") == 1.5
+    assert value(samples, "frontfoot_share_of_limit") == 3.5 / 4
     assert value(samples, "frontfoot_inference_thread_seconds_total", actor="0") == 4.0
     assert value(samples, "frontfoot_batches_mixed_total", actor="0") == 1
     assert value(samples, "frontfoot_actor_clips", actor="0") == 2
+
+
+def test_the_share_of_the_limit() -> None:
+    def did(*, infer_s: float, decode_s: float, thread_s: float, device: str = "cpu") -> ActorStatus:
+        return actor(BatchStats(batches=1, infer_s=infer_s, thread_s=thread_s), decode_s=decode_s, device=device)
+
+    busy = did(infer_s=6, decode_s=2, thread_s=10)
+    idle = did(infer_s=1, decode_s=1, thread_s=90)
+    assert share_of_limit([busy]) == 0.8
+    assert share_of_limit([busy, idle]) == 0.1, "sums before dividing"
+    assert share_of_limit([did(infer_s=6, decode_s=5, thread_s=10)]) == 1, "seconds stretch where threads compete"
+    assert share_of_limit([did(infer_s=6, decode_s=5, thread_s=10, device="cuda")]) == 0.6, "decoding goes on beside it"
+    assert share_of_limit([]) is None
+    assert share_of_limit([actor(BatchStats(thread_s=3), decode_s=1)]) is None, "no batch yet"
+
+
+def test_before_the_first_batch_no_share_of_the_limit_is_shown() -> None:
+    worker = WorkerMetrics()
+    for actors in ([], [actor(BatchStats(), decode_s=0)]):
+        worker.observe_actors(actors)
+        assert "frontfoot_share_of_limit" not in [family.name for family in worker.registry.collect()]
 
 
 def test_without_a_port_nothing_listens(sqlite_url: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -62,6 +64,38 @@ def test_a_job_whose_actor_dies_is_tried_again_and_ends_well(embedded: Bench, lo
     assert [attempt["error_code"] for attempt in job.history] == ["actor_died"]
     assert job.deep_results_s3_key is not None
     assert f"/{job_id}/2/" in job.deep_results_s3_key
+
+
+def _break_the_runtime(actor: Any) -> None:
+    """Runs in the actor: from now on its OpenVINO returns, without an error, what it found before."""
+
+    class Deaf:
+        def __init__(self, request: Any) -> None:
+            self.get_output_tensor = request.get_output_tensor
+
+        def infer(self, inputs: object) -> None:
+            pass
+
+    backend = actor._extractor._estimator._backend
+    for idle in backend._idle.values():
+        for request in [idle.get(timeout=20) for _ in range(backend.servers)]:
+            idle.put(Deaf(request))
+
+
+def test_an_actor_whose_runtime_broke_is_replaced_and_its_job_ends_well(embedded: Bench, long_clip: Path) -> None:
+    import ray
+
+    # By value: the actor's process does not know this module.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    job_id = embedded.submit(long_clip, REQUEST)
+    with embedded.working():
+        _wait_for(embedded, job_id, _deep_is_under_way)
+        broken = _actor_process().pid
+        embedded.cluster.pool.members[0].actor.__ray_call__.remote(_break_the_runtime)  # it may not live to answer
+        (job,) = embedded.finish([job_id])
+    assert (job.status, job.attempt, job.error_code) == ("done", 2, None)
+    assert [attempt["error_code"] for attempt in job.history] == ["actor_died"]
+    assert _actor_process().pid != broken
 
 
 def test_an_actor_that_is_gone_for_good_is_replaced(embedded: Bench, footage: list[Image], tmp_path: Path) -> None:

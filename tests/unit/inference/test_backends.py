@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from inference.backends import choose_backend, choose_precision, cuda_gpus, make_backend, openvino_backend
 from inference.backends.base import cpu_batch
 from inference.catalog import DEFAULT_MODEL, resolve
-from inference.errors import BackendUnavailable
+from inference.errors import BackendUnavailable, RuntimeBroken
 
 
 def test_auto_is_torch_on_a_gpu_and_openvino_elsewhere() -> None:
@@ -104,6 +105,31 @@ def test_two_threads_at_once_get_each_their_own(model_cache: Path) -> None:
     backend.close()
     for result, reference in zip(results, expected * 3, strict=True):
         np.testing.assert_array_equal(result, reference)
+
+
+class Deaf:
+    """An infer request that returns, without an error, what it found before."""
+
+    def __init__(self, request: Any) -> None:
+        self.get_output_tensor = request.get_output_tensor
+
+    def infer(self, inputs: object) -> None:
+        """What OpenVINO did with one stream that had run out of memory."""
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("inferred_before", [True, False])
+def test_an_output_that_openvino_did_not_write_is_never_handed_out(model_cache: Path, *, inferred_before: bool) -> None:
+    backend = openvino_backend.OpenVinoBackend(
+        resolve(DEFAULT_MODEL), precision="fp32", threads=1, cache_dir=model_cache
+    )
+    if inferred_before:
+        backend.infer(pictures(2))
+    idle = backend._idle[True]
+    idle.put(Deaf(idle.get()))
+    with pytest.raises(RuntimeBroken, match="without having inferred"):
+        backend.infer(pictures(1))
+    backend.close()
 
 
 def test_a_full_batch_is_a_power_of_two_and_larger_for_smaller_pictures() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from inference.batch_size import GROW_AFTER, MOST_PATIENCE, BatchSizes, ran_out_of_memory
 from inference.batcher import FairBatcher
-from inference.errors import InferenceError, OutOfMemory
+from inference.errors import InferenceError, OutOfMemory, RuntimeBroken
 from inference.estimator import Kind, Prepared
 from inference.poses import Pose
 from inference.preprocess import Letterbox
@@ -109,7 +109,9 @@ class TestRecognised:
     def test_want_of_memory(self, error: Exception) -> None:
         assert ran_out_of_memory(error)
 
-    @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory"), InferenceError()])
+    @pytest.mark.parametrize(
+        "error", [RuntimeError("shape mismatch"), ValueError("out of memory"), InferenceError(), RuntimeBroken()]
+    )
     def test_anything_else(self, error: Exception) -> None:
         assert not ran_out_of_memory(error)
 
@@ -218,3 +220,15 @@ class TestBatcher:
         assert (caught.value.code, caught.value.transient) == ("out_of_memory", True)
         assert "Failed to allocate" in str(caught.value.__cause__)
         assert batcher.stats().failed == 1
+
+    def test_a_runtime_that_breaks_over_a_half_is_not_asked_for_the_other(self) -> None:
+        sizes: list[int] = []
+
+        def deaf_since_memory_ran_out(batch: Sequence[Prepared]) -> list[list[Pose]]:
+            sizes.append(len(batch))
+            raise RuntimeError(OPENVINO_SAID) if len(sizes) == 1 else RuntimeBroken
+
+        batcher = FairBatcher(deaf_since_memory_ran_out, max_batch=lambda kind: 8)
+        with closing(batcher), pytest.raises(RuntimeBroken):
+            run(batcher, 1, 8)
+        assert sizes == [8, 4]

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import NoReturn
 
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from inference.batcher import PATIENCE, FairBatcher
-from inference.errors import FrameAccountingError, InferenceError, InferenceStopped, WeightsRejected
+from inference.errors import FrameAccountingError, InferenceError, InferenceStopped, RuntimeBroken, WeightsRejected
 from inference.estimator import Kind, Prepared
 from inference.lane import Group, Lane
 from inference.poses import Pose
@@ -491,10 +491,48 @@ class TestTrouble:
         def dies(batch: Sequence[Prepared]) -> NoReturn:
             raise SystemExit
 
-        batcher = make(dies, servers=2)
-        with pytest.raises(InferenceStopped):
-            run(batcher, clip=1, count=9)
+        told: list[RuntimeBroken] = []
+        batcher = make(dies, servers=2, on_broken=told.append)
+        for _ in range(2):
+            with pytest.raises(RuntimeBroken, match="has died: SystemExit"):
+                run(batcher, clip=1, count=9)
         batcher.close()
+        assert len(told) == 1
+
+    def test_a_broken_runtime_fails_every_clip_and_is_asked_nothing_more(self, make: Make, infer: StandIn) -> None:
+        """What it says next might be wrong: also the clips that are not in the batch, and those that come later."""
+        told: list[tuple[str, bool]] = []
+
+        def breaks(batch: Sequence[Prepared]) -> list[list[Pose]]:
+            people = infer(batch)
+            if any(said(seen)[0] == 13 for seen in people):
+                raise RuntimeBroken("deaf")
+            return people
+
+        def told_first(error: RuntimeBroken) -> None:
+            time.sleep(0.05)
+            told.append((error.message, any(future.done() for future in asked)))
+
+        asked: list[Future[list[tuple[int, int]]]] = []
+        batcher = make(breaks, most=1, on_broken=told_first)
+        infer.gate.clear()
+        with ThreadPoolExecutor(3) as pool:
+            asked += [pool.submit(run, batcher, clip, 50) for clip in (13, 2, 3)]
+            hungry(batcher, 3)
+            infer.gate.set()
+            errors = [future.exception(PATIENCE_S) for future in asked]
+        assert [str(error) for error in errors] == ["deaf"] * 3
+        assert all(isinstance(error, RuntimeBroken) and error.transient for error in errors)
+        assert len({id(error) for error in errors}) == 3
+        assert told == [("deaf", False)]
+        eventually(lambda: not any(thread.name == "batcher" for thread in threading.enumerate()))
+        batches = len(infer.batches)
+        with pytest.raises(RuntimeBroken, match="deaf"):
+            run(batcher, clip=4, count=1)
+        batcher.close()
+        with pytest.raises(RuntimeBroken, match="deaf"):
+            run(batcher, clip=4, count=1)
+        assert (len(infer.batches), len(told)) == (batches, 1)
 
     @pytest.mark.parametrize("options", [{"servers": 0}, {"max_wait_s": -1}])
     def test_senseless_limits_are_refused(self, options: dict[str, int], make: Make) -> None:

@@ -366,6 +366,13 @@ class TestExtraction:
         assert 0.1 < shares[-1] < 0.2
         assert threads_named("clip") == []
         assert extractor.batcher.stats().lanes == 0
+        canceled_s = extractor.decode_s
+        assert canceled_s > 0, "what a canceled clip cost was spent all the same"
+
+        spent: list[float] = []
+        extractor.extract(sample_clip, ExtractRequest(), on_progress=lambda share: spent.append(extractor.decode_s))
+        assert spent == sorted(spent)
+        assert canceled_s < spent[0] < spent[-1] == extractor.decode_s, "it grows while a clip is in progress"
         extractor.close()
 
 

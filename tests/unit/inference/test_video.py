@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import clips
 import cv2
 import numpy as np
 import pytest
 
+import inference.video as video_module
+from inference.demux import open_container
 from inference.errors import (
     ContainerNotAllowed,
     FrameTooLarge,
@@ -314,9 +318,88 @@ def test_memory_does_not_grow_with_the_clip(make_clip: MakeClip) -> None:
     assert peak(600) < peak(60) + 100_000
 
 
+def test_only_the_time_inside_the_decoder_counts_as_decoding(make_clip: MakeClip) -> None:
+    path = make_clip()
+    with open_video(path) as video:
+        assert video.decode_s == 0
+        began = time.perf_counter()
+        pictures = video.pictures()
+        next(pictures)
+        first_s = video.decode_s
+        assert 0 < first_s < time.perf_counter() - began
+        time.sleep(0.05)
+        assert video.decode_s == first_s
+        list(pictures)
+        assert first_s < video.decode_s < time.perf_counter() - began - 0.05
+    with open_video(path) as video:
+        list(video.packets())
+        assert video.decode_s == 0
+
+
 def test_two_readings_give_the_same_bytes(make_clip: MakeClip) -> None:
     path = make_clip(frames=10)
     assert [f.image.tobytes() for f in read(path)[0]] == [f.image.tobytes() for f in read(path)[0]]
+
+
+REWOUND = {name: recipe for name, recipe in FORMATS.items() if "ts" not in name and "avi" not in name}
+REWOUND["a time before the start"] = {"options": (("bf", "2"),)}
+REWOUND["no index"] = {"container": "matroska", "mux": (("live", "1"),)}
+
+
+@pytest.mark.parametrize("recipe", REWOUND.values(), ids=REWOUND.keys())
+def test_a_clip_rewound_is_the_clip(make_clip: MakeClip, recipe: dict[str, object]) -> None:
+    path = make_clip(**recipe)
+    frames, tally = read(path)
+    with open_video(path, threads=1) as video:
+        assert len(list(video.packets())) == 30
+        assert video.rewound()
+        again = list(video.frames())
+        assert video.tally == tally
+    assert [(f.index, f.timestamp_s) for f in again] == [(f.index, f.timestamp_s) for f in frames]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(again, frames, strict=True))
+
+
+@pytest.mark.parametrize("container", ["avi", "mpegts"])
+def test_without_an_index_of_key_frames_nothing_is_rewound(make_clip: MakeClip, container: str) -> None:
+    with open_video(make_clip(container=container)) as video:
+        assert not video.rewound(), "not read yet"
+        assert len(list(video.packets())) == 30
+        assert not video.rewound()
+
+
+def test_a_truncated_clip_is_not_rewound(tmp_path: Path) -> None:
+    with open_video(clips.cut_tail(tmp_path / "clip", clips.Recipe(container="matroska", frames=60))) as video:
+        list(video.packets())
+        assert video.tally.truncated
+        assert not video.rewound()
+
+
+@pytest.mark.parametrize("container", ["matroska", "mp4"])
+def test_where_the_index_leads_elsewhere_a_clip_is_opened_again(
+    make_clip: MakeClip, tmp_path: Path, container: str
+) -> None:
+    """It begins without a key frame: Matroska's index leads to the first one, MP4's nowhere."""
+    whole, path = make_clip(container=container, options=(("g", "10"), ("bf", "0"))), tmp_path / "cut"
+    with av.open(str(whole)) as source, av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in list(source.demux(source.streams.video[0]))[3:30]:
+            packet.stream = stream
+            out.mux(packet)
+    with open_video(path) as video:
+        notes = list(video.packets())
+        assert (len(notes), notes[0].key) == (27, False)
+        assert not video.rewound()
+    assert probe(path).width == 128
+
+
+@pytest.mark.parametrize(("container", "openings"), [("mp4", 1), ("matroska", 1), ("mpegts", 2)])
+def test_a_probe_opens_a_clip_once_where_it_can(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, container: str, openings: int
+) -> None:
+    path = make_clip(container=container)
+    opened = []
+    monkeypatch.setattr(video_module, "open_container", lambda *args: opened.append(1) or open_container(*args))
+    assert (probe(path).width, len(opened)) == (128, openings)
 
 
 def test_probe_of_the_sample_clip(sample_clip: Path) -> None:

@@ -13,7 +13,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from inference.errors import NoPerson, SourceUnavailable
+from inference.errors import NoPerson, RuntimeBroken, SourceUnavailable
 from models.errors import StoreUnavailable
 from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, Stalled
 from pipeline.failures import INTERNAL, Failure, failure_of, lost_its_actor
@@ -31,6 +31,7 @@ def _in_a_task(cause: Exception) -> RayTaskError:
         (_in_a_task(NoPerson()).as_instanceof_cause(), "no_person", False),
         (_in_a_task(_in_a_task(NoPerson())), "no_person", False),
         (SourceUnavailable(), "source_unavailable", True),
+        (_in_a_task(RuntimeBroken()), "runtime_broken", True),
         (StoreUnavailable(), "store_unavailable", True),
         (ModeMissing(), "analysis_mode_missing", False),
         (HandedBack(), "handed_back", True),
