@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inference.backends.base import BackendName, Precision, cpu_batch
 from inference.catalog import ModelSpec
 from inference.conversion import load_torch_model, without_finest_level
+from inference.errors import RuntimeBroken
 from inference.poses import FloatArray
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class TorchBackend:
         try:
             with torch.inference_mode(), torch.cuda.stream(replica.stream) if replica.stream else nullcontext():
                 raw: FloatArray = replica.networks[fine](self._normalised(batch)).cpu().numpy()
+        except RuntimeError as error:
+            self._check_device(error)
+            raise
         finally:
             self._idle.put(replica)
         return raw
@@ -90,6 +94,19 @@ class TorchBackend:
     def close(self) -> None:
         """See `Backend.close`."""
         self._idle = LifoQueue()
+
+    def _check_device(self, error: RuntimeError) -> None:
+        """Raise RuntimeBroken where the device answers nothing any more.
+
+        A fault inside a kernel leaves the process without its GPU for good; running out of memory does not.
+        """
+        import torch
+
+        if self._device.type == "cuda":
+            try:
+                torch.cuda.synchronize()
+            except RuntimeError as still:
+                raise RuntimeBroken(f"The GPU is lost to this process: {still}") from error
 
     def _replica(self, model: torch.nn.Module) -> _Replica:
         """A copy for one thread at a time: the head keeps the anchors of the last size it saw."""

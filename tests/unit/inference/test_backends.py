@@ -132,6 +132,21 @@ def test_an_output_that_openvino_did_not_write_is_never_handed_out(model_cache: 
     backend.close()
 
 
+def test_a_lost_gpu_is_told_from_a_batch_that_went_wrong(model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    backend = make_backend(resolve(DEFAULT_MODEL), backend="torch", precision="fp32", threads=1, cache_dir=model_cache)
+    # There is no GPU here: whatever is sent to one fails, and so does asking it whether it still answers.
+    monkeypatch.setattr(backend, "_device", torch.device("cuda"))
+    picture = np.zeros((1, 64, 64, 3), np.uint8)
+    with pytest.raises(RuntimeBroken):
+        backend.infer(picture)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    with pytest.raises(RuntimeError) as caught:
+        backend.infer(picture)
+    assert not isinstance(caught.value, RuntimeBroken)
+
+
 def test_a_full_batch_is_a_power_of_two_and_larger_for_smaller_pictures() -> None:
     sizes = [cpu_batch(shape) for shape in ((640, 640), (384, 640), (256, 320), (192, 160), (96, 96))]
     assert sizes == sorted(sizes)
