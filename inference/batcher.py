@@ -224,6 +224,7 @@ class FairBatcher:
         """Take one frame of this kind a lane in turn until the batch is full or there are no more."""
         room = self._sizes.most(kind)
         waiting = sum(len(lane.waiting.get(kind, ())) for lane in self._lanes)
+        out_of_patience = self._passed_over >= PATIENCE
         # Powers of two: a runtime prepares itself for each number of pictures that it meets.
         size = min(room, 1 << (waiting.bit_length() - 1))
         frames: list[Waiting] = []
@@ -235,7 +236,8 @@ class FairBatcher:
         served = {frame.group.lane for frame in frames}
         urgent = max(lane.priority for lane in served)
         over = any(lane.waiting and lane.priority < urgent and lane not in served for lane in self._lanes)
-        self._passed_over = self._passed_over + 1 if over else 0
+        # One batch for the less urgent and then it starts anew, though some of another kind may still wait.
+        self._passed_over = self._passed_over + 1 if over and not out_of_patience else 0
         return _Batch(frames=frames, room=room, gathered=now)
 
     def _run(self, batch: _Batch) -> None:

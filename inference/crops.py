@@ -38,9 +38,6 @@ _REACH, _REACH_PER_S = 0.3, 5.0
 """How far apart one person may be at two anchors, in sizes: jitter, plus a sprint over time."""
 _GROWTH = 1.8
 """Largest ratio of two sizes of one person."""
-_ALONE = 0.3
-"""Gap between two people's boxes, in sizes of the larger, from which neither is taken for the other: with a third of a
-size for the halves of two bodies their middles are farther apart than `_EXPECTED`, so that `pick` passes one over."""
 _EDGE = 0.03
 """Share of a crop's side from its edge within which a keypoint may belong to something that was cut off."""
 _DISAGREEMENT = 0.08
@@ -129,7 +126,7 @@ def athlete_among(
     """The path of whom the clip is about, where there can be no doubt; None: look at everybody.
 
     `known` is the athlete at the first anchor, `points` are (x, y, share of the way) that lie on the athlete. Without
-    doubt means: seen at both anchors, every point within the box expected there, and nobody else near on the way.
+    doubt means: seen at both anchors, every point within the box expected there, and nobody else anywhere near.
     """
     if known is not None:
         candidates = [path for path in found if path.start is known]
@@ -140,7 +137,10 @@ def athlete_among(
     path = candidates[0]
     if path.start is None or path.end is None or not all(path.holds(point) for point in points):
         return None
-    return None if any(_come_near(path, other) for other in found if other is not path) else path
+    # All that either shows over the whole span, not where they are expected at one time: of two who pass each other the
+    # anchors do not say who is who, and exchanged they would seem never to come near.
+    swept = _swept(path)
+    return None if any(_meet(swept, _swept(other)) for other in found if other is not path) else path
 
 
 def touches_edge(pose: Pose, box: Letterbox) -> bool:
@@ -214,15 +214,14 @@ def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path:
     )
 
 
-def _come_near(path: Path, other: Path) -> bool:
-    """Whether their boxes are ever so near each other that one might be taken for the other."""
-    return any(_apart_by(path.expected(share), other.expected(share)) < _ALONE for share in np.linspace(0.0, 1.0, 9))
+def _swept(path: Path) -> Extent:
+    """All that the path's crops may show."""
+    low = np.minimum(path.extents[0][:2], path.extents[1][:2])
+    return np.concatenate([low, np.maximum(path.extents[0][2:], path.extents[1][2:])])
 
 
-def _apart_by(a: FloatArray, b: FloatArray) -> float:
-    """The gap between two boxes, in sizes of the larger; negative where they overlap."""
-    gap = np.maximum(a[:2], b[:2]) - np.minimum(a[2:], b[2:])
-    return float(gap.max()) / max(size_of(a), size_of(b))
+def _meet(a: Extent, b: Extent) -> bool:
+    return bool(np.all(a[:2] < b[2:]) and np.all(b[:2] < a[2:]))
 
 
 def _extent(pose: Pose, aside: float) -> Extent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from array import array
 from collections import Counter
@@ -26,7 +27,7 @@ from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, Pose, PoseSe
 from inference.probe import Survey, survey
 from inference.sampling import Sampler
 from inference.segments import WHOLE, Segment, SegmentRules, cuts_s
-from inference.spans import Seen, SpanReader, SpanRules
+from inference.spans import CROPS_FPS, Seen, SpanReader, SpanRules
 from inference.tally import Tally, rhythm
 from inference.tracking import SubjectHint, Tracker
 from inference.video import OpenVideo, VideoLimits, open_video
@@ -48,10 +49,12 @@ class ExtractRequest:
     """Who gave the points: the caller, or an earlier pass over the clip."""
     subject_confidence: float = 1.0
     """How sure that earlier pass was of its choice, 0..1."""
+    subject_people: int = 1
+    """How many people that earlier pass followed: beside a known athlete others are hardly looked at."""
     slowmo_factor: float = 1.0
     """How many times slower than life the file plays."""
     whole_frames: bool = False
-    """Infer every frame whole rather than crops around people."""
+    """Infer every frame whole rather than crops around people; below `CROPS_FPS` it is always done."""
     priority: int = 0
     """Clips of a higher one are served first."""
     segments: SegmentRules = field(default_factory=SegmentRules)
@@ -229,7 +232,11 @@ class _Follower:
         """What came of it. Raises NoPerson, SubjectNotFound."""
         request = self._request
         choice = self._tracker.choose(request.subject, source=request.subject_source)
-        subject = replace(choice.subject, confidence=choice.subject.confidence * request.subject_confidence)
+        subject = replace(
+            choice.subject,
+            confidence=choice.subject.confidence * request.subject_confidence,
+            people=max(choice.subject.people, request.subject_people),
+        )
         poses = PoseSequence(
             keypoints=choice.keypoints,
             confidence=choice.confidence,
@@ -293,9 +300,10 @@ class _Run:
             yield video
 
     def _reader(self, lane: Lane, request: ExtractRequest) -> SpanReader:
+        wanted_fps = min(request.sample_fps or math.inf, self.surveyed.clip.fps) * request.slowmo_factor
         rules = SpanRules(
             slowmo_factor=request.slowmo_factor,
-            whole_frames=request.whole_frames,
+            whole_frames=request.whole_frames or wanted_fps < CROPS_FPS,
             subject=request.subject,
             cuts_s=cuts_s(self.surveyed.segments),
         )

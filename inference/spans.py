@@ -29,6 +29,9 @@ SPAN_FRAMES = 16
 """Frames from one anchor to the next: few frames are inferred twice, and crops come in full batches."""
 SPAN_S = 0.6
 """Real seconds from one anchor to the next, at most: people turn and throw their arms up in less."""
+CROPS_FPS = 15.0
+"""Frames of a real second below which all are inferred whole: there is too much movement between two anchors for crops
+to pay, and whoever is seen at anchors alone is seen too seldom to be followed."""
 SPAN_BYTES = 64 * 1024**2
 """Of the pictures of a span, four of which a clip holds at a time: 4K has shorter spans."""
 HELD_SPANS = 4
@@ -154,6 +157,7 @@ class SpanReader:
                 if before is not None:
                     athlete = yield from self._finish(before)
                     if not anew and athlete is not before.athlete_after:
+                        self.redone += 0 if begun.halved else len(span.pictures)
                         begun = self._begin(span, athlete)
                 before = begun
         if before is not None:
@@ -303,7 +307,7 @@ class SpanReader:
             share = span.share(span.pictures[frame])
             for one in followed:
                 if frame in one.doubtful:
-                    one.poses[frame] = one.path.pick(people, share) or one.poses[frame]
+                    one.poses[frame] = one.path.pick(people, share)
 
 
 def _whole(picture: Picture, box: Letterbox) -> Prepared:

@@ -31,7 +31,7 @@ class Tally:
     gaps: tuple[tuple[float, float], ...]
 
     def receipt(self, inferred: int, redone: int = 0) -> ExtractionReceipt:
-        """The receipt of an extraction that inferred so many frames, `redone` of them again as whole frames.
+        """The receipt of an extraction that inferred so many frames, and `redone` times one of them once more.
 
         Raises ValueError where a frame is missing.
         """

@@ -106,16 +106,17 @@ class Cluster:
             self.pool.leave(seat)
 
     @contextmanager
-    def spare(self, most: int, *, priority: int = 0) -> Iterator[list[Seat]]:
-        """Seats in actors that nobody else is in now, at most so many, for as long as the block runs."""
+    def spare(self, seat: Seat, most: int) -> Iterator[list[Seat]]:
+        """More seats for the clip of `seat`, as `Pool.spare` has them, at most so many, while the block runs."""
         seats: list[Seat] = []
+        self._look()
         try:
-            while len(seats) < most and (seat := self.pool.spare(priority=priority)) is not None:
-                seats.append(seat)
+            while len(seats) < most and (helper := self.pool.spare(seat)) is not None:
+                seats.append(helper)
             yield seats
         finally:
-            for seat in seats:
-                self.pool.leave(seat)
+            for helper in seats:
+                self.pool.leave(helper)
 
     def died(self, seat: Seat) -> int:
         """The actor died under this clip: how many were in it then."""

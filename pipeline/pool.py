@@ -21,6 +21,7 @@ from inference.spans import ROOM
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
+    from inference.poses import ModelInfo
 
 CHECK_S = 0.2
 """How often whoever waits for a seat is asked whether it still wants it."""
@@ -66,6 +67,11 @@ class Member:
     """
 
     @property
+    def model(self) -> ModelInfo | None:
+        """What it last said it holds."""
+        return self.status.model if self.status else None
+
+    @property
     def frames(self) -> int:
         """Room that is taken."""
         return sum(seat.wish.frames for seat in self.seats)
@@ -88,6 +94,11 @@ class Seat:
     def alone(self) -> bool:
         """Whether nobody else may sit beside it."""
         return self.wish.alone
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The actor's; None while it is not known."""
+        return self.member.model if self.member else None
 
     @property
     def actor(self) -> Any:
@@ -171,15 +182,18 @@ class Pool:
             raise
         return seat
 
-    def spare(self, *, priority: int = 0) -> Seat | None:
-        """A second seat for a clip, in an actor that answers and that nobody is in, while nobody waits; or None."""
+    def spare(self, seat: Seat) -> Seat | None:
+        """One more seat for the clip of `seat`, in an actor with the same model that nobody is in; or None.
+
+        None also while somebody waits. Poses of two models (one node may know bf16, another not) are never joined.
+        """
         with self._changed:
-            empty = [member for member in self._ready() if not member.seats]
+            empty = [member for member in self._ready() if not member.seats and member.model == seat.model]
             if self._waiting or not empty:
                 return None
-            seat = Seat(wish=Wish(priority=priority), helps=True)
-            _sit(seat, empty[0])
-            return seat
+            helper = Seat(wish=Wish(priority=seat.wish.priority), helps=True)
+            _sit(helper, empty[0])
+            return helper
 
     def leave(self, seat: Seat) -> None:
         """Give a seat back, or the wish for one. Leaving twice is no error."""
@@ -231,6 +245,7 @@ class Pool:
         ready = self._ready()
         if ready:
             self._empty_since = time.monotonic()
+        waited_for = {member for member in self._members if member.closed > -math.inf}
         for member in self._members:
             member.closed = math.inf if any(seat.alone for seat in member.seats) else -math.inf
         must_wait = False
@@ -245,7 +260,8 @@ class Pool:
                 must_wait = not fitting
             if fitting:
                 self._waiting.remove(seat)
-                _sit(seat, min(fitting, key=_frames))
+                # Rather where no suspect waits for the others to go.
+                _sit(seat, min(fitting, key=lambda member: (member in waited_for, member.frames)))
         self._changed.notify_all()
 
     def _fits(self, wish: Wish, member: Member) -> bool:

@@ -86,9 +86,9 @@ class SegmentRun:
         inferred = 0
         if missing:
             # Where an actor died under it before, it is a suspect: it must not bring down more than the one it is in.
-            most, priority = 0 if seat.alone else len(missing) - 1, self.wanted.priority
+            most = 0 if seat.alone else len(missing) - 1
             try:
-                with self.cluster.spare(most, priority=priority) as others, self._canceling([seat, *others]):
+                with self.cluster.spare(seat, most) as others, self._canceling([seat, *others]):
                     inferred = self._wait(self._submit([seat, *others], missing))
             except RayTaskError as error:
                 if not isinstance(error.cause, SegmentsUnsure):
@@ -102,44 +102,50 @@ class SegmentRun:
     def _submit(self, seats: Sequence[Seat], missing: Sequence[Segment]) -> list[_Share]:
         """Give every actor a run of neighbours, about as many as the others."""
         bounds = [round(number * len(missing) / len(seats)) for number in range(len(seats) + 1)]
-        shares: list[_Share] = []
-        for seat, first, last in zip(seats, bounds, bounds[1:], strict=False):
-            segments = missing[first:last]
-            coming = dag.submit_segments(
-                seat.actor,
-                self.claimed,
-                source=self.source,
-                wanted=self.wanted,
-                surveyed=self.surveyed,
-                segments=segments,
-            )
-            shares.append(_Share(seat=seat, segments=segments, coming=coming, watch=StallWatch(self.stall_s)))
-        return shares
+        return [
+            self._share(seat, missing[first:last]) for seat, first, last in zip(seats, bounds, bounds[1:], strict=False)
+        ]
+
+    def _share(self, seat: Seat, segments: Sequence[Segment]) -> _Share:
+        coming = dag.submit_segments(
+            seat.actor,
+            self.claimed,
+            source=self.source,
+            wanted=self.wanted,
+            surveyed=self.surveyed,
+            segments=segments,
+        )
+        return _Share(seat=seat, segments=segments, coming=coming, watch=StallWatch(self.stall_s))
 
     def _wait(self, shares: list[_Share]) -> int:
         """Take what comes until all have ended. Returns how many frames were inferred."""
         inferred = 0
-        waiting = list(shares)
-        while waiting:
+        waiting, idle = list(shares), list[Seat]()
+        left: list[Segment] = []
+        while waiting or left:
             self.check()
+            if left and idle:
+                shares.append(self._share(idle.pop(), left))
+                waiting, left = [*waiting, shares[-1]], []
             there = dag.parts_there([share.coming for share in waiting], timeout_s=TICK_S)
-            for share in list(waiting):
-                if share.coming in there:
+            for share in [share for share in waiting if share.coming in there]:
+                try:
                     part = self._take(share)
-                    inferred += len(part.people.frame_indices) if part else 0
-                    if part is None:
-                        waiting.remove(share)
+                except RayError as error:
+                    left += self._left_by(share, error)
+                    waiting.remove(share)
+                    continue
+                if part is None:
+                    waiting.remove(share)
+                    idle.append(share.seat)
+                else:
+                    inferred += len(part.people.frame_indices)
             self._look(shares, waiting)
         return inferred
 
     def _take(self, share: _Share) -> SegmentPeople | None:
-        """The next segment of an actor; None where that was its last."""
-        try:
-            found = dag.next_part(share.coming)
-        except RayError as error:
-            if lost_its_actor(error) and self.cluster.died(share.seat) > 1:
-                raise NeighbourCrash from error
-            raise
+        """The next segment of an actor; None where that was its last. Raises what it raised, in Ray's wrapping."""
+        found = dag.next_part(share.coming)
         if found is None:
             return None
         reference, part = found
@@ -147,6 +153,24 @@ class SegmentRun:
         self.keeping.append(self.keep(part))
         share.here += 1
         return part
+
+    def _left_by(self, share: _Share, error: RayError) -> Sequence[Segment]:
+        """What an actor that died while it helped leaves to the others. Raises every other error, or NeighbourCrash.
+
+        Nothing says that it was the clip that ended it; if it was, the actor that the job itself sits in dies of the
+        same segment next, and that counts.
+        """
+        if not lost_its_actor(error):
+            raise error
+        if self.cluster.died(share.seat) > 1:
+            raise NeighbourCrash from error
+        if not share.seat.helps:
+            raise error
+        share.running = 0.0
+        left = share.segments[share.here :]
+        fields = {"job_id": self.claimed.id, "segments": len(left)}
+        logger.warning("Helping actor died: job_id=%s segments=%d", *fields.values(), extra=fields)
+        return left
 
     def _look(self, shares: Sequence[_Share], waiting: Sequence[_Share]) -> None:
         """See how far the actors are, and whether one of them stands still."""

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 from inference.actor import Extracted
 from inference.extract import Extraction, ExtractRequest
 from inference.parts import SegmentPeople
+from inference.poses import ModelInfo
 from inference.probe import Survey
 from inference.sources import ClipSource
 from models.errors import LeaseLost
@@ -82,12 +83,13 @@ class StageRun:
         priority = self.claimed.job.priority
         wanted = extract_request(stage, self.request, self.tools.limits, chosen, priority=priority)
         kept = self._kept(stage, wanted)
-        # A link of its own for each stage: it must not run out before the stage is done.
-        source = clip_source(self.tools.storage.store, self.claimed.bucket, self.claimed.source_key, self.tools.limits)
         surveyed = dag.extracted(quick).surveyed if quick else None
+        store, claimed = self.tools.storage.store, self.claimed
         with self.tools.cluster.borrowed(self._wish(stage, wanted, surveyed), check=self._check_waiting) as seat:
             actor = seat.actor
-            parts = None if kept or not surveyed else self._segments(stage, source, wanted, surveyed)
+            # A link of its own for each stage, made when it begins: it must not run out before the stage is done.
+            source = clip_source(store, claimed.bucket, claimed.source_key, self.tools.limits)
+            parts = None if kept or not surveyed else self._segments(stage, source, wanted, surveyed, seat.model)
             joining = parts.run(seat) if parts else None
             poses = joining or dag.submit_extraction(actor, self.claimed, source, wanted, kept)
             graph = self._submit(stage, source, poses)
@@ -129,7 +131,7 @@ class StageRun:
         )
 
     def _segments(
-        self, stage: Stage, source: ClipSource, wanted: ExtractRequest, surveyed: Survey
+        self, stage: Stage, source: ClipSource, wanted: ExtractRequest, surveyed: Survey, model: ModelInfo | None
     ) -> SegmentRun | None:
         """How to extract the clip in segments; None where it is not split."""
         if len(surveyed.segments) == 1:
@@ -145,12 +147,13 @@ class StageRun:
             on_progress=partial(self._note_progress, stage),
             keep=partial(checkpoints.keep_part, self.tools.storage.store, self.claimed, stage, wanted),
             keeping=self.keeping,
-            kept=self._kept_parts(stage, wanted, surveyed),
+            kept=self._kept_parts(stage, wanted, surveyed, model),
         )
 
-    def _kept_parts(self, stage: Stage, wanted: ExtractRequest, surveyed: Survey) -> list[SegmentPeople]:
-        """The segments that an earlier attempt kept."""
-        model = self.tools.cluster.model_info
+    def _kept_parts(
+        self, stage: Stage, wanted: ExtractRequest, surveyed: Survey, model: ModelInfo | None
+    ) -> list[SegmentPeople]:
+        """The segments that an earlier attempt kept, of the model that would infer the others."""
         if self.claimed.attempt == 1 or model is None:
             return []
         mark = checkpoints.fingerprint(model, wanted)

@@ -67,9 +67,8 @@ def extract_request(
         subject=within or (subject_hints(quick) if quick else ()),
         subject_source="caller" if within else "automatic",
         subject_confidence=quick.subject.confidence if quick and not within else 1.0,
+        subject_people=quick.subject.people if quick else 1,
         slowmo_factor=request.options.slowmo_factor,
-        # At ten frames a second there is too much movement between anchors for crops to pay.
-        whole_frames=stage == "quick",
         priority=priority,
         limits=limits.video,
         segments=limits.segments,

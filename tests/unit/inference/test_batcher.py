@@ -405,6 +405,22 @@ class TestPriority:
         assert len(turns) == 3
         assert [later - earlier for earlier, later in pairwise([0, *turns])] == [PATIENCE + 1] * 3
 
+    def test_one_batch_in_so_many_is_all_that_bulk_work_of_several_kinds_takes(
+        self, make: Make, infer: StandIn
+    ) -> None:
+        batcher = make(most=4, max_wait_s=0.0)
+        infer.gate.clear()
+        many = 20 * 4 * PATIENCE
+        with batcher.lane() as small, batcher.lane() as wide, batcher.lane(priority=1) as urgent:
+            urgent.submit([frame(3, n, (SMALL, WIDE)[n % 2]) for n in range(many)])
+            eventually(lambda: infer.inside == 1)
+            small.submit([frame(1, n, SMALL) for n in range(many)])
+            wide.submit([frame(2, n, WIDE) for n in range(many)])
+            infer.gate.set()
+            eventually(lambda: len(infer.batches) >= 6 * (PATIENCE + 1))
+            batches = infer.batches[: 6 * (PATIENCE + 1)]
+        assert sum(any(clip != 3 for clip, _ in batch) for batch in batches) in {5, 6}
+
 
 class TestTrouble:
     def test_a_failed_inference_fails_the_clips_in_that_batch_and_no_others(self, make: Make, infer: StandIn) -> None:

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
 from inference.actor import ActorStatus
 from inference.batcher import BatchStats
 from inference.poses import ModelInfo
-from inference.spans import ROOM
+from inference.spans import LEAST_ROOM, ROOM
 from pipeline.pool import Pool, Seat, Wish
 
 MODEL = ModelInfo(name="m", version="1", sha256="0", backend="torch", precision="fp32", runtime="torch 2")
@@ -156,15 +157,15 @@ def test_who_waits_may_change_its_mind_and_is_told_for_how_long_no_actor_answers
 def test_a_spare_seat_is_one_that_nobody_else_could_want() -> None:
     pool = _pool(actors=3)
     mine = _take(pool)
-    others = [pool.spare(), pool.spare()]
+    others = [pool.spare(mine), pool.spare(mine)]
     assert [seat.actor for seat in others if seat] == ["actor 1", "actor 2"]
-    assert pool.spare() is None, "every actor holds somebody"
+    assert pool.spare(mine) is None, "every actor holds somebody"
     for seat in others:
         assert seat is not None
         pool.leave(seat)
     suspect = _ask(pool, ALONE)
     assert suspect.result(timeout=5).actor == "actor 1"
-    neighbour = pool.spare()
+    neighbour = pool.spare(mine)
     assert neighbour is not None
     assert neighbour.actor == "actor 2", "not the suspect's"
     waiting = _ask(pool, ALONE)
@@ -175,13 +176,38 @@ def test_a_spare_seat_is_one_that_nobody_else_could_want() -> None:
 
 def test_there_is_no_spare_seat_while_somebody_waits_or_no_actor_answers() -> None:
     pool = _pool(actors=1)
-    _take(pool)
+    mine = _take(pool)
     suspect = _ask(pool, ALONE)
     silent = pool.members[0]
     assert not suspect.done()
-    assert pool.spare() is None
+    assert pool.spare(mine) is None
     pool.answered(silent, silent.life, None)
-    assert pool.spare() is None
+    assert pool.spare(mine) is None
+
+
+def test_a_spare_seat_has_the_same_model() -> None:
+    pool = _pool(actors=3)
+    other = replace(STATUS, model=replace(MODEL, precision="bf16"))
+    pool.answered(pool.members[1], pool.members[1].life, other)
+    mine = _take(pool)
+    assert mine.actor == "actor 0"
+    helper = pool.spare(mine)
+    assert helper is not None
+    assert helper.actor == "actor 2"
+    assert pool.spare(mine) is None
+
+
+def test_who_can_sit_elsewhere_leaves_the_actor_that_a_suspect_waits_for() -> None:
+    pool = _pool(actors=2)
+    pool.leave(_take(pool, SHORT))
+    staying = [_take(pool, SHORT), _take(pool, Wish(frames=3 * LEAST_ROOM)), _take(pool, SHORT)]
+    suspect = _ask(pool, ALONE)
+    (waited_for,) = [member for member in pool.members if member.closed > -math.inf]
+    urgent = [_take(pool, Wish(frames=LEAST_ROOM, priority=5)) for _ in range(3)]
+    assert all(seat.member is not waited_for for seat in urgent)
+    for seat in staying:
+        pool.leave(seat)
+    assert suspect.result(timeout=5).member is waited_for
 
 
 def test_an_actor_takes_clips_by_their_room_and_not_by_their_number() -> None:
@@ -326,8 +352,7 @@ class TestThreshold:
 
     def test_a_second_seat_of_a_clip_is_no_job(self) -> None:
         pool = _pool(actors=2, places=1)
-        _take(pool)
-        assert pool.spare()
+        assert pool.spare(_take(pool))
         assert pool.capacity() == 1
         assert pool.threshold([0]) == 0
 
