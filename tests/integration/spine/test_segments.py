@@ -55,7 +55,7 @@ def second_actor(cluster: Cluster, extractor_options: ExtractorOptions) -> Itera
     """One more in the pool, which leaves the machine's cores to the tasks."""
     declare: Any = ray.remote
     groups = {"analyse": 8, "control": 4}
-    remote = declare(num_cpus=0, max_concurrency=4, concurrency_groups=groups)(PoseActor)
+    remote = declare(num_cpus=0, max_restarts=-1, max_concurrency=4, concurrency_groups=groups)(PoseActor)
     actor = remote.remote(extractor_options)
     ray.get(actor.status.remote())
     cluster.pool.members.append(Member(actor=actor))
@@ -148,6 +148,22 @@ def test_after_a_crash_only_the_missing_segments_are_inferred(
     before = extractor.batcher.stats().frames
     extractor.extract(clip, ExtractRequest(segments=LIMITS.segments))
     assert again < 0.7 * (extractor.batcher.stats().frames - before)
+
+
+def test_a_helper_that_dies_leaves_its_segments_to_the_others(
+    embedded: Bench, clip: Path, unsplit: Analysis, second_actor: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = _frames(second_actor)
+    job_id = embedded.submit(clip, REQUEST)
+    with embedded.working(LIMITS):
+        _wait_for(lambda: _frames(second_actor) > before)
+        ray.kill(second_actor, no_restart=False)
+        (job,) = embedded.finish([job_id])
+    assert (job.attempt, len(job.history)) == (1, 0)
+    _agrees(embedded, job, unsplit)
+    (line,) = [record for record in caplog.records if record.getMessage().startswith("Helping actor died")]
+    assert vars(line)["segments"] in {1, 2, 3}
 
 
 def test_a_canceled_clip_stops_in_every_actor(embedded: Bench, clip: Path, second_actor: Any) -> None:
