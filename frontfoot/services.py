@@ -103,11 +103,9 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
     try:
         cluster.start(signals.stop, on_connected=signals.install)
         # Only now: what it imports loads ray, which reads its environment when it is loaded.
-        from pipeline import dag
         from pipeline.metrics import WorkerMetrics
         from pipeline.worker import Worker, WorkerOptions
 
-        dag.warm_up()
         Worker(
             storage_options=wiring.storage_options(settings),
             cluster=cluster,

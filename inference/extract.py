@@ -24,6 +24,7 @@ from inference.lane import Lane
 from inference.parts import People, SegmentPeople
 from inference.pictures import Picture
 from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, Pose, PoseSequence, Skeleton, Subject
+from inference.preprocess import Letterbox
 from inference.probe import Survey, survey
 from inference.sampling import Sampler
 from inference.segments import WHOLE, Segment, SegmentRules, cuts_s
@@ -95,8 +96,18 @@ def load_extractor(options: ExtractorOptions, on_broken: OnBroken = lambda error
         threads=options.threads,
         cache_dir=options.cache_dir,
     )
-    estimator.warm_up()
+    _import_what_clips_need()
+    whole = Letterbox.fit(1920, 1080).shape
+    for batch in (1, estimator.best_batch((*whole, True))):
+        estimator.warm_up(batch=batch)
     return PoseExtractor(estimator, on_broken)
+
+
+def _import_what_clips_need() -> None:
+    """Now, not while a first clip waits: half a second."""
+    import av  # noqa: F401
+    import cv2  # noqa: F401
+    import scipy.optimize  # noqa: F401
 
 
 class PoseExtractor:

@@ -69,6 +69,7 @@ class Cluster:
         self._connect()
         on_connected()
         self.pool.fill([self._start_actor() for _ in range(self._actor_count())])
+        _warm_up()
         logged = time.monotonic()
         while not stop.is_set() and not self._look(first=True):
             if time.monotonic() - logged > WAITING_LOG_S:
@@ -256,6 +257,19 @@ class Cluster:
             concurrency_groups={"analyse": 2 * self._options.room // LEAST_ROOM, "control": 4},
         )(PoseActor)
         return remote.remote(self._options.extractor)
+
+
+def _warm_up() -> None:
+    """Have processes for tasks import what the nodes of a graph need: a first job would wait two seconds for them."""
+    import ray
+
+    task = ray.remote(num_cpus=0.5, max_retries=0)(_import_nodes)
+    for _ in range(2):
+        task.remote()
+
+
+def _import_nodes() -> None:
+    import pipeline.dag  # noqa: F401 - what it imports is the point
 
 
 def _connect(options: ClusterOptions) -> None:

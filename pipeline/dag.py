@@ -36,12 +36,7 @@ def _joined(
     return join(surveyed, parts, wanted), Extracted(inferred=inferred, kept=False, surveyed=surveyed)
 
 
-def _nothing() -> None:
-    """Importing this module is the point."""
-
-
 _task = ray.remote(num_cpus=0.5, max_retries=0)
-_imported = _task(_nothing)
 _join: Any = ray.remote(num_cpus=0.5, max_retries=0, num_returns=2)(_joined)  # its types know one return
 _measure = _task(stages.measure_poses)
 _judge = _task(stages.judge)
@@ -70,12 +65,6 @@ class StageGraph:
     """→ `persist.Persisted`: the sink; when it is there, the stage is stored."""
     files: Any
     """→ what was drawn, by name; None in a stage that is not the job's last."""
-
-
-def warm_up() -> None:
-    """Have processes import what the nodes need, and return at once: a first job would wait two seconds for them."""
-    for _ in range(2):
-        _imported.remote()
 
 
 def submit_extraction(

@@ -55,7 +55,7 @@ class Backend(Protocol):
     def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
         """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep.
 
-        Without `fine` the head's finest level is left out, which only people of some 150 pixels or more can do without.
+        Without `fine` the head's finest level is left out: for people of some 130 pixels of body height or more.
         Raises RuntimeBroken where nothing that it says from now on could be believed.
         """
         ...
