@@ -22,7 +22,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -35,6 +34,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "integration-test-token"
@@ -164,12 +164,6 @@ def running(command: Sequence[str], *, cwd: Path, env: dict[str, str]) -> Iterat
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def pins() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from api_server import eventually
+from ports import free_port
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families as parsed
 from serving import serving
@@ -32,13 +32,6 @@ from pipeline.metrics import WorkerMetrics, share_of_limit
 
 JANE = Owner(owner_type="coach", owner_id="jane")
 NOBODY_WAITS = Backlog(jobs=dict.fromkeys(UNFINISHED, 0), oldest_ready_s=0)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def settings(database_url: str, port: int) -> Settings:

@@ -11,7 +11,6 @@ import os
 import secrets
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,12 +67,6 @@ class LocalCluster:
             check=False,
             timeout=120,
         )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def start_words(config: dict[str, Any], role: str, *, dropped: tuple[str, ...], added: tuple[str, ...]) -> list[str]:

@@ -21,9 +21,10 @@ import psycopg2
 import pytest
 from footage import half_size_frames, write
 from migrating import alembic
+from ports import free_port
 from released import unpacked
 from servers import PostgresServer, S3Server
-from world import AUDIT, Child, children, free_port, name_of
+from world import AUDIT, Child, children, name_of
 
 from migrations import upgrade
 

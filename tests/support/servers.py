@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
+from ports import free_port
 from psycopg2 import sql
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def s3_server() -> Iterator[S3Server]:
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-        ports = {role: (_free_port(), _free_port()) for role in ("master", "volume", "filer", "s3")}
+        ports = {role: (free_port(), free_port()) for role in ("master", "volume", "filer", "s3")}
         # Nothing it holds is worth an orderly end, which takes it half a minute.
         with _running(_weed_command(weed, folder, ports), stop=signal.SIGKILL, cwd=folder) as process:
             server = S3Server(
@@ -312,9 +312,3 @@ def _answers(url: str) -> None:
         urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - our own server's address
     except urllib.error.HTTPError as answer:
         answer.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import psycopg2
 from fault_proxy import FaultProxy
+from ports import free_port
 from servers import PostgresServer, postgres_server, s3_server
 from workers import descendants
 
@@ -244,11 +245,3 @@ def world(folder: Path, cache: Path, *, workers: int, seed: int) -> Iterator[Wor
             url=f"http://127.0.0.1:{port}",
             chance=random.Random(seed),
         )
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
