@@ -261,7 +261,7 @@ def paused(worker: Child) -> Iterator[None]:
         worker.process.send_signal(signal.SIGCONT)
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
