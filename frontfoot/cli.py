@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from frontfoot import exits
+from frontfoot.options import (
+    AudienceOption,
+    BackendOption,
+    ClipArgument,
+    FramesOption,
+    HandednessOption,
+    HeightOption,
+    JsonOption,
+    ModelOption,
+    ModeOption,
+    PrecisionOption,
+    QuickOption,
+    RulesOption,
+    SampleFpsOption,
+    ShaOption,
+    SlowmoOption,
+    SubjectOption,
+    ViewOption,
+    request_of,
+)
 from models.access import SCOPES, Scope, parse_owner
 from models.jobs import Owner
-from models.requests import AnalysisOptions, AnalysisRequest, Audience, Handedness, Mode, SubjectPoint, View
 
 if TYPE_CHECKING:
     from frontfoot.wire import Job
@@ -31,96 +50,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def _subject(text: str) -> SubjectPoint:
-    """`X,Y@T` → a point on the athlete."""
-    try:
-        point, time_s = text.split("@")
-        x, y = point.split(",")
-        return SubjectPoint(x=float(x), y=float(y), time_s=float(time_s))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not X,Y@T: pixels and seconds, such as 1250,700@3.5") from None
-
-
-def _positive(sample_fps: float | None) -> float | None:
-    if sample_fps is not None and not sample_fps > 0:
-        raise typer.BadParameter(f"{sample_fps:g} is not more than 0")
-    return sample_fps
-
-
-ClipArgument = Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False, readable=True)]
-ModeOption = Annotated[Mode, typer.Option("--mode", help="What the athlete does. Never guessed.")]
-ViewOption = Annotated[
-    View | None,
-    typer.Option("--view", help="Where the camera is: side = square of the pitch, front/behind = along it."),
-]
-HeightOption = Annotated[float | None, typer.Option("--height", help="The athlete's height in metres: allows m/s.")]
-SlowmoOption = Annotated[
-    float, typer.Option("--slowmo", help="Real frames a second = frames a second of the file × this.")
-]
-SubjectOption = Annotated[
-    list[SubjectPoint],
-    typer.Option("--subject", parser=_subject, metavar="X,Y@T", help="A point on the athlete: pixels, s; repeatable."),
-]
-HandednessOption = Annotated[Handedness | None, typer.Option(help="The bowling, batting or throwing hand.")]
-AudienceOption = Annotated[Audience, typer.Option(help="Whose words the report uses.")]
-SampleFpsOption = Annotated[
-    float | None,
-    typer.Option(
-        "--sample-fps", callback=_positive, help="Infer at most so many frames a second; lowers what is measurable."
-    ),
-]
-RulesOption = Annotated[Literal["frontfoot"] | None, typer.Option(help="Rule set; the built-in one by default.")]
-FramesOption = Annotated[bool, typer.Option("--include-frames", help="List every frame's keypoints in the results.")]
-QuickOption = Annotated[bool, typer.Option("--quick-only", help="The quick pass alone: 10 frames/s, no event metrics.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Catalogue name, or a weights file with --sha256.")]
-ShaOption = Annotated[str | None, typer.Option("--sha256", help="Checksum that a weights file must have.")]
-BackendOption = Annotated[
-    Literal["auto", "torch", "openvino"] | None,
-    typer.Option("--backend", help="What runs the model; auto: torch where there is a GPU, otherwise openvino."),
-]
-PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"] | None,
-    typer.Option("--precision", help="auto: the fastest that the processor has of its own."),
-]
-
-
-def _request(
-    mode: Mode,
-    view: View | None,
-    height: float | None,
-    slowmo: float,
-    subject: list[SubjectPoint],
-    handedness: Handedness | None,
-    audience: Audience,
-    rules: Literal["frontfoot"] | None,
-    sample_fps: float | None,
-    include_frames: bool,
-    quick_only: bool,
-) -> AnalysisRequest:
-    from pydantic import ValidationError
-
-    try:
-        return AnalysisRequest(
-            analysis_mode=mode,
-            camera_view=view,
-            sample_fps=sample_fps,
-            include_frames=include_frames,
-            deep_enabled=not quick_only,
-            options=AnalysisOptions(
-                height_m=height,
-                slowmo_factor=slowmo,
-                subject=tuple(subject),
-                handedness=handedness,
-                audience=audience,
-                rules=rules,
-            ),
-        )
-    except ValidationError as error:
-        faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
-        raise typer.BadParameter(faults) from None
 
 
 @app.command()
@@ -150,7 +79,7 @@ def analyze(
     """
     from frontfoot import local
 
-    request = _request(
+    request = request_of(
         mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
     )
     choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
@@ -251,7 +180,7 @@ def submit(
     """
     from frontfoot import remote
 
-    request = _request(
+    request = request_of(
         mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
     )
     with remote.reported_errors(as_json=as_json):
