@@ -17,8 +17,12 @@ from frontfoot.options import (
     HandednessOption,
     HeightOption,
     JsonOption,
+    ListPeopleOption,
+    MaybeClipArgument,
+    MaybeModeOption,
     ModelOption,
     ModeOption,
+    PosesOption,
     PrecisionOption,
     QuickOption,
     RulesOption,
@@ -28,6 +32,7 @@ from frontfoot.options import (
     SubjectOption,
     ViewOption,
     request_of,
+    require_one_source,
 )
 from models.access import SCOPES, Scope, parse_owner
 from models.jobs import Owner
@@ -54,8 +59,10 @@ app = typer.Typer(
 
 @app.command()
 def analyze(
-    clip: ClipArgument,
-    mode: ModeOption,
+    clip: MaybeClipArgument = None,
+    mode: MaybeModeOption = None,
+    poses: PosesOption = None,
+    list_people: ListPeopleOption = False,
     view: ViewOption = None,
     height: HeightOption = None,
     slowmo: SlowmoOption = 1.0,
@@ -79,12 +86,35 @@ def analyze(
     """
     from frontfoot import local
 
+    choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
+    require_one_source(
+        clip,
+        poses,
+        subject=subject,
+        sample_fps=sample_fps,
+        quick_only=quick_only,
+        list_people=list_people,
+        model=model,
+        sha256=sha256,
+        backend=backend,
+        precision=precision,
+    )
+    if clip is not None and list_people:
+        from frontfoot import people
+
+        with local.reported_errors(as_json=as_json):
+            people.list_people(clip, out, choice, slowmo=slowmo, as_json=as_json)
+        return
+    if mode is None:
+        raise typer.BadParameter("it is required: batting, bowling, wicketkeeping or fielding", param_hint="--mode")
     request = request_of(
         mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
     )
-    choice = local.ModelChoice(model=model, sha256=sha256, backend=backend, precision=precision)
     with local.reported_errors(as_json=as_json):
-        local.analyze(clip, request, out, choice, as_json=as_json)
+        if clip is not None:
+            local.analyze(clip, request, out, choice, as_json=as_json)
+        elif poses is not None:
+            local.analyze_poses(poses, request, out, as_json=as_json)
 
 
 @app.command()

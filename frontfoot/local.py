@@ -1,7 +1,8 @@
-"""What `frontfoot analyze` and `frontfoot poses` do: one clip, one process."""
+"""What `frontfoot analyze` and `frontfoot poses` do: one clip (or its poses), one process."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
@@ -21,12 +22,13 @@ from frontfoot.progress import progress_bar
 from frontfoot.settings import Settings
 from inference.errors import BackendUnavailable, InferenceError, ModelUnknown, WeightsRejected
 from inference.extract import Extraction, ExtractRequest, load_extractor
+from inference.given_poses import read_poses
 from inference.poses_io import write_npz
 from inference.sources import LocalClip
 from inference.tracking import SubjectHint
 from models.requests import AnalysisRequest, SubjectPoint
 from pipeline.results import json_bytes
-from pipeline.run import Analysis, run_pose_metrics_findings_report
+from pipeline.run import Analysis, run_given_poses, run_pose_metrics_findings_report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +100,18 @@ def analyze(clip: Path, request: AnalysisRequest, out: Path, choice: ModelChoice
             )
     finally:
         extractor.close()
+    _finish(analysis, out, as_json=as_json)
+
+
+def analyze_poses(path: Path, request: AnalysisRequest, out: Path, *, as_json: bool) -> None:
+    """Run everything after the extraction on a file of poses, write the files into `out` and print the report."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    analysis = run_given_poses(read_poses(path), sha256, request, limits=wiring.limits(Settings()))
+    out.mkdir(parents=True, exist_ok=True)
+    _finish(analysis, out, as_json=as_json)
+
+
+def _finish(analysis: Analysis, out: Path, *, as_json: bool) -> None:
     written = _write(analysis, out)
     results = analysis.final.results
     if as_json:

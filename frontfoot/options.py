@@ -27,6 +27,27 @@ def _positive(sample_fps: float | None) -> float | None:
 
 
 ClipArgument = Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False, readable=True)]
+MaybeClipArgument = Annotated[
+    Path | None, typer.Argument(help="Video file.", exists=True, dir_okay=False, readable=True, show_default=False)
+]
+PosesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--poses",
+        help="Analyse poses that are there already instead of a clip: an .npz as `frontfoot poses` writes it, by any "
+        "model (docs/poses.md). No stills, no overlay.",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+    ),
+]
+ListPeopleOption = Annotated[
+    bool,
+    typer.Option("--list-people", help="Only list who is in the clip: a still and a --subject to copy for each."),
+]
+MaybeModeOption = Annotated[
+    Mode | None, typer.Option("--mode", help="What the athlete does. Required, and never guessed.")
+]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="What the athlete does. Never guessed.")]
 ViewOption = Annotated[
     View | None,
@@ -62,6 +83,15 @@ PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"] | None,
     typer.Option("--precision", help="auto: the fastest that the processor has of its own."),
 ]
+
+
+def require_one_source(clip: Path | None, poses: Path | None, **of_clips: object) -> None:
+    """A clip or a file of poses, and with poses no option that says how a clip is to be looked at (`of_clips`)."""
+    if (clip is None) == (poses is None):
+        raise typer.BadParameter("give a video file, or --poses FILE: one of them")
+    given = [f"--{name.replace('_', '-')}" for name, value in of_clips.items() if value]
+    if poses is not None and given:
+        raise typer.BadParameter(f"{', '.join(given)}: only of a clip, not of poses that are there already")
 
 
 def request_of(

@@ -161,3 +161,21 @@ class FrameAccountingError(InferenceError):
 
     code = "frame_accounting"
     transient = True
+
+
+class PosesUnreadable(InferenceError):
+    """The file holds no poses that can be read."""
+
+    code = "poses_unreadable"
+
+
+class PosesInvalid(PosesUnreadable):
+    """The arrays of the file do not fit together, or hold what cannot be."""
+
+    code = "poses_invalid"
+
+
+class SkeletonUnknown(PosesUnreadable):
+    """The poses lack keypoints that the measurements need."""
+
+    code = "skeleton_unknown"

@@ -111,6 +111,7 @@ class ClipInfo:
     fps: float
     """Average frames a second by timestamps; variable rates keep their timestamps."""
     container: str
+    """Empty, as `codec` and `sha256`, where poses came without their clip."""
     codec: str
     sha256: str
 

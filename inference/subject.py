@@ -170,6 +170,16 @@ def _join_cost(last: _End, first: _End) -> float | None:
     return distance + _PACE_S * float(np.linalg.norm(last.velocity - first.velocity)) / size
 
 
+def ranked(tracks: Sequence[Track]) -> list[tuple[float, Person]]:
+    """Everybody in particular and how prominent, in the order in which `choose` would take them without hints.
+
+    Passing sightings are left out, unless there is nothing else.
+    """
+    people = join(tracks)
+    firm = [person for person in people if _firm_person(person)] or people
+    return sorted(((_prominence(person), person) for person in firm), key=lambda one: one[0], reverse=True)
+
+
 def _size(boxes: FloatArray) -> float:
     return float(np.median(np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).clip(1.0)))
 

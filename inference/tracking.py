@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inference.errors import NoPerson
 from inference.poses import Pose
-from inference.subject import Choice, SubjectHint, choose
+from inference.subject import Choice, Person, SubjectHint, choose, ranked
 from inference.tracks import Track, keypoint_distance, overlap, size_of
 
 __all__ = ["Choice", "SubjectHint", "Tracker"]
@@ -92,6 +92,10 @@ class Tracker:
         factor = self._slowmo_factor
         choice = choose(tracks, np.array(self._times, np.float64), hints, source, factor)
         return replace(choice, subject=replace(choice.subject, time_s=choice.subject.time_s * factor))
+
+    def people(self) -> list[tuple[float, Person]]:
+        """Those followed so far and how prominent each is, the most prominent first; their times are real time."""
+        return ranked([*self._ended, *self._active])
 
     def _end(self, tracks: list[Track]) -> None:
         self._ended.extend(tracks)

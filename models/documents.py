@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.requests import Mode, View
+from models.requests import AnalysisOptions, Mode, View
 
 SCHEMA_VERSION = 1
 
@@ -161,16 +161,23 @@ class Report(Document):
 
 
 class ClipDocument(Document):
-    """The source as decoded."""
+    """The source as decoded; of poses that came as a file, what they say of it."""
 
     width: int
     height: int
     duration_s: Number
     fps: Number
     rotation: int
+    sha256: str | None
+    """Of the clip's file. Null, as `container` and `codec`, where no clip was there: see `Results.poses`."""
+    container: str | None
+    codec: str | None
+
+
+class PosesDocument(Document):
+    """The file of poses that an analysis began with."""
+
     sha256: str
-    container: str
-    codec: str
 
 
 class ModelDocument(Document):
@@ -185,7 +192,7 @@ class ModelDocument(Document):
 
 
 class ReceiptDocument(Document):
-    """Where every decoded frame went."""
+    """Where every decoded frame went; of poses that came as a file, `decoded` counts the frames in it."""
 
     decoded: int
     inferred: int
@@ -234,9 +241,13 @@ class Results(Document):
     code_version: str
     stage: Literal["quick", "deep"]
     clip: ClipDocument
+    poses: PosesDocument | None = None
+    """Only where the analysis began with a file of poses: then there were no pictures to look at."""
     model: ModelDocument
     receipt: ReceiptDocument
     mode: Mode
+    options: AnalysisOptions | None = None
+    """What the caller said beside mode and view; null in documents of earlier versions."""
     view: ViewDocument
     subject: SubjectDocument
     repetitions: tuple[Repetition, ...] = ()

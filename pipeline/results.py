@@ -16,6 +16,7 @@ from models.documents import (
     Findings,
     FramesDocument,
     ModelDocument,
+    PosesDocument,
     ReceiptDocument,
     Report,
     Results,
@@ -33,15 +34,18 @@ def assemble(
     findings: Findings,
     report: Report,
     include_frames: bool,
+    poses_sha256: str | None = None,
 ) -> Results:
-    """Build `results.json` of one stage."""
+    """Build `results.json` of one stage; `poses_sha256` is that of the file of poses that it began with, if any."""
     return Results(
         code_version=version("frontfoot"),
         stage=stage,
         clip=_clip(extraction),
+        poses=None if poses_sha256 is None else PosesDocument(sha256=poses_sha256),
         model=_model(extraction),
         receipt=_receipt(extraction),
         mode=measurements.mode,
+        options=measurements.options,
         view=measurements.view,
         subject=subject_document(extraction),
         repetitions=measurements.repetitions,
@@ -74,9 +78,9 @@ def _clip(extraction: Extraction) -> ClipDocument:
         duration_s=round(clip.duration_s, 4),
         fps=round(clip.fps, 4),
         rotation=clip.rotation,
-        sha256=clip.sha256,
-        container=clip.container,
-        codec=clip.codec,
+        sha256=clip.sha256 or None,
+        container=clip.container or None,
+        codec=clip.codec or None,
     )
 
 

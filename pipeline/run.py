@@ -1,15 +1,20 @@
-"""The whole analysis in one process: no server, no Ray. The same stages as `dag`, in the same order."""
+"""The whole analysis in one process: no server, no Ray. The same stages as `dag`, in the same order.
+
+It begins with a clip, or with poses that are there already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.extract import Extraction, PoseExtractor
+from inference.poses import PoseSequence
 from inference.sources import ClipSource
 from models.documents import Results
 from models.requests import AnalysisRequest
 from pipeline import stages
+from pipeline.given_poses import NO_VIDEO, extraction_of
 from pipeline.measurements import Measurements
 from pipeline.stages import Limits, Stage
 
@@ -30,15 +35,17 @@ class StageOutcome:
 class Analysis:
     """What an analysis came to."""
 
-    quick: StageOutcome
-    deep: StageOutcome | None
+    quick: StageOutcome | None
+    """None where it began with poses."""
+    final: StageOutcome
+    """The last stage that ran."""
     files: dict[str, bytes]
-    """report.html, report.md, overlay.mp4, poses.parquet: drawn from the last stage."""
+    """report.html, report.md, overlay.mp4 (of a clip), poses.parquet: drawn from the last stage."""
 
     @property
-    def final(self) -> StageOutcome:
-        """The last stage that ran."""
-        return self.deep or self.quick
+    def deep(self) -> StageOutcome | None:
+        """The deep stage, where it ran."""
+        return self.final if self.final.results.stage == "deep" else None
 
 
 def run_pose_metrics_findings_report(
@@ -55,15 +62,36 @@ def run_pose_metrics_findings_report(
     """
     run = _Run(source=source, request=request, extractor=extractor, limits=limits, on_progress=on_progress)
     quick = run.stage("quick")
-    deep = None
-    if request.deep_enabled:
-        deep = run.stage("deep", quick.extraction)
-    final = deep or quick
-    stage: Stage = "deep" if deep else "quick"
+    final = run.stage("deep", quick.extraction) if request.deep_enabled else quick
+    stage: Stage = "deep" if request.deep_enabled else "quick"
     on_progress(stage, "drawing", 0.0)
     files = stages.draw(source, final.extraction, final.measurements, final.results, limits)
     on_progress(stage, "drawing", 1.0)
-    return Analysis(quick=quick, deep=deep, files=files)
+    return Analysis(quick=quick, final=final, files=files)
+
+
+def run_given_poses(poses: PoseSequence, sha256: str, request: AnalysisRequest, *, limits: Limits) -> Analysis:
+    """Poses → metrics → findings → report: everything after the extraction, as in DEEP. `sha256` is their file's.
+
+    There is no picture, so nothing is drawn on one; the recording findings say so. Raises NoPerson.
+    """
+    extraction = extraction_of(poses)
+    measurements = stages.measure_poses(extraction, request, "deep")
+    measurements = replace(measurements, recording=(*measurements.recording, NO_VIDEO))
+    final = _concluded(extraction, measurements, request, sha256)
+    files = stages.draw(None, extraction, measurements, final.results, limits)
+    return Analysis(quick=None, final=final, files=files)
+
+
+def _concluded(
+    extraction: Extraction, measurements: Measurements, request: AnalysisRequest, poses_sha256: str | None = None
+) -> StageOutcome:
+    findings = stages.judge(measurements)
+    report = stages.word(extraction, measurements, findings)
+    results = stages.compose(
+        extraction, measurements, findings, report, request.include_frames, poses_sha256=poses_sha256
+    )
+    return StageOutcome(extraction=extraction, measurements=measurements, results=results)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +110,6 @@ class _Run:
             )
         self.on_progress(stage, "metrics", 0.0)
         measurements = stages.measure_poses(extraction, self.request, stage)
-        findings = stages.judge(measurements)
-        report = stages.word(extraction, measurements, findings)
-        results = stages.compose(extraction, measurements, findings, report, self.request.include_frames)
+        outcome = _concluded(extraction, measurements, self.request)
         self.on_progress(stage, "metrics", 1.0)
-        return StageOutcome(extraction=extraction, measurements=measurements, results=results)
+        return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -136,7 +137,13 @@ def word(extraction: Extraction, measurements: Measurements, findings: Findings)
 
 
 def compose(
-    extraction: Extraction, measurements: Measurements, findings: Findings, report: Report, include_frames: bool
+    extraction: Extraction,
+    measurements: Measurements,
+    findings: Findings,
+    report: Report,
+    include_frames: bool,
+    *,
+    poses_sha256: str | None = None,
 ) -> Results:
     """Everything → the one document that is stored."""
     return assemble(
@@ -146,14 +153,18 @@ def compose(
         findings=findings,
         report=report,
         include_frames=include_frames,
+        poses_sha256=poses_sha256,
     )
 
 
 def draw(
-    source: ClipSource, extraction: Extraction, measurements: Measurements, results: Results, limits: Limits
+    source: ClipSource | None, extraction: Extraction, measurements: Measurements, results: Results, limits: Limits
 ) -> dict[str, bytes]:
-    """Results → the files a coach opens, by name. Reads the clip once more; nothing of it is kept but what is drawn."""
-    with source.open() as clip, tempfile.TemporaryDirectory(prefix="frontfoot-") as folder:
+    """Results → the files a coach opens, by name. Reads the clip once more; nothing of it is kept but what is drawn.
+
+    Without a clip there is no overlay and no still.
+    """
+    with source.open() if source else nullcontext() as clip, tempfile.TemporaryDirectory(prefix="frontfoot-") as folder:
         out = Path(folder)
         render(
             clip=clip,

@@ -34,13 +34,13 @@ class Plot:
 class Pictures:
     """Everything on the page that is not words."""
 
-    subject: Still
-    """Who was judged."""
+    subject: Still | None
+    """Who was judged; None where there was no clip."""
     evidence: Mapping[int, Still]
     """By row of the `PoseSequence`; a row without a still is left out on the page."""
     plots: Sequence[Plot]
     overlay: tuple[TimeSpan, ...]
-    """What overlay.mp4 shows."""
+    """What overlay.mp4 shows; nothing where there was no clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

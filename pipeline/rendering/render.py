@@ -40,7 +40,7 @@ class RenderLimits:
 
 def render(
     *,
-    clip: Path,
+    clip: Path | None,
     poses: PoseSequence,
     results: Results,
     signals: Sequence[Signal],
@@ -51,18 +51,21 @@ def render(
     """Write report.html, report.md and overlay.mp4 into the folder `out`, which must exist, and return their paths.
 
     `clip` is read once and never held whole. Raises `InferenceError` where it cannot be decoded, and ValueError where
-    it is not the clip that `poses` was made from.
+    it is not the clip that `poses` was made from. Without a clip there is no overlay.mp4, and no still on the page.
     """
     limits = limits or RenderLimits()
     page, text, overlay = out / "report.html", out / "report.md", out / "overlay.mp4"
-    spans = overlay_spans(results, poses, limits.max_overlay_s)
-    with OverlayWriter(overlay, poses, spans, threads=limits.threads) as writer:
-        subject, evidence = _draw(_Clip(path=clip, poses=poses, limits=limits), results, spans, writer)
+    spans: tuple[TimeSpan, ...] = ()
+    subject, evidence = None, dict[int, Still]()
+    if clip is not None:
+        spans = overlay_spans(results, poses, limits.max_overlay_s)
+        with OverlayWriter(overlay, poses, spans, threads=limits.threads) as writer:
+            subject, evidence = _draw(_Clip(path=clip, poses=poses, limits=limits), results, spans, writer)
     plots = [Plot(signal=signal, svg=plot_signal(signal, results)) for signal in signals if is_measured(signal)]
     pictures = Pictures(subject=subject, evidence=evidence, plots=plots, overlay=spans)
     page.write_text(build_page(results, poses, pictures, audience), encoding="utf-8")
     text.write_text(results.report.text, encoding="utf-8")
-    return page, text, overlay
+    return (page, text, overlay) if clip is not None else (page, text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

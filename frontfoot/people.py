@@ -1,0 +1,88 @@
+"""What `frontfoot analyze --list-people` does: who is in a clip, and how to point at each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from frontfoot import wiring
+from frontfoot.local import ModelChoice
+from frontfoot.progress import progress_bar
+from frontfoot.settings import Settings
+from inference.extract import ExtractRequest, load_extractor
+from inference.lineup import Candidate, Lineup, line_up
+from inference.probe import survey
+from inference.segments import WHOLE
+from pipeline.coaching.report import CLOSE_CALL
+from pipeline.rendering.lineup import draw_lineup
+from pipeline.stages import QUICK_FPS, QUICK_WINDOW_S
+
+
+def list_people(clip: Path, out: Path, choice: ModelChoice, *, slowmo: float, as_json: bool) -> None:
+    """Look through the clip as the quick pass does, write a still of everybody into `out` and print who is who."""
+    settings = choice.apply(Settings())
+    limits = wiring.limits(settings).video
+    request = ExtractRequest(sample_fps=QUICK_FPS / slowmo, slowmo_factor=slowmo, limits=limits)
+    out.mkdir(parents=True, exist_ok=True)
+    extractor = load_extractor(wiring.extractor_options(settings))
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("people", total=1.0)
+            seen = extractor.detect(
+                clip,
+                request,
+                survey(clip, limits),
+                WHOLE,
+                on_progress=lambda share: bar.update(task, completed=share),
+            )
+    finally:
+        extractor.close()
+    lineup = line_up(seen.people.frames(), window_s=QUICK_WINDOW_S, slowmo_factor=slowmo)
+    for number, jpeg in draw_lineup(clip, lineup, limits).items():
+        _still(out, number).write_bytes(jpeg)
+    listed = [_listed(person, lineup, _still(out, person.number)) for person in lineup.people]
+    if as_json:
+        typer.echo(json.dumps({"people": listed, "confidence": round(lineup.confidence, 3)}))
+    else:
+        typer.echo(_told(listed, lineup))
+
+
+def _still(out: Path, number: int) -> Path:
+    return out / f"person-{number}.jpg"
+
+
+def _listed(person: Candidate, lineup: Lineup, still: Path) -> dict[str, Any]:
+    hint = person.hint
+    return {
+        "number": person.number,
+        "chosen": person.number == lineup.chosen,
+        "near_equal": person.number in near_equal(lineup),
+        "prominence": round(person.prominence, 3),
+        "seen_share": round(person.share, 4),
+        "first_s": round(person.first_s, 3),
+        "last_s": round(person.last_s, 3),
+        "subject": f"{hint.x:g},{hint.y:g}@{hint.time_s:g}",
+        "still": str(still),
+    }
+
+
+def near_equal(lineup: Lineup) -> tuple[int, ...]:
+    """The numbers between whom the choice is a close call, as the report has it; empty where it is clear."""
+    close = tuple(person.number for person in lineup.people if person.prominence > 1 - CLOSE_CALL)
+    return close if len(close) > 1 else ()
+
+
+def _told(listed: list[dict[str, Any]], lineup: Lineup) -> str:
+    people = "1 person" if len(listed) == 1 else f"{len(listed)} people"
+    lines = [f"{people}; an analysis would follow number {lineup.chosen} by itself."]
+    close = near_equal(lineup)
+    if close:
+        numbers = " and ".join([", ".join(map(str, close[:-1])), str(close[-1])])
+        lines.append(f"It is a close call between {numbers}: point at the one you mean.")
+    for one in listed:
+        seen = f"{one['first_s']:.1f} to {one['last_s']:.1f} s, in {100 * one['seen_share']:.0f} % of the frames"
+        lines.append(f"{one['number']:>3}  seen {seen}  --subject {one['subject']}  {one['still']}")
+    return "\n".join(lines)
