@@ -145,6 +145,33 @@ def poses(
 
 
 @app.command()
+def export(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder that `analyze` or `results` wrote, or a file of poses.", exists=True, readable=True
+        ),
+    ],
+    formats: Annotated[
+        str, typer.Option("--format", metavar="csv,parquet,coco,trc", help="What to write, separated by commas.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing.")] = Path("export"),
+    height: HeightOption = None,
+    slowmo: Annotated[float | None, typer.Option("--slowmo", help="As of analyze; of poses alone.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an analysis for other tools: tables (csv, parquet), COCO keypoints (coco), marker paths (trc).
+
+    docs/poses.md describes the files. Of a job, fetch the folder first: `frontfoot results JOB --out DIR`.
+    """
+    from frontfoot import export, local
+
+    wanted = export.formats(formats)
+    with local.reported_errors(as_json=as_json):
+        export.export(source, wanted, out, height=height, slowmo=slowmo, as_json=as_json)
+
+
+@app.command()
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on (FRONTFOOT_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, 0 for a free one (FRONTFOOT_PORT).")] = None,

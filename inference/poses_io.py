@@ -65,8 +65,14 @@ def read_npz(path: Path) -> PoseSequence:
 
 def write_parquet(path: Path, sequence: PoseSequence) -> None:
     """Write a sequence as a tidy table."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    pq.write_table(poses_table(sequence), path, compression="zstd")
+
+
+def poses_table(sequence: PoseSequence) -> pa.Table:
+    """One row a frame and keypoint; null where not seen."""
+    import pyarrow as pa
 
     frames, joints = sequence.confidence.shape
     names = pa.array(sequence.skeleton.keypoint_names, pa.string())
@@ -81,8 +87,7 @@ def write_parquet(path: Path, sequence: PoseSequence) -> None:
     }
     for column, name in enumerate(_BOX):
         columns[name] = _nullable(np.repeat(sequence.boxes[:, column], joints))
-    table = pa.table(columns).replace_schema_metadata({_METADATA_KEY: _provenance(sequence).encode()})
-    pq.write_table(table, path, compression="zstd")
+    return pa.table(columns).replace_schema_metadata({_METADATA_KEY: _provenance(sequence).encode()})
 
 
 def read_parquet(path: Path) -> PoseSequence:

@@ -8,14 +8,6 @@ from inference.errors import NoPerson
 from inference.extract import Extraction
 from inference.poses import ClipInfo, ExtractionReceipt, PoseSequence, Subject
 from inference.tally import rhythm
-from pipeline.measurements import RecordingIssue
-
-NO_VIDEO = RecordingIssue(
-    id="NO_VIDEO",
-    text="The analysis began with a file of poses, so there are no stills and no overlay: what is said here cannot be "
-    "checked against pictures, and whom the poses follow is as their maker says.",
-    advice="To see it in the video, analyse the clip itself.",
-)
 
 
 def extraction_of(poses: PoseSequence) -> Extraction:

@@ -42,6 +42,15 @@ class RecordingIssue:
     advice: str
 
 
+NO_VIDEO = RecordingIssue(
+    id="NO_VIDEO",
+    text="The analysis began with a file of poses, so there are no stills and no overlay: what is said here cannot be "
+    "checked against pictures, and whom the poses follow is as their maker says.",
+    advice="To see it in the video, analyse the clip itself.",
+)
+"""Of poses that came as a file."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureContext:
     """What the metrics must know besides the poses."""

@@ -14,8 +14,8 @@ from inference.sources import ClipSource
 from models.documents import Results
 from models.requests import AnalysisRequest
 from pipeline import stages
-from pipeline.given_poses import NO_VIDEO, extraction_of
-from pipeline.measurements import Measurements
+from pipeline.given_poses import extraction_of
+from pipeline.measurements import NO_VIDEO, Measurements
 from pipeline.stages import Limits, Stage
 
 Progress = Callable[[Stage, str, float], None]

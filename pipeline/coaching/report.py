@@ -6,7 +6,7 @@ from models.documents import Coverage, Finding, Findings, Report, ReportSection,
 from pipeline.coaching.compare import own_spread
 from pipeline.coaching.quantities import digits, measured, spread
 from pipeline.coaching.words import Words, load_words
-from pipeline.measurements import Measurements
+from pipeline.measurements import NO_VIDEO, Measurements
 
 MOST_PRIORITIES = 3
 
@@ -212,11 +212,12 @@ def _recording(measurements: Measurements, findings: Findings, subject: SubjectD
     left, top, right, bottom = subject.box
     place = f"{digits((left + right) / 2, 0)},{digits((top + bottom) / 2, 0)}"
     time = digits(subject.time_s, 1)
-    lines = [
-        said.chosen.format(**shown, place=place, time=time)
-        if subject.people == 1
-        else said.several.format(**shown, people=subject.people, place=place, time=time)
-    ]
+    if any(issue.id == NO_VIDEO.id for issue in measurements.recording):
+        lines = [said.given.format(**shown)]
+    elif subject.people == 1:
+        lines = [said.chosen.format(**shown, place=place, time=time)]
+    else:
+        lines = [said.several.format(**shown, people=subject.people, place=place, time=time)]
     if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
         lines.append(said.close_call)
     view = measurements.view

@@ -107,6 +107,7 @@ class RecordingWords(Entry):
     """`place` is the middle of the athlete in pixels, x,y as a caller would mark it. `found`: share of frames with
     the athlete in them; `share`: with enough of the body to measure."""
     chosen: Annotated[Text, placeholders("found", "share", "place", "time")]
+    given: Annotated[Text, placeholders("found", "share")]
     close_call: Plain
     view_caller: Annotated[Text, placeholders("view")]
     view_estimate: Annotated[Text, placeholders("view")]
