@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from serving import serving
@@ -111,6 +112,31 @@ def test_analyze_writes_what_it_says(sample_clip: Path, tmp_path: Path) -> None:
     for metric in results["metrics"].values():
         assert {"value", "unit", "expected_error", "sys", "rand", "status", "reason", "n", "spread"} <= set(metric)
         assert (metric["value"] is None) == (metric["status"] == "not_measurable") == (metric["n"] == 0)
+
+
+@pytest.mark.model
+def test_everybody_is_listed_and_can_be_pointed_at(sample_clip: Path, tmp_path: Path) -> None:
+    """The woman walks on the ground and would be chosen; the man jumps on the roof, until he jumps off it."""
+    out = tmp_path / "people"
+    result = run("analyze", sample_clip, "--list-people", "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    document = one_object(result)
+    people = document["people"]
+    assert [one["number"] for one in people] == [1, 2]
+    assert [one["near_equal"] for one in people] == [True, True]  # which is why a caller is asked
+    assert sum(one["chosen"] for one in people) == 1
+    assert document["confidence"] < 0.6
+    for one in people:
+        picture = cv2.imread(one["still"])
+        assert picture.shape == (720, 1280, 3)
+    assert {path.name for path in out.iterdir()} == {"person-1.jpg", "person-2.jpg"}
+
+    (other,) = (one for one in people if not one["chosen"])
+    npz = tmp_path / "other.npz"
+    flags = ("--subject", other["subject"], "--sample-fps", "3", "--json")
+    assert run("poses", sample_clip, "--out", npz, *flags).exit_code == 0
+    with np.load(npz) as poses:
+        assert float(np.nanmedian(poses["box"][:, 3])) < 600  # his feet
 
 
 @pytest.mark.parametrize(
