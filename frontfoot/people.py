@@ -43,30 +43,10 @@ def list_people(clip: Path, out: Path, choice: ModelChoice, *, slowmo: float, as
     lineup = line_up(seen.people.frames(), window_s=QUICK_WINDOW_S, slowmo_factor=slowmo)
     for number, jpeg in draw_lineup(clip, lineup, limits).items():
         _still(out, number).write_bytes(jpeg)
-    listed = [_listed(person, lineup, _still(out, person.number)) for person in lineup.people]
     if as_json:
-        typer.echo(json.dumps({"people": listed, "confidence": round(lineup.confidence, 3)}))
+        typer.echo(json.dumps({"people": listed(lineup, out), "confidence": round(lineup.confidence, 3)}))
     else:
-        typer.echo(_told(listed, lineup))
-
-
-def _still(out: Path, number: int) -> Path:
-    return out / f"person-{number}.jpg"
-
-
-def _listed(person: Candidate, lineup: Lineup, still: Path) -> dict[str, Any]:
-    hint = person.hint
-    return {
-        "number": person.number,
-        "chosen": person.number == lineup.chosen,
-        "near_equal": person.number in near_equal(lineup),
-        "prominence": round(person.prominence, 3),
-        "seen_share": round(person.share, 4),
-        "first_s": round(person.first_s, 3),
-        "last_s": round(person.last_s, 3),
-        "subject": f"{hint.x:g},{hint.y:g}@{hint.time_s:g}",
-        "still": str(still),
-    }
+        typer.echo(told(lineup, out))
 
 
 def near_equal(lineup: Lineup) -> tuple[int, ...]:
@@ -75,14 +55,44 @@ def near_equal(lineup: Lineup) -> tuple[int, ...]:
     return close if len(close) > 1 else ()
 
 
-def _told(listed: list[dict[str, Any]], lineup: Lineup) -> str:
-    people = "1 person" if len(listed) == 1 else f"{len(listed)} people"
-    lines = [f"{people}; an analysis would follow number {lineup.chosen} by itself."]
+def listed(lineup: Lineup, out: Path) -> list[dict[str, Any]]:
+    """Everybody, in plain JSON values."""
     close = near_equal(lineup)
+    return [
+        {
+            "number": person.number,
+            "chosen": person.number == lineup.chosen,
+            "near_equal": person.number in close,
+            "prominence": round(person.prominence, 3),
+            "seen_share": round(person.share, 4),
+            "first_s": round(person.first_s, 3),
+            "last_s": round(person.last_s, 3),
+            "subject": _flag(person),
+            "still": str(_still(out, person.number)),
+        }
+        for person in lineup.people
+    ]
+
+
+def told(lineup: Lineup, out: Path) -> str:
+    """Everybody, for a reader."""
+    people = "1 person" if len(lineup.people) == 1 else f"{len(lineup.people)} people"
+    lines = [f"{people}; an analysis would follow number {lineup.chosen} by itself."]
+    close = [str(number) for number in near_equal(lineup)]
     if close:
-        numbers = " and ".join([", ".join(map(str, close[:-1])), str(close[-1])])
+        numbers = f"{', '.join(close[:-1])} and {close[-1]}"
         lines.append(f"It is a close call between {numbers}: point at the one you mean.")
-    for one in listed:
-        seen = f"{one['first_s']:.1f} to {one['last_s']:.1f} s, in {100 * one['seen_share']:.0f} % of the frames"
-        lines.append(f"{one['number']:>3}  seen {seen}  --subject {one['subject']}  {one['still']}")
+    for person in lineup.people:
+        seen = f"{person.first_s:.1f} to {person.last_s:.1f} s, in {100 * person.share:.0f} % of the frames"
+        lines.append(f"{person.number:>3}  seen {seen}  --subject {_flag(person)}  {_still(out, person.number)}")
     return "\n".join(lines)
+
+
+def _flag(person: Candidate) -> str:
+    """As `--subject` takes it, to the pixel and the millisecond."""
+    hint = person.hint
+    return f"{hint.x:.0f},{hint.y:.0f}@{round(hint.time_s, 3)!r}"
+
+
+def _still(out: Path, number: int) -> Path:
+    return out / f"person-{number}.jpg"
