@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.poses import PoseSequence
-from models.documents import Results, ViewDocument
+from models.documents import Results
 from models.requests import AnalysisOptions
 from pipeline.biomechanics.measure import measure
 from pipeline.biomechanics.motion import prepare
@@ -31,11 +31,10 @@ def exportable(poses: PoseSequence, results: Results | None, options: AnalysisOp
     signals: tuple[Signal, ...] = ()
     side = results is not None and results.view.value == "side"
     if results is not None:
-        known = results.view.source == "caller"
         context = MeasureContext(
             mode=results.mode,
             stage=results.stage,
-            view=results.view if known else ViewDocument(value=None, source="unknown", confidence=0.0),
+            view=results.view,
             options=options,
             gaps=tuple((gap.start_s, gap.end_s) for gap in results.receipt.gaps),
         )

@@ -95,6 +95,17 @@ def test_the_choice_is_made_in_the_window_alone() -> None:
     assert [one.share for one in lineup.people] == [pytest.approx(69 / 120), pytest.approx(40 / 120)]
 
 
+def test_the_point_lies_in_the_window_though_the_person_is_seen_better_later() -> None:
+    grows = [
+        (index, time_s, [person(300 + 100 * time_s, 900, 200 + 40 * time_s, 5 * time_s)])
+        for index, time_s, _ in frames(8)
+    ]
+    (one,) = line_up(grows, window_s=4.0).people
+    assert one.hint.time_s == 4.0
+    (one,) = line_up(grows, window_s=30.0).people
+    assert one.hint.time_s == 7.9
+
+
 def test_slow_motion_gives_times_of_the_clip() -> None:
     lineup = line_up(frames(3, (across(300), 300.0), stretch=8.0), window_s=30, slowmo_factor=8.0)
     assert len(lineup.people) == 1

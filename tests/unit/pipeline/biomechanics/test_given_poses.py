@@ -107,7 +107,7 @@ def test_poses_of_nobody_are_refused(file):
 
 @pytest.mark.parametrize("view", ["side", None])
 def test_exported_signals_are_those_that_were_measured(file, analysis, judge, view):
-    """An estimated view is estimated again, not taken for the caller's."""
+    """An estimated view serves as well as the caller's."""
     poses = read_poses(file)
     measured = judge(poses, "bowling", view=view, height_m=1.8)
     results = analysis.final.results.model_copy(update={"view": measured.view})
