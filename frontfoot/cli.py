@@ -80,9 +80,9 @@ def analyze(
     precision: PrecisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Analyse one clip here and now: no server, no Ray.
+    """Analyse one clip, or poses that are there already, here and now: no server, no Ray.
 
-    Writes results.json, report.md, report.html, overlay.mp4 and poses.parquet, and prints the report.
+    Writes results.json, report.md, report.html, overlay.mp4 (of a clip) and poses.parquet, and prints the report.
     """
     from frontfoot import local
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from frontfoot import exits
 from frontfoot.cli import app, main
-from models.requests import AnalysisOptions
+from models.requests import AnalysisOptions, AnalysisRequest
 
-COMMANDS = ("analyze", "poses", "up", "api", "worker", "migrate", "submit", "settings")
+COMMANDS = ("analyze", "poses", "export", "up", "api", "worker", "migrate", "submit", "settings")
 SECRET = "not-to-be-seen-0001"
 
 
@@ -84,6 +84,18 @@ def test_every_frame_and_a_rate_exclude_each_other(clip: Path) -> None:
     result = run("poses", clip, "--out", clip.parent / "x.npz", "--every-frame", "--sample-fps", "5")
     assert result.exit_code == exits.USAGE
     assert "exclude each other" in result.stderr
+
+
+def test_several_points_on_the_athlete(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frontfoot import local
+
+    asked: list[AnalysisRequest] = []
+    monkeypatch.setattr(local, "analyze", lambda clip, request, *_, **__: asked.append(request))
+    points = ("--subject", "1250,700@3.5", "--subject", "640.5,80@12")
+    assert run("analyze", clip, "--mode", "fielding", *points).exit_code == 0
+    assert [(point.x, point.y, point.time_s) for point in asked[0].options.subject] == [
+        (1250.0, 700.0, 3.5), (640.5, 80.0, 12.0),
+    ]  # fmt: skip
 
 
 def test_settings_are_one_object_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,10 @@ def test_poses_are_analysed_and_exported_without_a_clip(poses: Path, tmp_path: P
     ]  # fmt: skip
     facts = (exported / "poses.trc").read_text().splitlines()[2].split("\t")
     assert (facts[0], facts[4]) == ("60.0", "m")  # the analysis knows its height and its slow motion
+    before = (exported / "signals.csv").read_bytes()
+    (out / "results.json").rename(out / "deep_results.json")  # as `frontfoot results` names a job's
+    assert run("export", out, "--format", "csv", "--out", exported).exit_code == 0
+    assert (exported / "signals.csv").read_bytes() == before
     refused = run("export", out, "--format", "trc", "--height", "1.9", "--out", exported)
     assert (refused.exit_code, refused.stdout) == (exits.USAGE, "")
     assert "has its own" in refused.stderr
