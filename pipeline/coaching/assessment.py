@@ -26,7 +26,8 @@ def assess(speaker: Speaker, findings: Findings) -> tuple[Line, tuple[str, ...]]
     It follows a colon in the report's text, where its first letter is in lower case.
     """
     if findings.basis == "insufficient":
-        shown = with_value(speaker)[:MOST_SHOWN]
+        numbers = (name for name in with_value(speaker) if not isinstance(speaker.metric(name).value, str))
+        shown = tuple(numbers)[:MOST_SHOWN]
         return _insufficient(speaker, findings.coverage, shown), shown
     lines = [
         _judged(speaker, findings.compared),

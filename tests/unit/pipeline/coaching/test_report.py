@@ -75,9 +75,10 @@ def test_a_full_report_has_all_its_parts_in_order(written, six_deliveries):
     assert report.text.startswith(
         "**Overall Assessment**: judged from 6 deliveries: head position at landing and foot line. First thing to "
         "work on: Head falls away as you bowl. Just after your front foot landed, your head was 17 ± 2 % of your "
-        "height to one side of the middle of your feet. That was past the mark in 6 of 6 deliveries. The mark: head no more "
-        "than 12 % of your height to the side of the feet; from 8 % of your height on worth a look. Where it comes "
-        "from: coaching convention, no study behind it. This is part of the picture: 3 of 18 measurements came out. "
+        "height to one side of the middle of your feet. That was past the mark in 6 of 6 deliveries. The mark: head no "
+        "more than 12 % of your height to the side of the feet; from 8 % of your height on worth a look. Where it "
+        "comes from: coaching convention, no study behind it. This is part of the picture: 3 of 18 measurements came "
+        "out. "
     )
     for part in report.sections[1:]:
         assert f"## {part.title}\n\n{part.text}" in report.text
