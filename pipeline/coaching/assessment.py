@@ -75,7 +75,9 @@ def _main(speaker: Speaker, findings: Findings) -> list[Line]:
         return [speaker.fact(said.watch if findings.watches else said.within, findings.compared)]
     first = faults[0]
     names = (metric_of(first),)
-    texts = (said.main.format(title=first.title), first.seen, speaker.mark(first))
+    claim = speaker.words.claim[first.claim or "likely"]
+    way = speaker.way(names[0]) if first.type == "technique" else ""
+    texts = (said.main.format(title=first.title, claim=claim), first.seen, way, speaker.mark(first))
     return [speaker.fact(text, names, of=first) for text in texts]
 
 

@@ -8,7 +8,7 @@ from pipeline.biomechanics.gates import judge_view
 from pipeline.biomechanics.measure import ROOMS
 from pipeline.coaching.assessment import assess, faults_of, metric_of, with_value
 from pipeline.coaching.compare import own_spread
-from pipeline.coaching.quantities import digits, measured, quantity, spread
+from pipeline.coaching.quantities import digits, measured, spread
 from pipeline.coaching.sentences import Line, follow, items, lead, speak, text_of
 from pipeline.coaching.speaker import Speaker, capital, sentence
 from pipeline.coaching.words import load_words
@@ -114,15 +114,18 @@ def _measured(speaker: Speaker) -> Line:
     used, said = with_value(speaker), speaker.words.measured
     if not used:
         return speak("recording", said.nothing)
-    groups: dict[str, list[str]] = {}
+    trusted = [name for name in used if speaker.metric(name).status != "degraded"]
+    parts = [items(_measured_line(name, speaker) for name in trusted)]
+    groups: dict[tuple[str, str], list[str]] = {}
     for name in used:
         metric = speaker.metric(name)
-        groups.setdefault((metric.reason or "") if metric.status == "degraded" else "", []).append(name)
-    # The measurable come first whatever the order of the metrics.
-    parts = [items(_measured_line(name, speaker) for name in groups.pop("", []))]
-    for reason, names in groups.items():
-        told = said.less_certain.format(reason=speaker.words.say(reason).rstrip("."))
-        parts += [speaker.fact(told, names), items(_measured_line(name, speaker) for name in names)]
+        if metric.status == "degraded":
+            groups.setdefault((metric.reason or "", metric.advice or ""), []).append(name)
+    for (reason, advice), names in groups.items():
+        why = said.less_certain.format(reason=speaker.words.say(reason).rstrip("."))
+        better = speaker.advice(sentence(speaker.words.say(advice)), names)
+        parts.append(follow([speaker.fact(why, names), better]))
+        parts.append(items(_measured_line(name, speaker) for name in names))
     return follow(parts, "\n\n")
 
 
@@ -136,7 +139,7 @@ def _measured_line(name: str, speaker: Speaker) -> Line:
     if said.raw_spread and metric.spread is not None:
         notes.append(said.raw_spread.format(spread=spread(metric.spread, metric.unit, words)))
     if said.errors and metric.sys is not None and metric.rand is not None and metric.unit != "class":
-        sys, rand = (quantity(round(part, 2), metric.unit, words) for part in (metric.sys, metric.rand))
+        sys, rand = (spread(part, metric.unit, words) for part in (metric.sys, metric.rand))
         notes.append(said.errors.format(sys=sys, rand=rand))
     text = f"{capital(speaker.label(name))}: {measured(name, metric, words)}"
     if any(notes):

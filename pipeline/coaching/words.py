@@ -60,7 +60,7 @@ class AssessmentWords(Entry):
     judged_in: Annotated[Text, placeholders("label", "k", "n")]
     """A label among `labels`, of what was measured in some of the repetitions only."""
     judged_quick: Annotated[Text, placeholders("labels")]
-    main: Annotated[Text, placeholders("title")]
+    main: Annotated[Text, placeholders("title", "claim")]
     watch: Plain
     within: Plain
     repeatable: Annotated[Text, placeholders("label", "spread", "one")]

@@ -195,8 +195,9 @@ def test_an_analyst_is_told_everything_about_a_number(reports):
             (line,) = (line for line in lines if line.startswith(f"- {metric.label}: "))
             count += 1
             assert " ± " in line
-            assert f"sys {round(metric.sys, 2):g}" in line
-            assert f"rand {round(metric.rand, 2):g}" in line
+            decimals = {"s": 3, "ratio": 3, "m_per_s": 2}.get(metric.unit, 1)
+            assert f"sys {metric.sys:.{decimals}f}" in line
+            assert f"rand {metric.rand:.{decimals}f}" in line
             assert f"Method: {metric.method}." in line
             assert metric.source is None or f"Source: {metric.source}." in line
             if metric.n > 1:
