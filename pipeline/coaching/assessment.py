@@ -69,10 +69,12 @@ def _judged(speaker: Speaker, compared: tuple[str, ...]) -> Line:
 
 
 def _main(speaker: Speaker, findings: Findings) -> list[Line]:
-    """The first thing to work on with its number and its mark, or that nothing went past one."""
+    """The first thing to work on with its number and its mark; or that nothing went past one, and what came near."""
     said, faults = speaker.words.assessment, faults_of(findings)
     if not faults:
-        return [speaker.fact(said.watch if findings.watches else said.within, findings.compared)]
+        near = findings.watches[:1]
+        nothing = speaker.fact(said.watch if near else said.within, findings.compared)
+        return [nothing, *(speaker.fact(watch.text, (watch.metric,), of=watch) for watch in near)]
     first = faults[0]
     names = (metric_of(first),)
     claim = speaker.words.claim[first.claim or "likely"]

@@ -216,11 +216,10 @@ def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -
     left, top, right, bottom = subject.box
     place = f"{digits((left + right) / 2, 0)},{digits((top + bottom) / 2, 0)}"
     time = digits(subject.time_s, 1)
-    whom = (
-        said.chosen.format(**shown, place=place, time=time)
-        if subject.people == 1
-        else said.several.format(**shown, people=subject.people, place=place, time=time)
-    )
+    if subject.people == 1:
+        whom = said.chosen.format(**shown, place=place, time=time)
+    else:
+        whom = said.several.format(**shown, people=subject.people, place=place, time=time)
     lines = [speak("recording", whom, evidence=Evidence(times_s=(subject.time_s,)))]
     texts = []
     if subject.source == "automatic" and subject.confidence < CLOSE_CALL:

@@ -198,7 +198,10 @@ def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_
     assert "Nothing we could compare went past its mark. That says nothing about what the clip does not show." in text
     assert "1 of 18 measurements came out" in text
     near = written(make_measurements({"foot_line_offset": make_metric(10.0)})).text
-    assert "But something came close: look at it yourself." in near
+    assert (
+        "Nothing went clearly past a mark. But this came close, so look at it yourself. Your front foot landed 10 ± "
+        "1 % of your height off the line of your back foot. The mark: front foot within 10 % of your height"
+    ) in near.split("\n")[0]
 
 
 def test_the_recording_names_whom_it_judged(written, six_deliveries):
