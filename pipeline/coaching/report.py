@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.documents import Evidence, Finding, Findings, Report, ReportSection, SubjectDocument, Watch
+from models.documents import Evidence, Finding, Findings, Report, ReportSection, SubjectDocument, TimeSpan, Watch
 from pipeline.biomechanics.filming import Place
 from pipeline.biomechanics.gates import judge_view
 from pipeline.biomechanics.measure import ROOMS
@@ -220,7 +220,8 @@ def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -
         whom = said.chosen.format(**shown, place=place, time=time)
     else:
         whom = said.several.format(**shown, people=subject.people, place=place, time=time)
-    lines = [speak("recording", whom, evidence=Evidence(times_s=(subject.time_s,)))]
+    moment = TimeSpan(start_s=subject.time_s, end_s=subject.time_s)
+    lines = [speak("recording", whom, evidence=Evidence(spans=(moment,)))]
     texts = []
     if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
         texts.append(said.close_call)

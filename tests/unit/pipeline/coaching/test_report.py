@@ -205,6 +205,8 @@ def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_
 
 
 def test_the_recording_names_whom_it_judged(written, six_deliveries):
+    whom = section(written(six_deliveries()), "recording").sentences[0]
+    assert [(span.start_s, span.end_s) for span in whom.evidence.spans] == [(1.5, 1.5)]
     alone = section(written(six_deliveries()), "recording").text
     assert "the only person we found, who is marked in the picture at the top" in alone
     assert "We found them in 95 % of the pictures we looked at. In 90 % we saw them well enough to measure." in alone
