@@ -9,7 +9,7 @@ KEPT_PINS := -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv samples system-deps check-python check-system lint test chaos demo lock upgrade clean
+.PHONY: help venv samples system-deps check-python check-system lint docs test chaos demo lock upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: venv ## ruff, mypy and the import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: venv ## write docs/metrics.md anew, from the code that measures
+	$(BIN)/python -m tools.metrics_page
 
 test: check-system venv samples lint ## set up, then every check: lint and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.requests import AnalysisOptions, Mode, View
 
@@ -22,6 +22,9 @@ Basis = Literal["sufficient", "partial", "insufficient"]
 FindingType = Literal["technique", "consistency", "change", "strength", "recording"]
 ReferenceKind = Literal["regulation", "group_mean", "association", "convention", "self", "none"]
 Claim = Literal["likely", "clear"]
+SentenceKind = Literal["fact", "advice", "recording", "method"]
+"""`fact`: about the athlete, and so about metrics. `advice`: what to do. `recording`: about the clip and who was
+followed. `method`: how it was done, and what is never claimed."""
 
 
 class Document(BaseModel):
@@ -100,6 +103,8 @@ class Finding(Document):
     """Id of the metric behind it; None for a recording finding about the whole clip."""
     title: str
     text: str
+    seen: str = ""
+    """The beginning of `text`: what was seen, with its number, and in how many repetitions."""
     severity: Level
     confidence: Number | None
     """Excess beyond the reference / expected error."""
@@ -143,6 +148,29 @@ class Findings(Document):
     """Name and version of the rule set."""
 
 
+class Sentence(Document):
+    """A sentence of the report, and where in the video it can be checked."""
+
+    before: str = ""
+    """The Markdown between the sentence before and this one: a space, new lines, `- `, `### 1. `."""
+    text: Annotated[str, Field(min_length=1, pattern=r"^\S[^\n]*$")]
+    """Markdown within one line; `**…**` closes in the sentence that opens it."""
+    kind: SentenceKind
+    metrics: tuple[str, ...] = ()
+    """Ids of the metrics that it speaks of; never empty for a `fact`."""
+    finding: str | None = None
+    """Id of the finding or watch that it belongs to."""
+    evidence: Evidence = Evidence()
+    """Where to look: of its metrics, or of the repetitions or the athlete that it speaks of."""
+
+    @model_validator(mode="after")
+    def _stands_on_something(self) -> Sentence:
+        """Refuse a fact about the athlete that no metric is behind."""
+        if self.kind == "fact" and not self.metrics:
+            raise ValueError(f"states a fact, and no metric is behind it: {self.text}")
+        return self
+
+
 class ReportSection(Document):
     """A part of the report, Markdown."""
 
@@ -150,10 +178,23 @@ class ReportSection(Document):
     title: str
     text: str
     metrics: tuple[str, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    """The same text: `before` and `text` of each, one after the other, are `text` byte for byte."""
+
+    @model_validator(mode="after")
+    def _same_text(self) -> ReportSection:
+        """Check that the sentences say what the text says."""
+        if self.sentences and "".join(one.before + one.text for one in self.sentences) != self.text:
+            raise ValueError(f"the sentences of section {self.id} are not its text")
+        return self
 
 
 class Report(Document):
-    """What a coach reads. `text` is Markdown and opens with `**Overall Assessment**:`."""
+    """What a coach reads. `text` is Markdown and opens with `**Overall Assessment**:`.
+
+    `text` is that opening, the text of the first section with its first letter in lower case, then of every other
+    section `## ` + title and its text, all with a blank line between, and a new line at the end.
+    """
 
     schema_version: int = SCHEMA_VERSION
     text: Annotated[str, Field(min_length=1)]

@@ -106,13 +106,15 @@ def _basis(measurements: Measurements, coverage: Coverage, judged: int, rules: i
 def _fault(item: _Judged, measurements: Measurements, words: Words) -> Finding:
     """A technique or consistency finding."""
     said = item.rule.words(measurements.options.audience)
-    parts = (said.seen.format(measured=_measured(item, words)), _share(item, measurements, words), said.why)
+    parts = (said.seen.format(measured=_measured(item, words)), _share(item, measurements, words))
+    seen = " ".join(part for part in parts if part)
     return Finding(
         id=item.rule.id,
         type=item.rule.type,
         metric=item.rule.metric,
         title=said.title,
-        text=" ".join(part for part in parts if part),
+        text=f"{seen} {said.why}",
+        seen=seen,
         severity=item.comparison.severity,
         confidence=round(item.comparison.confidence, 2),
         claim=item.comparison.claim,

@@ -39,13 +39,22 @@ def measured(name: str, metric: Metric, words: Words) -> str:
     word instead of a sign where the number is not 0. Raises `ValueError` where there is no value.
     """
     if isinstance(metric.value, str):
-        return metric.value
+        return words.classes.get(metric.value, metric.value)
     if metric.value is None:
         raise ValueError("a metric that was not measured has no number to show")
     if metric.expected_error is None:
         return quantity(metric.value, metric.unit, words)
-    direction = words.direction.get(name)
+    side = side_of(name, metric, words)
     text = with_error(metric.value, metric.expected_error, metric.unit, words)
-    if direction is None or float(text.split(" ")[0]) == 0:
-        return text
-    return f"{text.removeprefix('-')} {direction.plus if metric.value > 0 else direction.minus}"
+    return text if side is None else f"{text.removeprefix('-')} {side}"
+
+
+def side_of(name: str, metric: Metric, words: Words) -> str | None:
+    """The word for the side on which a value lies; None where the metric has no sides, or its number is shown as 0."""
+    direction = words.direction.get(name)
+    if direction is None or not isinstance(metric.value, float) or metric.expected_error is None:
+        return None
+    shown = with_error(metric.value, metric.expected_error, metric.unit, words)
+    if float(shown.split(" ")[0]) == 0:
+        return None
+    return direction.plus if metric.value > 0 else direction.minus

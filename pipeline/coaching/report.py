@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from models.documents import Coverage, Finding, Findings, Report, ReportSection, SubjectDocument
+from models.documents import Evidence, Finding, Findings, Report, ReportSection, SubjectDocument, TimeSpan, Watch
+from pipeline.biomechanics.filming import Place
+from pipeline.biomechanics.gates import judge_view
+from pipeline.biomechanics.measure import ROOMS
+from pipeline.coaching.assessment import assess, faults_of, metric_of, with_value
 from pipeline.coaching.compare import own_spread
 from pipeline.coaching.quantities import digits, measured, spread
-from pipeline.coaching.words import Words, load_words
+from pipeline.coaching.sentences import Line, follow, items, lead, speak, text_of
+from pipeline.coaching.speaker import Speaker, capital, sentence
+from pipeline.coaching.words import load_words
 from pipeline.measurements import NO_VIDEO, Measurements
 
 MOST_PRIORITIES = 3
-
-MOST_SHOWN = 4
-"""Numbers in the assessment of a clip that could not be judged; all of them are in the list."""
 
 CLOSE_CALL = 0.6
 """Below this confidence in the choice of the athlete, the report says that it was close."""
@@ -24,283 +27,238 @@ def generate_report_text(measurements: Measurements, findings: Findings, subject
     """Write the report for the audience that the options name; the same input gives the same bytes.
 
     Sections that would be empty are left out: strengths, priorities, watches, what was not measured. Section texts are
-    Markdown without their headings; `text` is all of them, the assessment first and without a heading.
+    Markdown without their headings; `text` is all of them, the assessment first and without a heading. Every section
+    holds its sentences too, each with the metrics and the evidence that it stands on.
     """
-    words = load_words(measurements.options.audience)
-    sections = [
-        _assessment(measurements, findings, words),
-        _strengths(findings, words),
-        _priorities(measurements, findings, words),
-        _watches(findings, words),
-        _measured(measurements, words),
-        _not_measured(measurements, words),
-        _recording(measurements, findings, subject, words),
-        _method(measurements, findings, words),
-    ]
+    speaker = Speaker(measurements=measurements, words=load_words(measurements.options.audience))
+    faults, strengths = faults_of(findings), [one for one in findings.findings if one.type == "strength"]
+    missing = tuple(name for name, metric in measurements.metrics.items() if metric.value is None)
+    opening, judged = assess(speaker, findings)
+    first = opening[0].model_copy(update={"text": capital(opening[0].text)})
+    sections = (
+        _section("assessment", (first, *opening[1:]), judged, speaker),
+        _section("strengths", _strengths(strengths, speaker), _metrics_of(strengths), speaker),
+        _section("priorities", _priorities(faults, speaker), _metrics_of(faults), speaker),
+        _section("watches", _watches(findings, speaker), tuple(one.metric for one in findings.watches), speaker),
+        _section("measured", _measured(speaker), with_value(speaker), speaker),
+        _section("not_measured", _not_measured(missing, speaker), missing, speaker),
+        _section("recording", _recording(findings, subject, speaker), (), speaker),
+        _section("method", _method(findings, speaker), (), speaker),
+    )
     written = tuple(section for section in sections if section.text)
-    first, *others = written
-    text = OPENING + first.text[0].lower() + first.text[1:]
+    text = OPENING + text_of(opening)
     return Report(
-        text="\n\n".join([text, *(f"## {section.title}\n\n{section.text}" for section in others)]) + "\n",
+        text="\n\n".join([text, *(f"## {section.title}\n\n{section.text}" for section in written[1:])]) + "\n",
         sections=written,
     )
 
 
-def _assessment(measurements: Measurements, findings: Findings, words: Words) -> ReportSection:
-    """The first paragraph: what could be judged, and what matters most in it."""
-    said = words.assessment
-    if findings.basis == "insufficient":
-        used = _with_value(measurements)[:MOST_SHOWN]
-        parts = _insufficient(measurements, findings.coverage, used, words)
-    else:
-        used = findings.compared
-        labels = _labels(used, measurements, words)
-        if measurements.repetitions:
-            repetitions = words.counted(measurements.mode, len(measurements.repetitions))
-            parts = [said.judged.format(repetitions=repetitions, labels=labels)]
-        else:
-            parts = [said.judged_quick.format(labels=labels)]
-        faults = _faults(findings)
-        if faults:
-            parts.append(said.main.format(title=faults[0].title))
-        else:
-            parts.append(said.watch if findings.watches else said.within)
-        if findings.basis == "partial":
-            coverage = findings.coverage
-            parts.append(said.partial.format(measured=coverage.measured, applicable=coverage.applicable))
-    text = " ".join(parts)
-    return _section("assessment", _capital(text), used, words)
-
-
-def _insufficient(measurements: Measurements, coverage: Coverage, shown: tuple[str, ...], words: Words) -> list[str]:
-    """Why nothing was judged, what was seen all the same, and where to read on."""
-    said, mode = words.assessment, measurements.mode
-    if measurements.repetitions:
-        why = said.not_comparable.format(repetitions=words.counted(mode, len(measurements.repetitions)))
-    elif measurements.stage == "quick":
-        why = said.quick
-    else:
-        why = said.no_repetition.format(one=words.mode[mode].one)
-    parts = [said.insufficient.format(activity=words.mode[mode].activity), why]
-    if measurements.stage == "deep":  # the quick pass has not tried most of them
-        parts.append(said.coverage.format(measured=coverage.measured, applicable=coverage.applicable))
-    if shown:
-        numbers = [
-            f"{_in_sentence(name, measurements)} {measured(name, measurements.metrics[name], words)}" for name in shown
-        ]
-        parts.append(said.described.format(numbers=words.listed(tuple(numbers))))
-    else:
-        parts.append(said.nothing)
-    if measurements.stage == "deep" and any(metric.advice for metric in measurements.metrics.values()):
-        parts.append(said.film_again)
-    return parts
-
-
-def _strengths(findings: Findings, words: Words) -> ReportSection:
-    """What is clearly on the good side."""
-    strengths = [finding for finding in findings.findings if finding.type == "strength"]
-    lines = [f"- **{finding.title}.** {finding.text}" for finding in strengths]
-    return _section("strengths", "\n".join(lines), _metrics_of(strengths), words)
-
-
-def _priorities(measurements: Measurements, findings: Findings, words: Words) -> ReportSection:
-    """Up to three findings in full, the rest by title."""
-    faults = _faults(findings)
-    blocks = []
-    for place, finding in enumerate(faults[:MOST_PRIORITIES], start=1):
-        blocks.append("\n".join([f"### {place}. {finding.title}", "", *_priority(finding, measurements, words)]))
-    if len(faults) > MOST_PRIORITIES:
-        titles = words.listed(tuple(finding.title for finding in faults[MOST_PRIORITIES:]))
-        blocks.append(words.finding.also.format(titles=titles))
-    return _section("priorities", "\n\n".join(blocks), _metrics_of(faults), words)
-
-
-def _priority(finding: Finding, measurements: Measurements, words: Words) -> list[str]:
-    """What was seen and why it matters, how we know, what to do. Raises `ValueError` for a claim without a metric."""
-    if finding.metric is None or finding.claim is None:
-        raise ValueError(f"finding {finding.id} has no metric or no claim behind it")
-    said = words.finding
-    metric = measurements.metrics[finding.metric]
-    known = said.known.format(
-        over=_over(finding.metric, measurements, words) or said.once,
-        reference=finding.reference,
-        kind=words.kind[finding.reference_kind],
-        claim=words.claim[finding.claim],
+def _section(name: str, sentences: Line, metrics: tuple[str, ...], speaker: Speaker) -> ReportSection:
+    """A section under its heading, each metric named once."""
+    return ReportSection(
+        id=name,
+        title=getattr(speaker.words.section, name),
+        text=text_of(sentences),
+        metrics=tuple(dict.fromkeys(metrics)),
+        sentences=sentences,
     )
-    lines = [finding.text, "", f"- {known}"]
+
+
+def _strengths(strengths: list[Finding], speaker: Speaker) -> Line:
+    """What is clearly on the good side."""
+    return items(
+        follow(speaker.fact(text, (one.metric or "",), of=one) for text in (f"**{one.title}.**", one.text))
+        for one in strengths
+    )
+
+
+def _priorities(faults: tuple[Finding, ...], speaker: Speaker) -> Line:
+    """Up to three findings in full, the rest by title."""
+    parts: list[Line] = []
+    for place, finding in enumerate(faults[:MOST_PRIORITIES], start=1):
+        title = speaker.fact(finding.title, (metric_of(finding),), of=finding)
+        parts += [lead(title, f"### {place}. "), *_priority(finding, speaker)]
+    if len(faults) > MOST_PRIORITIES:
+        others = faults[MOST_PRIORITIES:]
+        titles = speaker.words.listed(tuple(finding.title for finding in others))
+        parts.append(speaker.fact(speaker.words.finding.also.format(titles=titles), _metrics_of(list(others))))
+    return follow(parts, "\n\n")
+
+
+def _priority(finding: Finding, speaker: Speaker) -> tuple[Line, Line]:
+    """What was seen and why it matters; how we know, and what to do."""
+    name = metric_of(finding)
+    said, words, metric = speaker.words.finding, speaker.words, speaker.metric(name)
+    over = speaker.over(name) or said.once
+    known = said.known.format(over=over, claim=words.claim[finding.claim or "likely"])
+    lines = [speaker.fact(f"{known} {speaker.mark(finding)}", (name,), of=finding)]
+    if finding.type == "technique" and (way := speaker.way(name)):
+        lines.append(speaker.fact(way, (name,), of=finding))
     if metric.status == "degraded" and metric.reason:
-        lines.append(f"- {said.less_certain.format(reason=_sentence(metric.reason))}")
+        reason = sentence(words.say(metric.reason))
+        lines.append(speaker.fact(said.less_certain.format(reason=reason), (name,), of=finding))
     if finding.cue:
-        lines.append(f"- {said.cue.format(cue=finding.cue)}")
+        lines.append(speaker.advice(said.cue.format(cue=finding.cue), (name,), of=finding))
     if finding.drill:
-        lines.append(f"- {said.drill.format(drill=finding.drill)}")
-    return lines
+        lines.append(speaker.advice(said.drill.format(drill=finding.drill), (name,), of=finding))
+    return speaker.fact(finding.text, (name,), of=finding), items(lines)
 
 
-def _watches(findings: Findings, words: Words) -> ReportSection:
+def _watches(findings: Findings, speaker: Speaker) -> Line:
     """Near a reference, within the error."""
-    lines = [f"- {watch.text}" for watch in findings.watches]
-    return _section("watches", "\n".join(lines), tuple(watch.metric for watch in findings.watches), words)
+    return items(speaker.fact(watch.text, (watch.metric,), of=watch) for watch in findings.watches)
 
 
-def _measured(measurements: Measurements, words: Words) -> ReportSection:
+def _measured(speaker: Speaker) -> Line:
     """Every number with its error: the measurable first, the degraded under their reasons."""
-    used = _with_value(measurements)
+    used, said = with_value(speaker), speaker.words.measured
     if not used:
-        return _section("measured", words.measured.nothing, (), words)
-    groups: dict[str, list[str]] = {}
+        return speak("recording", said.nothing)
+    trusted = [name for name in used if speaker.metric(name).status != "degraded"]
+    parts = [items(_measured_line(name, speaker) for name in trusted)]
+    groups: dict[tuple[str, str], list[str]] = {}
     for name in used:
-        metric = measurements.metrics[name]
-        reason = (metric.reason or "") if metric.status == "degraded" else ""
-        groups.setdefault(reason, []).append(_measured_line(name, measurements, words))
-    # The measurable come first whatever the order of the metrics.
-    blocks = ["\n".join(groups.pop("", []))]
-    for reason, lines in groups.items():
-        intro = words.measured.less_certain.format(reason=reason.rstrip("."))
-        blocks.append("\n".join([intro, "", *lines]))
-    return _section("measured", "\n\n".join(block for block in blocks if block), used, words)
+        metric = speaker.metric(name)
+        if metric.status == "degraded":
+            groups.setdefault((metric.reason or "", metric.advice or ""), []).append(name)
+    for (reason, advice), names in groups.items():
+        why = said.less_certain.format(reason=speaker.words.say(reason).rstrip("."))
+        better = speaker.advice(sentence(speaker.words.say(advice)), names)
+        parts.append(follow([speaker.fact(why, names), better]))
+        parts.append(items(_measured_line(name, speaker) for name in names))
+    return follow(parts, "\n\n")
 
 
-def _measured_line(name: str, measurements: Measurements, words: Words) -> str:
-    """`- Stride length: 88 ± 6 % of height (6 deliveries, varied by 4.1 % of height). Only described: …`."""
-    metric = measurements.metrics[name]
-    notes = [_over(name, measurements, words)]
+def _measured_line(name: str, speaker: Speaker) -> Line:
+    """`Stride length: 88 ± 6 % of height (6 deliveries, varied by 4.1 % of height). Only described: …`."""
+    metric, words, said = speaker.metric(name), speaker.words, speaker.words.measured
+    notes = [speaker.over(name)]
     own = own_spread(metric)
     if own:  # a spread that the measurement alone explains is no news
-        notes.append(words.measured.spread.format(spread=spread(own, metric.unit, words)))
-    line = f"- {_capital(_label(name, measurements))}: {measured(name, metric, words)}"
+        notes.append(said.spread.format(spread=spread(own, metric.unit, words)))
+    if said.raw_spread and metric.spread is not None:
+        notes.append(said.raw_spread.format(spread=spread(metric.spread, metric.unit, words)))
+    if said.errors and metric.sys is not None and metric.rand is not None and metric.unit != "class":
+        sys, rand = (spread(part, metric.unit, words) for part in (metric.sys, metric.rand))
+        notes.append(said.errors.format(sys=sys, rand=rand))
+    text = f"{capital(speaker.label(name))}: {measured(name, metric, words)}"
     if any(notes):
-        line += f" ({', '.join(note for note in notes if note)})"
-    context = words.context.get(name)
-    return f"{line}. {context}" if context else line
+        text += f" ({', '.join(note for note in notes if note)})"
+    more = [words.context.get(name, "")]
+    if said.method and metric.method:
+        more.append(said.method.format(method=metric.method))
+    if said.source and metric.source:
+        more.append(said.source.format(source=metric.source))
+    return follow(speaker.fact(one, (name,)) for one in (f"{text}.", *more))
 
 
-def _not_measured(measurements: Measurements, words: Words) -> ReportSection:
-    """What is missing, one line an advice: the recording that adds most comes first, what no recording adds last."""
-    missing = tuple(name for name, metric in measurements.metrics.items() if metric.value is None)
+def _not_measured(missing: tuple[str, ...], speaker: Speaker) -> Line:
+    """What is missing, one item an advice: the recording that adds most comes first, what no recording adds last."""
     by_advice: dict[str, list[str]] = {}
     by_reason: dict[str, list[str]] = {}
     for name in missing:
-        metric = measurements.metrics[name]
+        metric = speaker.metric(name)
         group, key = (by_advice, metric.advice) if metric.advice else (by_reason, metric.reason or "")
         group.setdefault(key, []).append(name)
-    lines = []
-    for advice, names in sorted(by_advice.items(), key=lambda group: -len(group[1])):
-        reasons = {measurements.metrics[name].reason or "" for name in names}
-        why = _sentence(reasons.pop()) if len(reasons) == 1 else ""
-        adds = words.not_measured.adds.format(labels=_some_labels(names, measurements, words))
-        lines.append("- " + " ".join(part for part in (why, _sentence(advice), adds) if part))
+    said, most = speaker.words.not_measured, speaker.words.not_measured.most
+    lines = [
+        _missing_line(advice, names, speaker)
+        for advice, names in sorted(by_advice.items(), key=lambda group: -len(group[1]))
+    ]
     for reason, names in by_reason.items():
-        labels = _some_labels(names, measurements, words)
-        lines.append(f"- {words.not_measured.otherwise.format(labels=labels, reason=_sentence(reason))}".rstrip())
-    return _section("not_measured", "\n".join(lines), missing, words)
+        why = sentence(speaker.words.say(reason))
+        text = said.otherwise.format(labels=speaker.labels(names, most), reason=why)
+        lines.append(speaker.fact(text, names))
+    return items(lines)
 
 
-def _some_labels(names: list[str], measurements: Measurements, words: Words) -> str:
-    """The labels, as many as the audience wants to read."""
-    said = words.not_measured
-    if len(names) <= said.most + 1:
-        return _labels(tuple(names), measurements, words)
-    return _labels(tuple(names[: said.most]), measurements, words, said.more.format(n=len(names) - said.most))
+def _missing_line(advice: str, names: list[str], speaker: Speaker) -> Line:
+    """Why, how to film it, what that could add; and what it could add only from another place."""
+    words, said, most = speaker.words, speaker.words.not_measured, speaker.words.not_measured.most
+    reasons = {speaker.metric(name).reason or "" for name in names}
+    here, elsewhere = _by_place(names, speaker.measurements)
+    lines = [
+        speaker.fact(sentence(words.say(reasons.pop())), names) if len(reasons) == 1 else (),
+        speaker.advice(sentence(words.say(advice)), names),
+        speaker.fact(said.adds.format(labels=speaker.labels(here, most)), here) if here else (),
+    ]
+    for place, others in elsewhere.items():
+        text = said.from_there.format(where=words.filming[place], labels=speaker.labels(others, most))
+        lines.append(speaker.fact(text, others))
+    return follow(lines)
 
 
-def _recording(measurements: Measurements, findings: Findings, subject: SubjectDocument, words: Words) -> ReportSection:
+def _by_place(names: list[str], measurements: Measurements) -> tuple[list[str], dict[Place, list[str]]]:
+    """What another clip from the same place could add, and what only one from elsewhere.
+
+    Told apart where no repetition was found: then all share one advice, and no place of the camera shows all of them.
+    """
+    view = measurements.view
+    if measurements.stage == "quick" or measurements.repetitions or view.value is None:
+        return names, {}
+    specs = {spec.id: spec for spec in ROOMS[measurements.mode][0]}
+    here: list[str] = []
+    elsewhere: dict[Place, list[str]] = {}
+    for name in names:
+        need = specs[name].view if name in specs else "any"
+        if need in ("side", "along") and judge_view(need, view, None).status == "not_measurable":
+            elsewhere.setdefault(need, []).append(name)
+        else:
+            here.append(name)
+    return here, elsewhere
+
+
+def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -> Line:
     """Whom the report judges, from where and how fast it was filmed, and what was wrong with it."""
-    said = words.recording
+    said, words, measurements = speaker.words.recording, speaker.words, speaker.measurements
     shares = {"found": subject.visible_share, "share": measurements.visible_share}
     shown = {name: digits(100 * share, 0) + " %" for name, share in shares.items()}
     left, top, right, bottom = subject.box
     place = f"{digits((left + right) / 2, 0)},{digits((top + bottom) / 2, 0)}"
     time = digits(subject.time_s, 1)
     if any(issue.id == NO_VIDEO.id for issue in measurements.recording):
-        lines = [said.given.format(**shown)]
-    elif subject.people == 1:
-        lines = [said.chosen.format(**shown, place=place, time=time)]
+        lines = [speak("recording", said.given.format(**shown))]
     else:
-        lines = [said.several.format(**shown, people=subject.people, place=place, time=time)]
+        chosen = said.chosen if subject.people == 1 else said.several
+        whom = chosen.format(**shown, people=subject.people, place=place, time=time)
+        moment = TimeSpan(start_s=subject.time_s, end_s=subject.time_s)
+        lines = [speak("recording", whom, evidence=Evidence(spans=(moment,)))]
+    texts = []
     if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
-        lines.append(said.close_call)
+        texts.append(said.close_call)
     view = measurements.view
     if view.value is None:
         if not any(issue.id == "VIEW_UNKNOWN" for issue in measurements.recording):  # which says the same
-            lines.append(said.view_unknown)
+            texts.append(said.view_unknown)
     else:
         known = said.view_caller if view.source == "caller" else said.view_estimate
-        lines.append(known.format(view=words.view[view.value]))
-    lines.append(said.rate.format(fps=digits(measurements.real_fps, 0)))
+        texts.append(known.format(view=words.view[view.value]))
+    texts.append(said.rate.format(fps=digits(measurements.real_fps, 0)))
     if measurements.stage == "quick":
-        lines.append(said.quick)
-    lines.extend(
-        f"**{finding.title}.** {_sentence(finding.text)} {_sentence(finding.cue or '')}".strip()
-        for finding in findings.findings
-        if finding.type == "recording"
-    )
-    return _section("recording", "\n".join(f"- {line}" for line in lines), (), words)
+        texts.append(said.quick)
+    lines += [speak("recording", text) for text in texts]
+    lines += [_issue(finding, speaker) for finding in findings.findings if finding.type == "recording"]
+    return items(lines)
 
 
-def _method(measurements: Measurements, findings: Findings, words: Words) -> ReportSection:
+def _issue(finding: Finding, speaker: Speaker) -> Line:
+    """What was wrong with the recording, and what to do next time."""
+    say = speaker.words.say
+    texts = (f"**{finding.title}.**", sentence(say(finding.text)))
+    lines = [speak("recording", text, finding=finding.id, evidence=finding.evidence) for text in texts]
+    return follow([*lines, speaker.advice(sentence(say(finding.cue or "")), of=finding)])
+
+
+def _method(findings: Findings, speaker: Speaker) -> Line:
     """What the numbers mean, whose they are compared with, and what is never claimed."""
-    said = words.method
-    limit = words.mode[measurements.mode].limit
+    said = speaker.words.method
+    limit = speaker.words.mode[speaker.measurements.mode].limit
     judged = [said.certainty, said.references] if findings.compared else []
-    numbers = [said.error] if _with_value(measurements) else []
-    lines = [*numbers, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
-    return _section("method", "\n".join(f"- {line}" for line in lines), (), words)
+    numbers = [said.error] if with_value(speaker) else []
+    texts = [*numbers, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
+    return items(speak("method", text) for text in texts)
 
 
-def _section(name: str, text: str, metrics: tuple[str, ...], words: Words) -> ReportSection:
-    """A section under its heading, each metric named once."""
-    return ReportSection(id=name, title=getattr(words.section, name), text=text, metrics=tuple(dict.fromkeys(metrics)))
-
-
-def _faults(findings: Findings) -> list[Finding]:
-    """What there is to work on, the worst first as the findings have it."""
-    return [finding for finding in findings.findings if finding.type not in ("strength", "recording")]
-
-
-def _metrics_of(findings: list[Finding]) -> tuple[str, ...]:
+def _metrics_of(findings: list[Finding] | tuple[Finding | Watch, ...]) -> tuple[str, ...]:
     """The metrics behind findings."""
     return tuple(finding.metric for finding in findings if finding.metric is not None)
-
-
-def _with_value(measurements: Measurements) -> tuple[str, ...]:
-    """Ids of the metrics that have a number or a class."""
-    return tuple(name for name, metric in measurements.metrics.items() if metric.value is not None)
-
-
-def _label(name: str, measurements: Measurements) -> str:
-    """A metric as a coach would say it."""
-    return measurements.metrics[name].label or name.replace("_", " ")
-
-
-def _labels(names: tuple[str, ...], measurements: Measurements, words: Words, *more: str) -> str:
-    """`front knee at contact, stride length and run-up speed`."""
-    return words.listed((*(_in_sentence(name, measurements) for name in names), *more))
-
-
-def _in_sentence(name: str, measurements: Measurements) -> str:
-    """A label within a sentence: without its capital, unless that belongs to it (X-factor)."""
-    label = _label(name, measurements)
-    return label if label[1:2].isupper() or label[1:2] == "-" else label[0].lower() + label[1:]
-
-
-def _over(name: str, measurements: Measurements, words: Words) -> str:
-    """`6 deliveries` where the metric has one reading in each of them; otherwise its count of samples, if several."""
-    count = measurements.metrics[name].n
-    readings = [repetition.metrics.get(name) for repetition in measurements.repetitions]
-    if 0 < sum(metric is not None and metric.value is not None for metric in readings) == count:
-        return words.counted(measurements.mode, count)
-    return words.measured.samples.format(n=count) if count > 1 else ""
-
-
-def _sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop."""
-    text = text.strip()
-    if not text:
-        return ""
-    return _capital(text) + ("" if text[-1] in ".!?" else ".")
-
-
-def _capital(text: str) -> str:
-    """The first letter in upper case, the others as they are."""
-    return text[:1].upper() + text[1:]

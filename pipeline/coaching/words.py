@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -52,23 +52,37 @@ class AssessmentWords(Entry):
     coverage: Annotated[Text, placeholders("measured", "applicable")]
     """Of the mode's own metrics."""
     described: Annotated[Text, placeholders("numbers")]
+    no_score: Plain
+    """After `described`."""
     nothing: Plain
     film_again: Plain
     judged: Annotated[Text, placeholders("repetitions", "labels")]
+    judged_in: Annotated[Text, placeholders("label", "k", "n")]
+    """A label among `labels`, of what was measured in some of the repetitions only."""
     judged_quick: Annotated[Text, placeholders("labels")]
-    main: Annotated[Text, placeholders("title")]
+    main: Annotated[Text, placeholders("title", "claim")]
     watch: Plain
     within: Plain
+    repeatable: Annotated[Text, placeholders("label", "spread", "one")]
+    steady: Annotated[Text, placeholders("label", "one")]
+    """Instead of `repeatable`, where the measuring alone explains what little it varied by."""
     partial: Annotated[Text, placeholders("measured", "applicable")]
+    not_judged: Annotated[Text, placeholders("labels")]
+    one_clip: Annotated[Text, placeholders("where", "fps")]
+    """The recording that could add what was not judged."""
 
 
 class FindingWords(Entry):
     """What every finding, watch and strength shares."""
 
     share: Annotated[Text, placeholders("k", "repetitions")]
-    known: Annotated[Text, placeholders("claim", "over", "reference", "kind")]
+    known: Annotated[Text, placeholders("over", "claim")]
     once: Plain
     """For `over`, where there is but one sample."""
+    mark: Annotated[Text, placeholders("reference", "kind")]
+    way: Annotated[Text, placeholders("side", "k", "repetitions")]
+    """For a metric with sides: which one, and how often."""
+    way_once: Annotated[Text, placeholders("side")]
     compared: Annotated[Text, placeholders("text", "reference", "kind")]
     """A watch or a strength with what it was held against."""
     less_certain: Annotated[Text, placeholders("reason")]
@@ -86,6 +100,11 @@ class MeasuredWords(Entry):
     spread: Annotated[Text, placeholders("spread")]
     less_certain: Annotated[Text, placeholders("reason")]
     """Above the degraded ones that share a reason."""
+    errors: Annotated[Text, placeholders("sys", "rand")] | None = None
+    raw_spread: Annotated[Text, placeholders("spread")] | None = None
+    """The standard deviation with the measurement's own in it."""
+    method: Annotated[Text, placeholders("method")] | None = None
+    source: Annotated[Text, placeholders("source")] | None = None
 
 
 class NotMeasuredWords(Entry):
@@ -95,7 +114,9 @@ class NotMeasuredWords(Entry):
     """Names in a line before `more`."""
     more: Annotated[Text, placeholders("n")]
     adds: Annotated[Text, placeholders("labels")]
-    """After the advice: what it would let us measure."""
+    """After the advice: what it could let us measure."""
+    from_there: Annotated[Text, placeholders("where", "labels")]
+    """The same, for what asks for another view too."""
     otherwise: Annotated[Text, placeholders("labels", "reason")]
     """Where no recording would help."""
 
@@ -141,6 +162,8 @@ class Words(Entry):
     section: SectionTitles
     unit: dict[Unit, str]
     view: dict[View, Plain]
+    filming: dict[Literal["side", "along"], Plain]
+    """Where to put the camera."""
     mode: dict[Mode, ModeWords]
     claim: dict[Claim, Plain]
     kind: dict[ReferenceKind, Plain]
@@ -156,6 +179,18 @@ class Words(Entry):
     """By metric: said instead of a sign."""
     context: dict[str, Plain]
     """By metric: what is known about a number that is described and not judged."""
+    classes: dict[str, Plain]
+    """By class: what this audience is told instead of its name."""
+    label: dict[str, Plain]
+    """By metric: what this audience calls it, where that is not the metric's own label."""
+    plain: dict[str, str]
+    """Wordings of reasons and advice, and what this audience is told instead; used in their order."""
+
+    def say(self, text: str) -> str:
+        """A reason or an advice in this audience's words."""
+        for technical, plain in self.plain.items():
+            text = text.replace(technical, plain)
+        return text
 
     def listed(self, parts: tuple[str, ...]) -> str:
         """`a, b and c`; with semicolons where a part has a comma of its own."""

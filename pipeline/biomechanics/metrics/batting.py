@@ -178,7 +178,7 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
     """Head against the middle of the feet, sideways, % of height, -60..60; front or behind.
 
     Formula: median over plant ± 0.1 s of (head − mid-ankles)ₓ / stature; positive to the off side where the batter's
-    hand is given. sys: 2 % a keypoint and 2° of unknown roll over the height of the head.
+    hand is given. No plant: none. sys: at least 2 % a keypoint and 2° of unknown roll over the height of the head.
     """
     plant = shot.events.get("front_foot_plant")
     if plant is None:
@@ -192,7 +192,8 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
 def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
     """Head ahead of the middle of the feet at plant or impact, % of height, -60..60, positive to the front foot; side.
 
-    Formula: median over the event ± 0.1 s of (head − mid-ankles)ₓ / stature. Source: Sports Biomech 2007 6:345.
+    Formula: median over the event ± 0.1 s of (head − mid-ankles)ₓ / stature. Ankles within 3 % of height: none. sys: at
+    least 2 % a keypoint and 2° of unknown roll over the height of the head. Source: Sports Biomech 2007 6:345.
     """
     moment = shot.events.get(event)
     if moment is None:
@@ -214,7 +215,8 @@ def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
     """How far the head strays, % of height, 0..30.
 
     From the side: RMS about its mean of head − hips from stance to plant. Along the pitch (or unknown): RMS of the head
-    about its mean at stance. Formula: √(var x + var y). sys: 1 %, the displacement of one keypoint.
+    about its mean at stance. Formula: √(var x + var y), the white noise taken out. No stance, or the head seen in under
+    60 % of it: none. sys: 1 %, the displacement of one keypoint.
     """
     if shot.stance is None:
         return NO_STANCE
@@ -252,7 +254,8 @@ def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[floa
 def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at plant, degrees, -90..90, signed like the head; front or behind.
 
-    Formula: median over plant ± 0.1 s of atan2(Δx, Δy). sys: 4.4° and the camera's roll.
+    Formula: median over plant ± 0.1 s of atan2(Δx, Δy). No plant: none. sys: at least 4.4° and 2° of the camera's roll
+    (Sports Biomech 2022).
     """
     plant = shot.events.get("front_foot_plant")
     if plant is None:
@@ -264,7 +267,11 @@ def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
 
 
 def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
-    """Front-foot plant to impact, real seconds, 0..1; side. rand: both half-widths / √3. sys: 22 ms."""
+    """Front-foot plant to impact, real seconds, 0..1; side.
+
+    Formula: (t_impact − t_plant) / slow motion. No plant: none. rand: both half-widths / √3. sys: 22 ms (release in
+    Sports Biomech 2022; no study of impact). Source: Stuelcken 2005.
+    """
     plant, impact = shot.events.get("front_foot_plant"), shot.events["impact"]
     if plant is None:
         return NO_PLANT
@@ -278,7 +285,11 @@ def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
 
 
 def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
-    """Front knee over impact ± 0.1 s, degrees, 0..180, 180 = straight: median of hip-knee-ankle; side. sys: 8°."""
+    """Front knee over impact ± 0.1 s, degrees, 0..180, 180 = straight; side.
+
+    Formula: median of the angle hip-knee-ankle. Front foot not known: none. sys: at least 8° (`errors.KNEE_SYS`) with
+    what the low-pass flattens.
+    """
     if shot.front is None:
         return NO_FRONT
     span = _around(scene, shot.events["impact"])
@@ -286,9 +297,10 @@ def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
 
 
 def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:
-    """Elbow of the front arm over impact ± 0.1 s, degrees, 0..180: median of shoulder-elbow-wrist; side, near arm only.
+    """Elbow of the front arm at impact, degrees, 0..180, 180 = straight; side, near arm only.
 
-    sys: 22.7°, markerless bowling (10.1177/17479541251348081).
+    Formula: angle shoulder-elbow-wrist. The far arm is not measured: the model draws it on the trunk. sys: at least
+    22.7°, markerless bowling (10.1177/17479541251348081).
     """
     if shot.front is None:
         return NO_FRONT
@@ -303,7 +315,8 @@ def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:
 def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
     """Distance between the ankles along the picture, median over the stance, % of height, 0..100; side.
 
-    sys: 2 % a keypoint and 3 % of stature.
+    Formula: median of |left ankle − right ankle|ₓ / stature. No stance: none. sys: at least 2 % a keypoint and 3 % of
+    stature.
     """
     if shot.stance is None:
         return NO_STANCE

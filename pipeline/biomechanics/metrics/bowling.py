@@ -96,7 +96,8 @@ def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
     """Front knee at contact, its minimum, at release (degrees, 180 = straight), and the class of its action.
 
     Formula: angle hip-knee-ankle in the picture, 12 Hz paths; the minimum over contact to contact + 0.2 s. Range
-    0..180. sys: 8° (`errors.KNEE_SYS`). Source: see `SPECS`.
+    0..180. Knee or ankle not seen within a frame of the moment, or in over 40 % of the window: none. sys: at least 8°
+    (`errors.KNEE_SYS`) with what the low-pass flattens.
     """
     contact, release = delivery.events.get("front_foot_contact"), delivery.events["release"]
     knee = scene.knee(delivery.front)
@@ -120,8 +121,9 @@ def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
 def classify_front_knee(contact: Outcome, lowest: Outcome, release: Outcome, fps: float) -> Outcome:
     """Flexor, flexor-extender, extender or constant brace: 10° on flexion and on extension (Portus 2004).
 
-    Flexion = contact − minimum, extension = release − minimum. Within `rand` of a border: "between classes".
-    Below 60 real frames a second: none.
+    Formula: flexion = contact − minimum, extension = release − minimum; more than 10° of each, range -180..180, or not.
+    Within `rand` of a border: "between classes". Below 60 real frames a second, or where one of the three angles is
+    not measured: none. sys: none, it drops out of differences of one knee.
     """
     if fps < CLASS_FPS * 0.995:
         return refused(f"needs 60 real frames a second; there are {fps:.0f}", "Film at 120 frames a second.")
@@ -147,8 +149,9 @@ def classify_front_knee(contact: Outcome, lowest: Outcome, release: Outcome, fps
 def compute_trunk_lateral_flexion(scene: Scene, delivery: Delivery) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at release, degrees, positive away from the bowling arm; front or behind.
 
-    Formula: median over release ± 0.05 s of atan2(Δx, Δy), turned to the arm's side. Range -90..90. sys: 4.4° and the
-    camera's roll. Source: Bayne 2014 for the association; sys Sports Biomech 2022.
+    Formula: median over release ± 0.05 s of atan2(Δx, Δy), turned to the arm's side. Range -90..90. Seen in under 60 %
+    of the window: none. sys: at least 4.4° and 2° of the camera's roll. Source: Bayne 2014 for the association; sys
+    Sports Biomech 2022.
     """
     release, slow = delivery.events["release"], scene.motion.slowmo
     sign = _away_from_arm(scene, delivery)
@@ -160,9 +163,10 @@ def compute_trunk_lateral_flexion(scene: Scene, delivery: Delivery) -> Outcome:
 
 
 def compute_front_hip_flexion(scene: Scene, delivery: Delivery) -> Outcome:
-    """Flexion of the front hip at contact, degrees: 180 minus the angle mid-shoulders, hip, knee. Range 0..180; side.
+    """Flexion of the front hip at front-foot contact, degrees, 0..180, 0 = straight; side.
 
-    sys: 20.8° (`errors.OTHER_ANGLE_SYS`: no floor of its own is published). Source: Bayne 2014.
+    Formula: 180 minus the angle mid-shoulders, hip, knee. Not seen within a frame of the contact: none. sys: at least
+    20.8° (`errors.OTHER_ANGLE_SYS`: no floor of its own is published). Source: Bayne 2014.
     """
     contact = delivery.events.get("front_foot_contact")
     if contact is None:
@@ -175,8 +179,9 @@ def compute_front_hip_flexion(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_trunk_flexion_change(scene: Scene, delivery: Delivery) -> Outcome:
     """Forward lean of the trunk at release minus at front-foot contact, degrees; positive is further forward; side.
 
-    The camera's roll drops out. Range -90..90. sys: the trunk's position errors at both moments. Source: Worthington
-    2013.
+    Formula: tilt of mid-hips to mid-shoulders × facing, at release minus at contact; the camera's roll drops out. Range
+    -90..90. Not known which way the athlete runs: none. sys: at least 6.3°, the trunk's position errors at both
+    moments. Source: Worthington 2013.
     """
     contact = delivery.events.get("front_foot_contact")
     if contact is None:
@@ -202,7 +207,8 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
     """Angle of shoulder → wrist against mid-shoulders → mid-hips at front-foot contact, degrees, 0..180 (overhead);
     side.
 
-    The far arm is not measured: the model draws it on the trunk. sys: 20.8°. Source: Worthington 2013.
+    Formula: |atan2(a × b, a · b)| of the two lines, 18 Hz paths. The far arm is not measured: the model draws it on the
+    trunk. sys: at least 20.8°. Source: Worthington 2013.
     """
     contact = delivery.events.get("front_foot_contact")
     if contact is None:
@@ -225,8 +231,9 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps (at least 2), metres per second; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Range 0..12. Without a given height:
-    none. Source: Ramachandran 2021 (r 0.50 with ball speed).
+    Formula: slope of the way along the picture in heights × the given height. Range 0..12. Without a given height, or
+    with a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what an oblique camera
+    shortens. Source: Ramachandran 2021 (r 0.50 with ball speed).
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -242,7 +249,9 @@ def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
 def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: float) -> Outcome:
     """Hip speed in the last third of the visible run-up / in its middle third; side. Below 1: slows before delivery.
 
-    At least 3 steps. The stature drops out; sys is 1 % displacement in each third. Range 0..2.
+    Formula: slope of the hips' way over the last third / over the middle third, by time from the first step seen to the
+    delivery; the stature drops out. Range 0..2. Fewer than 3 steps, or a moving camera: none. sys: at least 1 % of
+    height of displacement in each third.
     """
     if scene.camera_moves:
         return common.CAMERA_MOVES
@@ -269,7 +278,8 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
 def compute_stride_length(scene: Scene, delivery: Delivery) -> Outcome:
     """Back ankle at its contact to front ankle at its own, along the picture, % of height, 0..150; side.
 
-    Source of sys (5.75 %): Sports Biomech 2022. A moving camera shifts one contact against the other: none.
+    Formula: |front ankleₓ at its contact − back ankleₓ at its own| / stature. A moving camera shifts one contact
+    against the other: none. sys: at least 5.75 % (Sports Biomech 2022) and what an oblique camera shortens.
     """
     contact, back = delivery.events.get("front_foot_contact"), delivery.events.get("back_foot_contact")
     if contact is None or back is None:
@@ -316,7 +326,8 @@ def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:
     """Front-foot contact to release, real seconds, 0..0.5.
 
-    Any view. rand: both half-widths / √3. sys: 22 ms (release).
+    Formula: (t_release − t_contact) / slow motion. Any view. No contact: none. rand: both half-widths / √3. sys: 22 ms
+    (release; Sports Biomech 2022).
     """
     contact, release = delivery.events.get("front_foot_contact"), delivery.events["release"]
     if contact is None:
@@ -333,8 +344,8 @@ def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
     """Head against the middle of the feet, sideways, % of height, positive away from the bowling arm; front or behind.
 
-    Formula: median over contact to contact + 0.2 s of (head − mid-ankles)ₓ / stature. Range -60..60. sys: 2 % a
-    keypoint and 2° of unknown roll over the height of the head.
+    Formula: median over contact to contact + 0.2 s of (head − mid-ankles)ₓ / stature. Range -60..60. Seen in under 60 %
+    of it: none. sys: at least 2 % a keypoint and 2° of unknown roll over the height of the head.
     """
     contact = delivery.events.get("front_foot_contact")
     if contact is None:
@@ -351,7 +362,8 @@ def compute_foot_line_offset(scene: Scene, delivery: Delivery) -> Outcome:
     """Front foot off the line of travel through the back foot, % of height; front or behind.
 
     Formula: (front ankle at its contact − back ankle at its own)ₓ − (hips then − hips then)ₓ, in statures;
-    positive towards the bowling arm's side (across the body). Range -50..50. sys: displacement of two keypoints.
+    positive towards the bowling arm's side (across the body). Range -50..50. A contact not found, or the hips not seen
+    at one: none. sys: at least 2 % for each of two keypoints.
     """
     contact, back = delivery.events.get("front_foot_contact"), delivery.events.get("back_foot_contact")
     if contact is None or back is None:

@@ -115,10 +115,10 @@ def measure_gait(scene: Scene) -> dict[str, Outcome]:
 
 
 def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
-    """Steps a minute: 60 (N - 1) / (t_N - t_1), real time. Range 0..400; fewer than 3 steps: none.
+    """Steps a minute over the steps in a row, real time. Range 0..400; fewer than 3 steps, or uneven ones: none.
 
-    rand: the half-widths of the first and last step. sys: 1 % for steps that begin or end differently from the rest.
-    Source: Zeni 2008 for the steps.
+    Formula: 60 (N − 1) / (t_N − t_1). rand: the half-widths of the first and last step. sys: 1 % for steps that begin
+    or end differently from the rest. Source: Zeni 2008 for the steps.
     """
     if len(run) < 3:
         return NO_STEPS
@@ -135,7 +135,8 @@ def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
 def compute_step_length(motion: Motion, run: Sequence[Step], facing: int, yaw: float) -> Outcome:
     """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
 
-    Only between feet that alternate. Range 0..150. sys: 5.75 % (published stride) and what an oblique camera shortens.
+    Formula: mean of (ankle i+1 − ankle i)ₓ / stature over feet that alternate. Range 0..150. Fewer than 2 of them, or a
+    moving camera: none. sys: at least 5.75 % (published stride) and what an oblique camera shortens.
     """
     ankles = {side: motion.point(f"{side}_ankle") for side in ("left", "right")}
     lengths: list[float] = []
@@ -161,9 +162,10 @@ def fit_units(specs: Sequence[Spec], options: AnalysisOptions) -> tuple[Spec, ..
 
 
 def compute_travel_speed(scene: Scene, run: Sequence[Step], yaw: float) -> Outcome:
-    """Speed of mid-hips along the picture over the steps: slope of the least-squares line, in the unit of `fit_units`.
+    """Speed of mid-hips along the picture over the steps, in the unit of `fit_units`.
 
-    Range 0..700 % of height per second, 0..12 m/s. sys: 1 % displacement over the span, 3 % of stature, and what an
+    Formula: |slope| of the least-squares line through the way. Range 0..700 % of height per second, 0..12 m/s. Fewer
+    than 3 steps, or a moving camera: none. sys: at least 1 % displacement over the span, 3 % of stature, and what an
     oblique camera shortens.
     """
     if len(run) < 3:
@@ -212,9 +214,10 @@ def way_across(motion: Motion, path: Array) -> Array:
 
 
 def compute_trunk_lean(scene: Scene) -> Outcome:
-    """Forward lean of the trunk, degrees: median over all frames of the tilt × facing. Range -180..180.
+    """Forward lean of the trunk, degrees, median over all frames. Range -180..180; seen in fewer than 5 frames: none.
 
-    sys: 2 % of height for each end's two keypoints over a trunk of 28.8 %, and 2° of unknown roll.
+    Formula: median of atan2(Δx, Δy) of mid-hips to mid-shoulders × facing. sys: at least 2 % of height
+    for each end's two keypoints over a trunk of 28.8 %, and 2° of unknown roll.
     """
     if scene.facing == 0:
         return refused("it is not clear which way the athlete faces", "Film from the side.")

@@ -157,9 +157,9 @@ def _around(scene: Scene, event: Event, half_s: float = WINDOW_S) -> tuple[float
 def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float) -> dict[str, Outcome]:
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
-    First: the ankle at its first contact against its own place while standing. Second: ankle of the second contact
-    against that of the first. Needs 0.2 s of standing (hips under 35 % of height/s) before. sys: 5.75 %. Source:
-    Lockie 2014.
+    Formula: ankleₓ at its first contact minus its own place while standing; ankleₓ of the second contact minus that of
+    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none.
+    sys: at least 5.75 % (Sports Biomech 2022, stride) and what an oblique camera shortens. Source: Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
     if scene.camera_moves:
@@ -194,7 +194,9 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
 def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Without a given height: none.
+    Formula: slope of the way along the picture in heights × the given height. Without a given height, with fewer than 2
+    steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what an oblique
+    camera shortens.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -210,7 +212,9 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
 def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> Outcome:
     """Hip speed around the pick-up / fastest of the approach, 0..1.1; side. The stature drops out.
 
-    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over windows as long before it.
+    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over windows as long before it. No
+    running approach, a ratio above 1.1 or a moving camera: none. sys: at least 1 % of height of displacement in each
+    window.
     """
     if scene.camera_moves:
         return common.CAMERA_MOVES
@@ -237,9 +241,10 @@ def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> 
 
 
 def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
-    """Mid-hips above the ground over pick-up ± 0.1 s, % of height, 15..60: median; side.
+    """Mid-hips above the ground over pick-up ± 0.1 s, % of height, 15..60; side.
 
-    Formula: hips above the lower ankle + 3.9 %. sys: 2 % a keypoint and 3 % of stature.
+    Formula: median of hips above the lower ankle + 3.9 %. Seen in under 60 % of it: none. sys: at least 2 % a keypoint
+    and 3 % of stature.
     """
     height, sys = scene.height_above_feet("hips"), scene.offset_sys(40.0, 2, 1)
     return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up")
@@ -248,7 +253,8 @@ def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
 def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
     """How far the head is sideways beyond the nearer foot, % of height, 0..60; 0 between the feet; front or behind.
 
-    Formula: max(0, headₓ − the right ankle of the picture, the left one − headₓ). sys: 2 % a keypoint and the roll.
+    Formula: median over pick-up ± 0.1 s of max(0, headₓ − the right ankle of the picture, the left one − headₓ) /
+    stature. Seen in under 60 % of it: none. sys: at least 2 % a keypoint and 2° of roll over the head's height then.
     """
     motion = scene.motion
 
@@ -265,7 +271,8 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at the pick-up, degrees, -90..90, positive to the fielder's left; front or
     behind.
 
-    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). sys: 4.4° and the camera's roll.
+    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). Seen in under 60 % of it: none. sys: at least 4.4° and 2° of
+    the camera's roll (Sports Biomech 2022).
     """
     tilt = scene.trunk_tilt("contact")
     turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
@@ -274,10 +281,10 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
 
 
 def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
-    """Elbow above the shoulder of the throwing arm, % of height, -20..20: median over the throw ± 0.05 s; side, near
-    arm.
+    """Elbow above the shoulder of the throwing arm, % of height, -20..20; side, near arm.
 
-    The far arm is not measured: the model draws it on the trunk. sys: 2 % a keypoint.
+    Formula: median over the throw ± 0.05 s of (elbow − shoulder)ᵧ / stature. The far arm is not measured: the model
+    draws it on the trunk; no throw: none. sys: at least 2 % a keypoint.
     """
     throw = pick_up.events.get("throw_release")
     if throw is None or pick_up.throwing is None:

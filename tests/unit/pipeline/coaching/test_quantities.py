@@ -39,7 +39,9 @@ def test_digits_knows_no_minus_zero():
 
 def test_a_class_is_its_own_word_and_nothing_is_no_number(make_metric):
     words = load_words("player")
-    assert measured("front_knee_class", make_metric("extender", unit="class", expected_error=None), words) == "extender"
+    extender = make_metric("extender", unit="class", expected_error=None)
+    assert measured("front_knee_class", extender, load_words("analyst")) == "extender"
+    assert measured("front_knee_class", extender, words) == "straightens"
     assert measured("shuffles", make_metric(4.0, unit="count", expected_error=None), words) == "4"
     with pytest.raises(ValueError, match="no number"):
         measured("shuffles", make_metric(None), words)
