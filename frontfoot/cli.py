@@ -82,7 +82,8 @@ def analyze(
 ) -> None:
     """Analyse one clip, or poses that are there already, here and now: no server, no Ray.
 
-    Writes results.json, report.md, report.html, overlay.mp4 (of a clip) and poses.parquet, and prints the report.
+    Writes results.json, report.md, report.html, report.pdf, poses.parquet and, of a clip, overlay.mp4, and prints the
+    report.
     """
     from frontfoot import local
 

@@ -21,7 +21,7 @@ from models.requests import AnalysisRequest
 ROOT = Path(__file__).resolve().parent.parent
 CLIP = ROOT / ".samples" / "demo.mp4"
 OUT = ROOT / ".demo"
-ARTIFACTS = ("report.html", "overlay.mp4", "poses.parquet", "deep_results.json")
+ARTIFACTS = ("report.html", "report.pdf", "overlay.mp4", "poses.parquet", "deep_results.json")
 START_TIMEOUT_S = 120.0
 
 

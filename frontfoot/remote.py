@@ -19,7 +19,7 @@ from frontfoot.settings import Settings
 from frontfoot.wire import Job
 from models.requests import AnalysisRequest
 
-RESULTS = ("report.html", "overlay.mp4", "poses.parquet", "quick_results.json", "deep_results.json")
+RESULTS = ("report.html", "report.pdf", "overlay.mp4", "poses.parquet", "quick_results.json", "deep_results.json")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ CONTENT_TYPES = {
     ".mkv": "video/x-matroska",
     ".mov": "video/quicktime",
     ".mp4": "video/mp4",
+    ".pdf": "application/pdf",
     ".parquet": "application/vnd.apache.parquet",
     ".ts": "video/mp2t",
     ".webm": "video/webm",

@@ -40,7 +40,7 @@ class Analysis:
     final: StageOutcome
     """The last stage that ran."""
     files: dict[str, bytes]
-    """report.html, report.md, overlay.mp4 (of a clip), poses.parquet: drawn from the last stage."""
+    """report.html, report.pdf, report.md, overlay.mp4 (of a clip), poses.parquet: drawn from the last stage."""
 
     @property
     def deep(self) -> StageOutcome | None:

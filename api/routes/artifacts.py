@@ -33,15 +33,17 @@ router = APIRouter(
 )
 
 _RESULTS = ("quick_results.json", "deep_results.json")
-_COMPANIONS = ("report.html", "overlay.mp4", "poses.parquet")
+_COMPANIONS = ("report.html", "report.pdf", "overlay.mp4", "poses.parquet")
 """With the results every name there is; nothing else is ever looked up in the store."""
 
-_SHOWN_IN_PLACE = {"report.html", "overlay.mp4"}
+_SHOWN_IN_PLACE = {"report.html", "report.pdf", "overlay.mp4"}
 
-# The report is one self-contained file: whatever a note or a title smuggled into it can load, send and run nothing.
+# The report is one self-contained file: whatever a note or a title smuggled into it can load and send nothing, and
+# read nothing of ours (`sandbox` without `allow-same-origin`). Its own policy names the one script that may run, by
+# checksum; this one lets that policy decide, since reports of several versions are served side by side.
 _REPORT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; font-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src data: blob:; "
+    "font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
 )
 
 

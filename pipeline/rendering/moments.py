@@ -14,7 +14,7 @@ from models.documents import Evidence, Results, TimeSpan
 _AROUND_S = 1.0
 """Shown before and after an evidence frame when a long clip's overlay is cut."""
 _AROUND_REPETITION_S = 0.5
-_EVENT_SHOWN_S = 0.1
+EVENT_SHOWN_S = 0.1
 """An event's name stays on the picture at least this long on either side, or nobody could read it."""
 
 
@@ -66,7 +66,7 @@ def moment_at(events: Sequence[Moment], time_s: float) -> str | None:
     near = [
         (abs(event.time_s - time_s), event.name)
         for event in events
-        if abs(event.time_s - time_s) <= max(event.half_width_s, _EVENT_SHOWN_S)
+        if abs(event.time_s - time_s) <= max(event.half_width_s, EVENT_SHOWN_S)
     ]
     return min(near)[1] if near else None
 
@@ -83,13 +83,49 @@ def overlay_spans(results: Results, poses: PoseSequence, max_s: float) -> tuple[
     chosen: tuple[TimeSpan, ...] = ()
     for window in _telling_windows(results):
         clipped = TimeSpan(start_s=max(window.start_s, first), end_s=min(window.end_s, last))
-        merged = _merge([*chosen, clipped])
-        if clipped.end_s > clipped.start_s and _total(merged) <= max_s:
-            chosen = merged
+        with_it = merged([*chosen, clipped])
+        if clipped.end_s > clipped.start_s and _total(with_it) <= max_s:
+            chosen = with_it
     if not chosen:
         start = float(poses.timestamps_s[np.argmax(poses.seen)])
         chosen = (TimeSpan(start_s=start, end_s=min(start + max_s, last)),)
     return chosen
+
+
+def rows_in(spans: Iterable[TimeSpan], poses: PoseSequence) -> set[int]:
+    """The inferred frames within the spans."""
+    times = poses.timestamps_s
+    return {int(row) for span in spans for row in np.flatnonzero((times >= span.start_s) & (times <= span.end_s))}
+
+
+def proxy_spans(results: Results, poses: PoseSequence, max_s: float) -> tuple[TimeSpan, ...]:
+    """What the page's video shows: chosen as for the overlay, each stretch from a picture to a picture.
+
+    A video then begins with its first picture at 0, which is the one thing that every player agrees on.
+    """
+    rows = [sorted(rows_in([span], poses)) for span in overlay_spans(results, poses, max_s)]
+    times = poses.timestamps_s
+    return tuple(TimeSpan(start_s=float(times[own[0]]), end_s=float(times[own[-1]])) for own in rows if own)
+
+
+KEY_EVENTS = ("release", "impact", "take", "pick_up", "throw_release", "front_foot_contact", "front_foot_plant")
+"""The moment of an action that a coach compares first, the most telling first."""
+
+
+def key_event(results: Results) -> str | None:
+    """The event that the repetitions are compared at: seen in most of them; None with fewer than two that have it."""
+    counts = {name: sum(name in one.events for one in results.repetitions) for name in KEY_EVENTS}
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] >= 2 else None
+
+
+def key_rows(results: Results, poses: PoseSequence, limit: int) -> dict[int, int]:
+    """Index of a repetition → the row that shows its key event, of the first `limit` repetitions that have it."""
+    name = key_event(results)
+    if name is None:
+        return {}
+    having = [one for one in results.repetitions if name in one.events][:limit]
+    return {one.index: row_at(poses, one.events[name].time_s) for one in having}
 
 
 def _telling_windows(results: Results) -> Iterator[TimeSpan]:
@@ -108,14 +144,15 @@ def _widened(evidence: Evidence) -> Iterator[TimeSpan]:
     yield from evidence.spans
 
 
-def _merge(spans: Iterable[TimeSpan]) -> tuple[TimeSpan, ...]:
-    merged: list[TimeSpan] = []
+def merged(spans: Iterable[TimeSpan]) -> tuple[TimeSpan, ...]:
+    """The same stretches in order, those that touch as one."""
+    joined: list[TimeSpan] = []
     for span in sorted(spans, key=lambda span: span.start_s):
-        if merged and span.start_s <= merged[-1].end_s:
-            merged[-1] = TimeSpan(start_s=merged[-1].start_s, end_s=max(merged[-1].end_s, span.end_s))
+        if joined and span.start_s <= joined[-1].end_s:
+            joined[-1] = TimeSpan(start_s=joined[-1].start_s, end_s=max(joined[-1].end_s, span.end_s))
         else:
-            merged.append(span)
-    return tuple(merged)
+            joined.append(span)
+    return tuple(joined)
 
 
 def _total(spans: Sequence[TimeSpan]) -> float:

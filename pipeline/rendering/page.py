@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from inference.poses import PoseSequence
 from models.documents import Evidence, Finding, Metric, Results, TimeSpan
@@ -16,18 +17,13 @@ from pipeline.coaching.compare import own_spread
 from pipeline.coaching.quantities import measured, spread
 from pipeline.coaching.report import CLOSE_CALL
 from pipeline.coaching.words import Words, load_words
-from pipeline.measurements import Signal
 from pipeline.rendering import words as said
-from pipeline.rendering.moments import evidence_rows, moment_at, moments
+from pipeline.rendering.moments import Moment, evidence_rows, moment_at, moments
+from pipeline.rendering.player import player_data, policy, script
+from pipeline.rendering.plots import Plot
+from pipeline.rendering.proxy import Proxy
 from pipeline.rendering.stills import STILLS_PER_FINDING, STILLS_PER_WATCH, Still, metric_rows
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plot:
-    """A signal and its drawing."""
-
-    signal: Signal
-    svg: bytes
+from pipeline.rendering.timeline import comparison_of, look_at, timeline_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +37,8 @@ class Pictures:
     plots: Sequence[Plot]
     overlay: tuple[TimeSpan, ...]
     """What overlay.mp4 shows; nothing where there was no clip."""
+    proxy: Proxy | None = None
+    """The video on the page; None for a page that plays nothing, as on paper."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +91,24 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             close_call=CLOSE_CALL,
             per_finding=STILLS_PER_FINDING,
             per_watch=STILLS_PER_WATCH,
+            **_moving(results, poses, pictures, events),
         )
     )
+
+
+def _moving(results: Results, poses: PoseSequence, pictures: Pictures, events: tuple[Moment, ...]) -> dict[str, object]:
+    """What the templates need of the video, the timeline and the repetitions."""
+    proxy = pictures.proxy
+    return {
+        "timeline": timeline_of(results, poses, proxy.pieces if proxy else ()),
+        "comparison": comparison_of(results, poses, dict(pictures.evidence)),
+        "look_at": look_at,
+        "shows": proxy.shows if proxy else lambda _time_s: False,
+        "policy": policy(plays=proxy is not None),
+        # both are ours, and hold nothing that a clip or a coach said
+        "script": Markup(script()),  # noqa: S704
+        "player_data": Markup(player_data(proxy, poses.skeleton, events)) if proxy else "",  # noqa: S704
+    }
 
 
 def is_whole(spans: Sequence[TimeSpan], poses: PoseSequence) -> bool:
@@ -140,8 +154,12 @@ def remedies(metrics: Mapping[str, Metric]) -> tuple[Remedy, ...]:
     )
 
 
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
 def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return f"data:{kind};base64,{_base64(content)}"
 
 
 def _environment() -> Environment:
@@ -155,6 +173,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "capital": said.capital,
         "clock": said.clock,
+        "base64": _base64,
         "data_uri": _data_uri,
         "inline": said.inline_markdown,
         "markdown": said.markdown,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
@@ -13,15 +14,40 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from models.documents import Results, TimeSpan
+from models.documents import Metric, Results, TimeSpan
 from pipeline.measurements import Signal
 from pipeline.rendering.moments import Moment, moments
 from pipeline.rendering.words import AXES
 
-_LINE, _SHADE, _EVENT = "#12507b", "#f2b544", "#5f6b76"
+_LINE, _SHADE, _EVENT, _BAND = "#12507b", "#f2b544", "#5f6b76", "#3f8f5f"
 _BRIDGED_S = 0.2
 """A line joins samples at most this far apart (or two usual intervals): longer holes stay visible."""
+_DIFFERENCES = frozenset({"head_steadiness", "trunk_flexion_change"})
+"""Read off a signal in its own unit, and yet no level of it: a spread and a change."""
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plot:
+    """A signal and its drawing."""
+
+    signal: Signal
+    svg: bytes
+    left: float = 0.0
+    """Where time's axis begins in the picture, as a share of its width."""
+    right: float = 1.0
+    start_s: float = 0.0
+    """The moment of the clip at `left`."""
+    end_s: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Band:
+    """A number with its expected error, over the stretch in which it was read."""
+
+    span: TimeSpan
+    low: float
+    high: float
 
 
 def is_measured(signal: Signal) -> bool:
@@ -29,11 +55,11 @@ def is_measured(signal: Signal) -> bool:
     return int(np.isfinite(signal.values).sum()) >= 2
 
 
-def plot_signal(signal: Signal, results: Results) -> bytes:
+def plot_signal(signal: Signal, results: Results) -> Plot:
     """The signal over the clip's time as an SVG file; the same input gives the same bytes.
 
-    The evidence of the signal's metrics is shaded, events are dashed lines with their letters (`moments`), NaN and
-    holes in time are gaps.
+    The evidence of the signal's metrics is shaded, a number that is a level of the signal has its band of the expected
+    error, events are dashed lines with their letters (`moments`), NaN and holes in time are gaps.
     """
     with _style():
         figure = Figure(figsize=(5.0, 2.3), layout="constrained")
@@ -47,10 +73,20 @@ def plot_signal(signal: Signal, results: Results) -> bytes:
         axes.margins(y=0.1)
         axes.set_xlim(_shown(signal))
         _shade_evidence(axes, signal, results)
+        _draw_bands(axes, signal, results)
         _mark_events(axes, signal, moments(results))
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
-    return file.getvalue()
+        place = axes.get_position()  # final once it is drawn
+        start_s, end_s = axes.get_xlim()
+    return Plot(
+        signal=signal,
+        svg=file.getvalue(),
+        left=float(place.x0),
+        right=float(place.x1),
+        start_s=float(start_s),
+        end_s=float(end_s),
+    )
 
 
 def _shown(signal: Signal) -> tuple[float, float]:
@@ -71,6 +107,38 @@ def _spans(signal: Signal, results: Results) -> Iterator[TimeSpan]:
     for finding in results.findings.findings:
         if finding.metric in signal.metrics:
             yield from finding.evidence.spans
+
+
+def error_bands(signal: Signal, results: Results) -> tuple[Band, ...]:
+    """The numbers that are levels of this signal, each over its evidence: of every repetition, or of the whole clip.
+
+    Where the signal is nowhere near the number in that stretch (a knee's plot does not show the other knee's number)
+    there is no band.
+    """
+    bands = [
+        Band(span=span, low=value - error, high=value + error)
+        for name in signal.metrics
+        for metric in _readings(name, results)
+        if (error := metric.expected_error) is not None and isinstance(value := metric.value, float)
+        if metric.unit == signal.unit and name not in _DIFFERENCES
+        for span in metric.evidence.spans
+        if _reaches(signal, span, value - error, value + error)
+    ]
+    return tuple(sorted(set(bands), key=lambda band: (band.span.start_s, band.span.end_s, band.low, band.high)))
+
+
+def _readings(name: str, results: Results) -> list[Metric]:
+    own = [repetition.metrics[name] for repetition in results.repetitions if name in repetition.metrics]
+    return own or [metric for metric in [results.metrics.get(name)] if metric is not None]
+
+
+def _reaches(signal: Signal, span: TimeSpan, low: float, high: float) -> bool:
+    """Whether the signal has a value between `low` and `high` in this stretch, or passes through them."""
+    # a number read at one moment lies between two samples
+    step = float(np.median(np.diff(signal.times_s)))
+    inside = (signal.times_s >= span.start_s - step) & (signal.times_s <= span.end_s + step)
+    seen = signal.values[inside & np.isfinite(signal.values)]
+    return bool(seen.size) and float(seen.min()) <= high and float(seen.max()) >= low
 
 
 def _style() -> AbstractContextManager[None]:
@@ -115,11 +183,21 @@ def _lonely(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _shade_evidence(axes: Axes, signal: Signal, results: Results) -> None:
-    # a number read at one moment still needs a visible stripe
-    least = 0.006 * (float(np.ptp(signal.times_s)) or 1.0)
     for span in evidence_spans(signal, results):
-        middle, half = (span.start_s + span.end_s) / 2, max(span.end_s - span.start_s, least) / 2
-        axes.axvspan(middle - half, middle + half, color=_SHADE, alpha=0.35, linewidth=0)
+        axes.axvspan(*_visible(span, signal, 0.006), color=_SHADE, alpha=0.35, linewidth=0)
+
+
+def _draw_bands(axes: Axes, signal: Signal, results: Results) -> None:
+    for band in error_bands(signal, results):
+        start, end = _visible(band.span, signal, 0.03)
+        axes.fill_between([start, end], band.low, band.high, color=_BAND, alpha=0.35, linewidth=0)
+
+
+def _visible(span: TimeSpan, signal: Signal, share: float) -> tuple[float, float]:
+    """The stretch, widened to this share of the plot: a number read at one moment still needs a visible stripe."""
+    least = share * (float(np.ptp(signal.times_s)) or 1.0)
+    middle, half = (span.start_s + span.end_s) / 2, max(span.end_s - span.start_s, least) / 2
+    return middle - half, middle + half
 
 
 def _mark_events(axes: Axes, signal: Signal, events: Sequence[Moment]) -> None:

@@ -1,23 +1,23 @@
-"""From a finished analysis to the files a coach opens: report.html, report.md, overlay.mp4."""
+"""From a finished analysis to the files a coach opens: report.html, report.pdf, report.md, overlay.mp4."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from inference.poses import PoseSequence
 from inference.sampling import AFTER_WINDOW, NOT_SAMPLED
 from inference.video import Frame, VideoLimits, open_video
-from models.documents import Results, TimeSpan
+from models.documents import Results
 from models.requests import Audience
 from pipeline.measurements import Signal
-from pipeline.rendering.moments import moment_at, moments, overlay_spans
+from pipeline.rendering.moments import moment_at, moments, overlay_spans, proxy_spans, rows_in
 from pipeline.rendering.overlay import OverlayWriter
-from pipeline.rendering.page import Pictures, Plot, build_page
+from pipeline.rendering.page import Pictures, build_page
 from pipeline.rendering.plots import is_measured, plot_signal
+from pipeline.rendering.printing import printed
+from pipeline.rendering.proxy import ProxyWriter
 from pipeline.rendering.stills import Still, athlete_still, overview_still, subject_row, wanted_rows
 
 
@@ -28,13 +28,21 @@ class RenderLimits:
     max_overlay_s: float = 120.0
     """Seconds of the clip in overlay.mp4; a longer clip is cut to what the report rests on."""
     max_stills: int = 40
+    max_proxy_s: float = 60.0
+    """Seconds of the clip in the video inside report.html."""
+    max_proxy_bytes: int = 12 * 1024**2
+    """Of that video: with its stills, and as text, a page stays under 20 MB."""
     threads: int = 2
-    """Of the decoder and the encoder, each."""
+    """Of the decoder and the overlay's encoder, each."""
     video: VideoLimits = field(default_factory=VideoLimits)
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError."""
-        if self.max_overlay_s <= 0 or self.max_stills < 0 or self.threads < 1:
+        if (
+            min(self.max_overlay_s, self.max_proxy_s, self.max_proxy_bytes) <= 0
+            or self.max_stills < 0
+            or self.threads < 1
+        ):
             raise ValueError(f"limits must be positive: {self}")
 
 
@@ -48,24 +56,26 @@ def render(
     audience: Audience = "player",
     limits: RenderLimits | None = None,
 ) -> tuple[Path, ...]:
-    """Write report.html, report.md and overlay.mp4 into the folder `out`, which must exist, and return their paths.
+    """Write report.html, report.pdf, report.md and overlay.mp4 into the folder `out`, which must exist.
 
-    `clip` is read once and never held whole. Raises `InferenceError` where it cannot be decoded, and ValueError where
-    it is not the clip that `poses` was made from. Without a clip there is no overlay.mp4, and no still on the page.
+    Returns their paths. `clip` is read once and never held whole. Raises `InferenceError` where it cannot be decoded,
+    and ValueError where it is not the clip that `poses` was made from. Without a clip there is no overlay.mp4, and no
+    video and no still on the page.
     """
     limits = limits or RenderLimits()
-    page, text, overlay = out / "report.html", out / "report.md", out / "overlay.mp4"
-    spans: tuple[TimeSpan, ...] = ()
-    subject, evidence = None, dict[int, Still]()
+    page, pdf, text, overlay = (out / name for name in ("report.html", "report.pdf", "report.md", "overlay.mp4"))
+    pictures = Pictures(
+        subject=None,
+        evidence={},
+        plots=[plot_signal(signal, results) for signal in signals if is_measured(signal)],
+        overlay=(),
+    )
     if clip is not None:
-        spans = overlay_spans(results, poses, limits.max_overlay_s)
-        with OverlayWriter(overlay, poses, spans, threads=limits.threads) as writer:
-            subject, evidence = _draw(_Clip(path=clip, poses=poses, limits=limits), results, spans, writer)
-    plots = [Plot(signal=signal, svg=plot_signal(signal, results)) for signal in signals if is_measured(signal)]
-    pictures = Pictures(subject=subject, evidence=evidence, plots=plots, overlay=spans)
+        pictures = _with_clip(pictures, _Clip(path=clip, poses=poses, limits=limits), results, overlay)
     page.write_text(build_page(results, poses, pictures, audience), encoding="utf-8")
+    pdf.write_bytes(printed(build_page(results, poses, replace(pictures, proxy=None), audience)))
     text.write_text(results.report.text, encoding="utf-8")
-    return (page, text, overlay) if clip is not None else (page, text)
+    return (page, pdf, text, overlay) if clip is not None else (page, pdf, text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,26 +103,46 @@ class _Clip:
             raise ValueError(f"the clip lacks {len(row_of)} of the frames that the poses were made from")
 
 
-def _draw(
-    clip: _Clip, results: Results, spans: tuple[TimeSpan, ...], overlay: OverlayWriter
-) -> tuple[Still, dict[int, Still]]:
-    """Write the overlay and cut out the stills, in one pass: the still of the subject, those of the evidence by row."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shown:
+    """The two videos, and the rows that each shows."""
+
+    overlay: OverlayWriter
+    overlay_rows: set[int]
+    proxy: ProxyWriter
+    proxy_rows: set[int]
+
+
+def _with_clip(pictures: Pictures, clip: _Clip, results: Results, overlay: Path) -> Pictures:
+    """Write the overlay, and add to the pictures what only the clip can show."""
+    poses, limits = clip.poses, clip.limits
+    spans = overlay_spans(results, poses, limits.max_overlay_s)
+    short = proxy_spans(results, poses, limits.max_proxy_s)
+    with (
+        OverlayWriter(overlay, poses, spans, threads=limits.threads) as writer,
+        ProxyWriter(poses, short, max_bytes=limits.max_proxy_bytes) as small,
+    ):
+        shown = _Shown(
+            overlay=writer, overlay_rows=rows_in(spans, poses), proxy=small, proxy_rows=rows_in(short, poses)
+        )
+        subject, evidence = _draw(clip, results, shown)
+    return replace(pictures, subject=subject, evidence=evidence, overlay=spans, proxy=small.finished())
+
+
+def _draw(clip: _Clip, results: Results, shown: _Shown) -> tuple[Still, dict[int, Still]]:
+    """Write both videos and cut out the stills, in one pass: the still of the subject, those of the evidence by row."""
     poses, events = clip.poses, moments(results)
     overview = subject_row(results, poses)
     wanted = set(wanted_rows(results, poses, clip.limits.max_stills))
-    shown = _rows_in(spans, poses)
     overviews: dict[int, Still] = {}
     evidence: dict[int, Still] = {}
-    for row, frame in clip.frames(shown | wanted | {overview}):
+    for row, frame in clip.frames(shown.overlay_rows | shown.proxy_rows | wanted | {overview}):
         if row == overview:
             overviews[row] = overview_still(frame.image, poses, row, results.subject)
         if row in wanted:
             evidence[row] = athlete_still(frame.image, poses, row)
-        if row in shown:
-            overlay.write(frame.image, row, moment_at(events, float(poses.timestamps_s[row])))
+        if row in shown.overlay_rows:
+            shown.overlay.write(frame.image, row, moment_at(events, float(poses.timestamps_s[row])))
+        if row in shown.proxy_rows:
+            shown.proxy.write(frame.image, row)
     return overviews[overview], evidence
-
-
-def _rows_in(spans: tuple[TimeSpan, ...], poses: PoseSequence) -> set[int]:
-    times = poses.timestamps_s
-    return {int(row) for span in spans for row in np.flatnonzero((times >= span.start_s) & (times <= span.end_s))}

@@ -37,7 +37,7 @@ def draw_skeleton(image: Image, keypoints: FloatArray, confidence: FloatArray, s
     width = line_width(keypoints[shown])
     points = np.round(np.clip(np.nan_to_num(keypoints), -_FAR, _FAR) * (1 << _SHIFT)).astype(int).tolist()
     limbs = [(a, b) for a, b in skeleton.limbs if shown[a] and shown[b]]
-    colours = _side_colours(skeleton)
+    colours = side_colours(skeleton)
     for a, b in limbs:
         cv2.line(image, points[a], points[b], OUTLINE, width + 2, cv2.LINE_AA, _SHIFT)
     for a, b in limbs:
@@ -61,7 +61,8 @@ def line_width(keypoints: FloatArray) -> int:
     return int(np.clip(round(extent / 110), 1, 8))
 
 
-def _side_colours(skeleton: Skeleton) -> list[Colour]:
+def side_colours(skeleton: Skeleton) -> list[Colour]:
+    """The colour of each keypoint."""
     colours = [CENTRE] * len(skeleton.keypoint_names)
     for left, right in skeleton.left_right:
         colours[left], colours[right] = LEFT, RIGHT

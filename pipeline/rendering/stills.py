@@ -10,12 +10,13 @@ import numpy as np
 
 from inference.poses import PoseSequence
 from models.documents import Results, SubjectDocument
-from pipeline.rendering.moments import evidence_rows, row_at
+from pipeline.rendering.moments import evidence_rows, key_rows, row_at
 from pipeline.rendering.skeleton import CENTRE, OUTLINE, Image, draw_skeleton, resized
 
 STILLS_PER_FINDING = 3
 STILLS_PER_WATCH = 1
 STILLS_OF_METRICS = 6
+STILLS_OF_REPETITIONS = 6
 STILLS_PER_METRIC = 3
 
 _MARGIN = 0.18
@@ -54,12 +55,13 @@ class Crop:
 
 
 def wanted_rows(results: Results, poses: PoseSequence, limit: int) -> tuple[int, ...]:
-    """Rows whose frames the report shows: findings, watches, then metrics, at most `limit` different ones."""
+    """At most `limit` rows whose frames the report shows: findings, watches, repetitions, then metrics."""
     rows: list[int] = []
     for finding in results.findings.findings:
         rows += evidence_rows(finding.evidence, poses, STILLS_PER_FINDING)
     for watch in results.findings.watches:
         rows += evidence_rows(watch.evidence, poses, STILLS_PER_WATCH)
+    rows += key_rows(results, poses, STILLS_OF_REPETITIONS).values()
     rows += metric_rows(results, poses)
     return tuple(dict.fromkeys(rows))[:limit]
 

@@ -101,7 +101,7 @@ def test_analyze_writes_what_it_says(sample_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("analyze", sample_clip, "--mode", "bowling", "--view", "side", "--quick-only", "--out", out, "--json")
     assert result.exit_code == 0, result.output
-    names = {"results.json", "report.md", "report.html", "overlay.mp4", "poses.parquet"}
+    names = {"results.json", "report.md", "report.html", "report.pdf", "overlay.mp4", "poses.parquet"}
     assert {path.name for path in out.iterdir()} == names
     results = json.loads((out / "results.json").read_bytes())
     assert one_object(result) == results

@@ -29,6 +29,7 @@ FILES = {
     "quick_results.json": b'{"stage": "quick"}',
     "deep_results.json": b'{"stage": "deep"}',
     "report.html": b"<!doctype html><title>Report</title>",
+    "report.pdf": b"%PDF-1.7 report",
     "overlay.mp4": random.Random(7).randbytes(300_000),
     "poses.parquet": b"PAR1" + bytes(64) + b"PAR1",
 }

@@ -165,7 +165,15 @@ def test_a_retry_after_a_late_failure_infers_nothing_again(embedded: Bench, clip
     assert (job.status, job.attempt, _codes(job)) == ("done", 2, ["store_unavailable"])
     assert after_first > before
     assert _frames_inferred(embedded) == after_first
-    for name in ("quick_results.json", "deep_results.json", "report.html", "report.md", "overlay.mp4", "poses.parquet"):
+    for name in (
+        "quick_results.json",
+        "deep_results.json",
+        "report.html",
+        "report.pdf",
+        "report.md",
+        "overlay.mp4",
+        "poses.parquet",
+    ):
         assert _artifact(embedded, job, name) == _artifact(embedded, expected, name), name
     kept = embedded.options.folder / artifact_key(job.s3_key or "", job_id, 1, "x").replace("1/x", "checkpoints")
     assert not kept.exists(), "nobody needs them any more"

@@ -47,7 +47,7 @@ def test_worker_and_command_agree(bench: Bench, sample_clip: Path, in_process: A
     assert artifact("quick_results.json") == json_bytes(in_process.quick.results)
     assert artifact("deep_results.json") == json_bytes(in_process.deep.results)
     assert job.deep_results_s3_key == artifact_key(job.s3_key or "", job_id, 1, "deep_results.json")
-    assert set(in_process.files) == {"report.html", "report.md", "overlay.mp4", "poses.parquet"}
+    assert set(in_process.files) == {"report.html", "report.pdf", "report.md", "overlay.mp4", "poses.parquet"}
     for name, content in in_process.files.items():
         assert artifact(name) == content, name
 

@@ -34,7 +34,15 @@ pytestmark = [pytest.mark.ray, pytest.mark.model]
 
 REQUEST = AnalysisRequest(analysis_mode="bowling", camera_view="side")
 LIMITS = Limits(segments=SegmentRules(min_s=0.6))
-NAMES = ("quick_results.json", "deep_results.json", "report.html", "report.md", "overlay.mp4", "poses.parquet")
+NAMES = (
+    "quick_results.json",
+    "deep_results.json",
+    "report.html",
+    "report.pdf",
+    "report.md",
+    "overlay.mp4",
+    "poses.parquet",
+)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,9 @@ def test_poses_are_analysed_and_exported_without_a_clip(poses: Path, tmp_path: P
     options = ("--mode", "wicketkeeping", "--view", "side", "--height", "1.8", "--slowmo", "2")
     result = run("analyze", "--poses", poses, *options, "--out", out, "--json")
     assert result.exit_code == 0, result.output
-    assert {path.name for path in out.iterdir()} == {"results.json", "report.md", "report.html", "poses.parquet"}
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "report.md", "report.html", "report.pdf", "poses.parquet"
+    }  # fmt: skip
     results = json.loads((out / "results.json").read_bytes())
     assert one_object(result) == results
     assert (results["stage"], results["mode"]) == ("deep", "wicketkeeping")

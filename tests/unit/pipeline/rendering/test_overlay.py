@@ -4,7 +4,8 @@ import pytest
 import reports
 
 from models.documents import TimeSpan
-from pipeline.rendering.overlay import OverlayWriter, fitted_size
+from pipeline.rendering.encode import fitted_size
+from pipeline.rendering.overlay import OverlayWriter
 
 JITTERY = [0.0, 0.033, 0.05, 0.2, 0.211, 0.5, 0.533, 1.0]
 
@@ -31,7 +32,7 @@ def shown_times(path):
     ],
 )  # fmt: skip
 def test_sizes_fit_and_are_even(source, fitted):
-    assert fitted_size(*source) == fitted
+    assert fitted_size(*source, 1280, 720) == fitted
 
 
 @pytest.mark.parametrize("first", [0.0, 0.7])

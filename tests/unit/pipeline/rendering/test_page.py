@@ -3,9 +3,12 @@ from html.parser import HTMLParser
 import pytest
 import reports
 
-from models.documents import ReportSection, TimeSpan
+from models.documents import Event, Repetition, ReportSection, TimeSpan
 from pipeline.measurements import Signal
-from pipeline.rendering.page import Pictures, Plot, build_page, remedies
+from pipeline.rendering.encode import Piece
+from pipeline.rendering.page import Pictures, build_page, remedies
+from pipeline.rendering.plots import Plot
+from pipeline.rendering.proxy import Proxy, packed_points
 from pipeline.rendering.stills import Still
 from pipeline.rendering.words import clock, inline_markdown, markdown
 
@@ -45,7 +48,18 @@ def still(row):
     return Still(row=row, frame=row, time_s=row / 30, jpeg=b"picture %d" % row, width=30, height=40)
 
 
-def page(document=None, *, stills=(6, 12, 15), overlay=((0.0, 0.97),), **options):
+def proxy(rows=range(30)):
+    rows = list(rows)
+    return Proxy(
+        mp4=b"film",
+        size=(128, 96),
+        pieces=(Piece(start_s=rows[0] / 30, end_s=rows[-1] / 30, shown_s=0.0),),
+        times_s=POSES.timestamps_s[rows],
+        points=packed_points(POSES, rows, (128, 96)),
+    )
+
+
+def page(document=None, *, stills=(6, 12, 15), overlay=((0.0, 0.97),), film=None, **options):
     signal = Signal(
         id="s", label="Hip <speed>", unit="ratio", times_s=POSES.timestamps_s, values=POSES.timestamps_s * 2
     )
@@ -54,6 +68,7 @@ def page(document=None, *, stills=(6, 12, 15), overlay=((0.0, 0.97),), **options
         evidence={row: still(row) for row in stills},
         plots=[Plot(signal=signal, svg=b"<svg/>")],
         overlay=tuple(TimeSpan(start_s=start, end_s=end) for start, end in overlay),
+        proxy=film,
     )
     return build_page(document or reports.results(), POSES, pictures, **options)
 
@@ -69,12 +84,66 @@ def test_it_is_whole_and_equal_every_time():
     assert html == page()
 
 
-def test_it_fetches_nothing():
-    outline = Outline(page())
+@pytest.mark.parametrize("film", [None, proxy()])
+def test_it_fetches_nothing(film):
+    outline = Outline(page(film=film))
     assert all(value.startswith("data:") for value in outline.all("src"))
-    assert outline.all("href") == []
-    assert not {"script", "link", "iframe", "object", "video", "form"} & set(outline.tags)
-    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in outline.all("content")
+    assert all(value.startswith("#") for value in outline.all("href"))
+    assert not {"link", "iframe", "object", "form"} & set(outline.tags)
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in "".join(outline.all("content"))
+
+
+def test_without_a_video_there_is_no_script():
+    outline = Outline(page())
+    assert not {"script", "video", "canvas", "button"} & set(outline.tags)
+    assert "script-src" not in page()
+
+
+def test_words_lead_to_their_moment_where_the_video_shows_it():
+    assert Outline(page()).all("data-at") == []
+    whole = Outline(page(film=proxy())).all("data-at")
+    assert whole.count("0.5") == 5, "the event, the close call and the knee, with a picture each of the last two"
+    early = [float(time_s) for time_s in Outline(page(film=proxy(range(10)))).all("data-at")]
+    assert early
+    assert max(early) <= 0.3
+
+
+def test_controls_have_names():
+    outline = Outline(page(film=proxy()))
+    assert "Moment of the clip" in outline.all("aria-label")
+    assert "One picture on" in outline.all("aria-label")
+    assert {value for tag, name, value in outline.attributes if (tag, name) == ("button", "type")} == {"button"}
+
+
+def repetition(index, knee):
+    start = index * 0.4
+    metric = reports.METRICS["front_knee_min"].model_copy(update={"value": knee})
+    return Repetition(
+        index=index,
+        start_s=start,
+        end_s=start + 0.3,
+        events={"release": Event(time_s=start + 0.2, half_width_s=0.02)},
+        metrics={"front_knee_min": metric, "release_height": reports.METRICS["release_height"]},
+    )
+
+
+def test_repetitions_stand_side_by_side():
+    html = page(reports.results(repetitions=[repetition(0, 120.0), repetition(1, None)]), stills=(6, 18))
+    outline = Outline(html)
+    assert "Deliveries side by side" in outline.text
+    said = "the athlete at {}, release, with the detected skeleton drawn"
+    pictures = {f"No. 1: {said.format('0:00.200')}", f"No. 2: {said.format('0:00.600')}"}
+    assert pictures <= set(outline.all("alt"))
+    assert "grid" not in outline.all("class"), "only one has the number"
+    html = page(reports.results(repetitions=[repetition(0, 120.0), repetition(1, 131.0), repetition(2, None)]))
+    table = html.split('<table class="grid">')[1].split("</table>")[0]
+    cells = [Outline(part.split("</td>")[0]).text.split("Look")[0].strip() for part in table.split("<td>")[1:]]
+    assert [cell.split("\n")[0] for cell in cells] == ["120 ± 8°", "131 ± 8°", "not measured"]
+    assert "elease height" not in table
+
+
+def test_one_repetition_has_nothing_beside_it():
+    assert "side by side" not in page()
 
 
 def test_pictures_say_what_they_show():
@@ -157,7 +226,8 @@ def test_nothing_that_is_said_becomes_markup():
     watch = reports.WATCH.model_copy(update={"text": ATTACK})
     outline = Outline(page(reports.results(findings=[finding], metrics=metrics, sections=sections, watches=[watch])))
     assert outline.open == []
-    assert not {"script", "a"} & set(outline.tags)
+    assert "script" not in outline.tags
+    assert all(value.startswith("#") for value in outline.all("href"))
     assert all(value.startswith("data:") for value in outline.all("src"))
     assert not [name for _, name, _ in outline.attributes if name.startswith("on")]
 

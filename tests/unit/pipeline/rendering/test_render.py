@@ -1,4 +1,6 @@
 import base64
+import io
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import reports
 
 from inference.errors import FrameTooLarge, VideoUnreadable
 from inference.video import VideoLimits
+from models.documents import Repetition
 from pipeline.measurements import Signal
 from pipeline.rendering.render import RenderLimits, render
 
@@ -51,8 +54,9 @@ def overlay_frames(path):
 def test_page_text_and_overlay_are_written(clip, out):
     poses, document = sampled(), reports.results(size=SIZE)
     paths = render(clip=clip, poses=poses, results=document, signals=signals(poses), out=out)
-    assert [path.name for path in paths] == ["report.html", "report.md", "overlay.mp4"]
-    assert paths[1].read_text() == document.report.text
+    assert [path.name for path in paths] == ["report.html", "report.pdf", "report.md", "overlay.mp4"]
+    assert paths[1].read_bytes().startswith(b"%PDF-")
+    assert paths[2].read_text() == document.report.text
     assert {path.name for path in out.iterdir()} == {path.name for path in paths}
     html = paths[0].read_text()
     assert ">Knee</figcaption>" in html
@@ -70,6 +74,51 @@ def test_every_skeleton_lies_on_its_own_frame(clip, out, step):
     assert [time_s for time_s, _ in frames] == pytest.approx(poses.timestamps_s.tolist(), abs=1e-4)
     # The skeleton covers the bars in the middle, and the time the lowest: frame 8's bit is left of both.
     assert [clips.frame_number(picture) & 3 for _, picture in frames] == [i & 3 for i in poses.frame_indices.tolist()]
+
+
+def embedded(html, part):
+    (text,) = re.findall(rf'<script type="[^"]*" id="{part}">([^<]*)</script>', html)
+    return text
+
+
+def shown_frames(html):
+    """(moment of the clip that the page says, number on the picture) of every picture of the page's video."""
+    data = json.loads(embedded(html, "player-data"))
+    times = np.frombuffer(base64.b64decode(data["times"]), "<f8")
+    with av.open(io.BytesIO(base64.b64decode(embedded(html, "player-video")))) as container:
+        pictures = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    for (shown_s, _), time_s in zip(pictures, times, strict=True):
+        piece = [piece for piece in data["pieces"] if piece["start"] <= time_s][-1]
+        assert shown_s == pytest.approx(piece["shown"] + time_s - piece["start"], abs=1e-4)
+    return [
+        (time_s, clips.frame_number(picture)) for (_, picture), time_s in zip(pictures, times.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_the_pages_video_shows_every_moment_at_its_own_time(clip, out, step):
+    poses = sampled(step)
+    render(clip=clip, poses=poses, results=reports.results(size=SIZE), signals=[], out=out)
+    frames = shown_frames((out / "report.html").read_text())
+    assert frames == list(zip(poses.timestamps_s.tolist(), poses.frame_indices.tolist(), strict=True))
+
+
+def test_the_pages_video_is_cut_to_what_the_report_rests_on(clip, out):
+    repetitions = [Repetition(index=index, start_s=at, end_s=at) for index, at in enumerate((-0.44, 0.85))]
+    document = reports.results(size=SIZE, findings=[], watches=[], repetitions=repetitions)
+    limits = RenderLimits(max_proxy_s=0.3)
+    render(clip=clip, poses=sampled(), results=document, signals=[], out=out, limits=limits)
+    frames = shown_frames((out / "report.html").read_text())
+    assert [number for _, number in frames] == [0, 1, 2, 9, 10, 11], "half a second before and after each"
+
+
+def test_a_video_that_is_too_large_is_left_out(clip, out):
+    limits = RenderLimits(max_proxy_bytes=500)
+    render(clip=clip, poses=sampled(), results=reports.results(size=SIZE), signals=[], out=out, limits=limits)
+    html = (out / "report.html").read_text()
+    assert "<video" not in html
+    assert "<script" not in html
+    assert "When it happened" in html
 
 
 def test_stills_show_their_own_frames(clip, out):
@@ -130,7 +179,9 @@ def test_the_decoders_limits_apply(tmp_path, clip, out):
         )
 
 
-@pytest.mark.parametrize("wrong", [{"max_overlay_s": 0}, {"max_stills": -1}, {"threads": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_overlay_s": 0}, {"max_proxy_s": 0}, {"max_proxy_bytes": 0}, {"max_stills": -1}, {"threads": 0}]
+)
 def test_limits_are_checked(wrong):
     with pytest.raises(ValueError, match="positive"):
         RenderLimits(**wrong)
