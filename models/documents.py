@@ -133,6 +133,17 @@ class Coverage(Document):
     applicable: int
 
 
+class RuleSetDocument(Document):
+    """Which rules the numbers were held against."""
+
+    name: str
+    version: int
+    sha256: str
+    """Of its one file; of several, of the list that `sha256sum` prints of them, by name."""
+    extends: str | None = None
+    """Name and version of the set that it builds on."""
+
+
 class Findings(Document):
     """What was found, and on what ground."""
 
@@ -146,6 +157,8 @@ class Findings(Document):
     """Ids of the metrics that some rule could be held against, whatever came out of it."""
     rules: str = "frontfoot"
     """Name and version of the rule set."""
+    rule_set: RuleSetDocument | None = None
+    """The same with its checksum; null where an older version judged."""
 
 
 class Sentence(Document):
