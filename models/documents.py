@@ -303,6 +303,10 @@ class Results(Document):
     options: AnalysisOptions | None = None
     """What the caller said beside mode and view; null in documents of earlier versions."""
     view: ViewDocument
+    off_square_deg: Number | None = None
+    """Degrees between the athlete's way and the picture's plane, 0..90; null where the way is too short to tell."""
+    real_fps: Number | None = None
+    """Distinct frames a second × slow-motion factor; null in documents of earlier versions."""
     subject: SubjectDocument
     repetitions: tuple[Repetition, ...] = ()
     metrics: dict[str, Metric]
