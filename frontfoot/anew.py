@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ SourceArgument = Annotated[
 ]
 
 
-def check(said: dict[str, object]) -> None:
+def check(said: Mapping[str, object]) -> None:
     """Raises BadParameter for what nobody can be."""
     from pydantic import ValidationError
 
@@ -78,3 +79,23 @@ def rederive(
         else:
             derived = deriving.job(str(path), rules)
         deriving.show(derived, out, as_json=as_json)
+
+
+def progress(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESULT[@DATE] RESULT[@DATE] …",
+            help="results.json of two sessions or more of one athlete, or the folders that hold them.",
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Follow each metric of one athlete over sessions, and say whether it changed by more than it may be off.
+
+    In the order of the dates (such as nets/results.json@2026-05-31) where all have one, otherwise as they are named.
+    Sessions are compared only where view, model, the athlete's side and frame rate are the same.
+    """
+    from frontfoot import over_time
+
+    over_time.show([over_time.given(text) for text in results], as_json=as_json)

@@ -373,6 +373,7 @@ def results(
 
 
 app.command()(anew.rederive)
+app.command()(anew.progress)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -62,8 +63,12 @@ def rules(tmp_path: Path) -> Path:
     return path
 
 
+def frontfoot(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
+
+
 def run(*arguments: object) -> Result:
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["rederive", *(str(argument) for argument in arguments)])
+    return frontfoot("rederive", *arguments)
 
 
 def one_object(result: Result) -> dict[str, Any]:
@@ -118,6 +123,34 @@ def test_other_rules_are_told_as_text_and_as_json(tmp_path: Path, rules: Path) -
     assert (document["moved"], document["rules_after"]) == ([], "lenient@1+frontfoot@2")
     assert document.items() >= json.loads((tmp_path / "out" / "diff.json").read_bytes()).items()
     assert (made / "results.json").read_bytes() == before
+
+
+def test_own_rules_judge_an_analysis_and_are_named(tmp_path: Path, rules: Path) -> None:
+    write_npz(tmp_path / "poses.npz", deliveries.poses())
+    flags = (
+        "--poses",
+        tmp_path / "poses.npz",
+        "--mode",
+        "bowling",
+        "--view",
+        "side",
+        "--out",
+        tmp_path / "own",
+        "--json",
+    )
+    result = frontfoot("analyze", *flags, "--rules", rules)
+    assert result.exit_code == 0, result.output
+    findings = one_object(result)["findings"]
+    assert findings["rules"] == "lenient@1+frontfoot@2"
+    assert findings["rule_set"]["sha256"] == hashlib.sha256(rules.read_bytes()).hexdigest()
+    assert [watch["id"] for watch in findings["watches"]] == ["bowling_front_knee_folds"]
+    again = run(tmp_path / "own", "--out", tmp_path / "again")  # by the rules that it came with
+    assert again.stdout.splitlines()[1:] == ["nothing changed"]
+    assert (tmp_path / "again" / "results.json").read_bytes() == (tmp_path / "own" / "results.json").read_bytes()
+    rules.write_text('name = "lenient"\nversion = "one"\n')
+    refused = frontfoot("analyze", *flags, "--rules", rules)
+    assert (refused.exit_code, refused.stdout) == (exits.USAGE, "")
+    assert "lenient.toml:2: version: " in refused.stderr
 
 
 def test_what_was_said_of_the_athlete_may_differ(tmp_path: Path) -> None:
