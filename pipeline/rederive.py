@@ -13,7 +13,7 @@ from inference.poses import ClipInfo, ExtractionReceipt, PoseSequence, Subject
 from models.documents import Results
 from models.requests import AnalysisOptions, AnalysisRequest
 from pipeline import stages
-from pipeline.given_poses import NO_VIDEO
+from pipeline.measurements import NO_VIDEO
 
 
 def rederive(stored: Results, poses: PoseSequence, options: AnalysisOptions) -> Results:

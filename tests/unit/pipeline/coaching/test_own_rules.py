@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,16 @@ def test_an_own_rule_replaces_what_it_names_and_keeps_the_rest(read):
     assert (changed.finding, changed.watch, changed.player.cue) == (14, 8, "Tall.")
     assert changed.model_dump(exclude={"finding", "player"}) == before.model_dump(exclude={"finding", "player"})
     assert changed.player.seen == before.player.seen
+
+
+def test_the_example_of_the_documentation_is_a_set_of_rules(read):
+    text = (Path(__file__).parents[4] / "docs" / "rules.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    rules = read(example)
+    changed = next(rule for rule in rules.rules["bowling"] if rule.id == "bowling_head_sideways")
+    assert (rules.label, changed.finding) == ("club@3+frontfoot@2", 14)
+    assert "bowling_foot_line" not in ids(rules)
+    assert "club_stride" in ids(rules)
 
 
 def test_rules_of_ours_can_be_disabled(read):
