@@ -14,6 +14,9 @@ from pipeline.coaching.datafiles import Entry, load
 
 LISTED = Path(__file__).with_name("metrics.toml")
 
+UNIT_DEPENDS = frozenset({"travel_speed"})
+"""Not listed: their unit depends on the request."""
+
 VIEWS: Mapping[str, tuple[View, ...]] = MappingProxyType(
     {"side": ("side",), "along": ("front", "behind"), "any": ("side", "front", "behind", "other"), "never": ()}
 )
