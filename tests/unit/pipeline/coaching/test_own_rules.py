@@ -236,4 +236,4 @@ def test_the_results_name_the_rules(read, make_metric, make_measurements):
 @pytest.mark.parametrize("mode", ROOMS)
 def test_what_rules_may_name_is_what_is_measured(mode):
     views = {spec.id: Measured(unit=spec.unit, view=spec.view) for spec in ROOMS[mode][0] if spec.id != "travel_speed"}
-    assert dict(measured_in(mode)) == views, "run: python -m tools.rule_metrics"
+    assert dict(measured_in(mode)) == views, "run: make docs"
