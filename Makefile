@@ -45,8 +45,9 @@ lint: venv ## ruff, mypy and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: venv ## write docs/metrics.md anew, from the code that measures
+docs: venv ## write docs/metrics.md and what rules may name anew, from the code that measures
 	$(BIN)/python -m tools.metrics_page
+	$(BIN)/python -m tools.rule_metrics
 
 test: check-system venv samples lint ## set up, then every check: lint and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

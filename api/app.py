@@ -18,6 +18,7 @@ from api.limits import RateLimiter
 from api.metrics import ApiMetrics
 from api.middleware import HeadAsGet, RequestLog, SmallBodies
 from api.routes import artifacts, batches, description, health, jobs, reading, sessions, upload_links, uploads, webhooks
+from api.submissions import RuleCheck, refuse_own_rules
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
 from models.batches import BatchRegister
@@ -76,10 +77,12 @@ def create_app(
     metrics: ApiMetrics | None = None,
     webhook_policy: WebhookPolicy | None = None,
     cleaner: Cleaner | None = None,
+    rule_faults: RuleCheck = refuse_own_rules,
 ) -> FastAPI:
     """Build the application.
 
     `owners` maps each bearer token to whom it stands for; `models` are the catalogue names that a caller may choose.
+    `rule_faults` says what is wrong with a caller's own rules.
     API keys of the database are let in as well, and JSON Web Tokens where `jwts` believes them.
     """
     limits, metrics = limits or Limits(), metrics or ApiMetrics()
@@ -104,6 +107,7 @@ def create_app(
         authenticator=Authenticator(tokens=Tokens(owners), keys=KeyRegister(database), jwts=jwts),
         rates=RateLimiter(limits.requests_per_minute),
         models=frozenset(models),
+        rule_faults=rule_faults,
         limits=limits,
         version=version,
         views=JobViews(database),

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from api.middleware import MAX_JSON_BYTES
 from api.problems import Problem
 from api.schemas import BatchLine
-from api.submissions import check_model
+from api.submissions import RuleCheck, check_model, check_rules
 from models.batches import BatchItem, NewSession, Rejection
 from models.errors import StoreError
 from models.submission import Order
@@ -38,6 +38,8 @@ class LineRules:
 
     models: Set[str]
     """Catalogue names."""
+    rule_faults: RuleCheck
+    """What is wrong with a line's own rules."""
     check_webhook_url: Callable[[str], None]
     """Raises a StoreError."""
     locate: Callable[[str], tuple[str, str]]
@@ -109,6 +111,7 @@ def _read_line(number: int, line: bytes, rules: LineRules) -> BatchItem:
         raise Problem("request_too_large", f"A line has at most {MAX_JSON_BYTES} bytes.")
     body = BatchLine.model_validate_json(line)
     check_model(body, rules.models)
+    check_rules(body, rules.rule_faults)
     if body.webhook_url is not None:
         rules.check_webhook_url(body.webhook_url)
     return BatchItem(

@@ -14,6 +14,7 @@ from api.job_views import JobViews
 from api.jwts import Refused
 from api.limits import RateLimiter
 from api.problems import Problem
+from api.submissions import RuleCheck
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
 from models.batches import BatchRegister
@@ -72,6 +73,7 @@ class Services:
     rates: RateLimiter
     models: frozenset[str]
     """Catalogue names that a caller may choose."""
+    rule_faults: RuleCheck
     limits: Limits
     version: str
     views: JobViews

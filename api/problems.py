@@ -37,6 +37,7 @@ STATUS_AND_TITLE: Mapping[str, tuple[int, str]] = {
     "invalid_cursor": (422, "The cursor does not come from an earlier page"),
     "validation_failed": (422, "The request is not valid"),
     "model_unknown": (422, "The model is not in the catalogue"),
+    "rules_invalid": (422, "The rules are not valid"),
     "video_empty": (422, "The video is empty"),
     "source_key_too_long": (422, "The source key is too long"),
     "source_missing": (422, "The source video is not in the store"),

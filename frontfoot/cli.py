@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frontfoot import exits
+from frontfoot import anew, exits
 from frontfoot.options import (
     AudienceOption,
     BackendOption,
@@ -371,6 +371,10 @@ def results(
     with remote.reported_errors(as_json=as_json):
         job = remote.results(job_id, out, as_json=as_json)
     _exit_unless_done(job)
+
+
+app.command()(anew.rederive)
+app.command()(anew.progress)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from frontfoot.rules_option import RulesChoice, read_rules
 from models.requests import AnalysisOptions, AnalysisRequest, Audience, Handedness, Mode, SubjectPoint, View
 
 
@@ -69,7 +70,10 @@ SampleFpsOption = Annotated[
         "--sample-fps", callback=_positive, help="Infer at most so many frames a second; lowers what is measurable."
     ),
 ]
-RulesOption = Annotated[Literal["frontfoot"] | None, typer.Option(help="Rule set; the built-in one by default.")]
+RulesOption = Annotated[
+    RulesChoice | None,
+    typer.Option("--rules", parser=read_rules, metavar="FILE|FOLDER", help="Rules of your own (TOML); else ours."),
+]
 FramesOption = Annotated[bool, typer.Option("--include-frames", help="List every frame's keypoints in the results.")]
 QuickOption = Annotated[bool, typer.Option("--quick-only", help="The quick pass alone: 10 frames/s, no event metrics.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
@@ -102,7 +106,7 @@ def request_of(
     subject: list[SubjectPoint],
     handedness: Handedness | None,
     audience: Audience,
-    rules: Literal["frontfoot"] | None,
+    rules: RulesChoice | None,
     sample_fps: float | None,
     include_frames: bool,
     quick_only: bool,
@@ -123,7 +127,7 @@ def request_of(
                 subject=tuple(subject),
                 handedness=handedness,
                 audience=audience,
-                rules=rules,
+                rules=None if rules is None else rules.asked,
             ),
         )
     except ValidationError as error:

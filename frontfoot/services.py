@@ -193,6 +193,7 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
     from api.context import Limits
     from api.metrics import ApiMetrics
     from models.cleaning import Cleaner
+    from pipeline.coaching.rules import rule_faults
 
     storage = wiring.storage_options(settings).open()
     return create_app(
@@ -210,6 +211,7 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
             requests_per_minute=settings.rate_limit_per_minute,
             link_expiry_s=settings.link_expiry_s,
         ),
+        rule_faults=rule_faults,
         cleaner=Cleaner(storage.database, storage.store, lease_s=settings.lease_s),
         version=version("frontfoot"),
     )

@@ -133,6 +133,17 @@ class Coverage(Document):
     applicable: int
 
 
+class RuleSetDocument(Document):
+    """Which rules the numbers were held against."""
+
+    name: str
+    version: int
+    sha256: str
+    """Of its one file; of several, of the list that `sha256sum` prints of them, by name."""
+    extends: str | None = None
+    """Name and version of the set that it builds on."""
+
+
 class Findings(Document):
     """What was found, and on what ground."""
 
@@ -146,6 +157,8 @@ class Findings(Document):
     """Ids of the metrics that some rule could be held against, whatever came out of it."""
     rules: str = "frontfoot"
     """Name and version of the rule set."""
+    rule_set: RuleSetDocument | None = None
+    """The same with its checksum; null where an older version judged."""
 
 
 class Sentence(Document):
@@ -290,6 +303,10 @@ class Results(Document):
     options: AnalysisOptions | None = None
     """What the caller said beside mode and view; null in documents of earlier versions."""
     view: ViewDocument
+    off_square_deg: Number | None = None
+    """Degrees between the athlete's way and the picture's plane, 0..90; null where the way is too short to tell."""
+    real_fps: Number | None = None
+    """Distinct frames a second × slow-motion factor; null in documents of earlier versions."""
     subject: SubjectDocument
     repetitions: tuple[Repetition, ...] = ()
     metrics: dict[str, Metric]

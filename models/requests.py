@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Mode = Literal["batting", "bowling", "wicketkeeping", "fielding"]
 View = Literal["side", "front", "behind", "other"]
@@ -26,6 +26,36 @@ class SubjectPoint(BaseModel):
     time_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+RULES_BYTES = 64 * 1024
+"""Of all texts of an own rule set together: the built-in one has half of that."""
+
+
+class RulesFile(BaseModel):
+    """One TOML file of a coach's own rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.toml$")]
+    text: Annotated[str, Field(min_length=1, max_length=RULES_BYTES, pattern=r"^[^\x00]*$")]
+
+
+class OwnRules(BaseModel):
+    """A coach's own rule set as it travels with a request: one file, or `ruleset.toml` and one file a mode or more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: Annotated[tuple[RulesFile, ...], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _small_and_distinct(self) -> OwnRules:
+        """Check what no single file can know."""
+        if len({file.name for file in self.files}) < len(self.files):
+            raise ValueError("two files have the same name")
+        if sum(len(file.text.encode()) for file in self.files) > RULES_BYTES:
+            raise ValueError(f"the files have more than {RULES_BYTES} bytes together")
+        return self
+
+
 class AnalysisOptions(BaseModel):
     """What the caller knows and the picture cannot say. Stored as `options` in the job."""
 
@@ -36,8 +66,8 @@ class AnalysisOptions(BaseModel):
     """Real frames a second = frames a second of the file × this."""
     subject: tuple[SubjectPoint, ...] = ()
     handedness: Handedness | None = None
-    rules: Literal["frontfoot"] | None = None
-    """Name of a rule set; None is the built-in one, which is the only one yet."""
+    rules: Literal["frontfoot"] | OwnRules | None = None
+    """What numbers are held against: the built-in set (also None), or a coach's own."""
     audience: Audience = "player"
 
 

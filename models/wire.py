@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from models.jobs import RUNNING, TERMINAL, Job
@@ -33,7 +34,7 @@ def job_document(job: Job) -> Json:
     return {
         **{name: getattr(job, name) for name in _SAME.split()},
         **{name: moment(getattr(job, name)) for name in _MOMENTS.split()},
-        "options": dict(job.options),
+        "options": _options(job.options),
         "tags": list(job.tags),
         "metadata": dict(job.client_metadata),
         "webhook_events": list(job.webhook_events),
@@ -41,6 +42,17 @@ def job_document(job: Job) -> Json:
         "error": error_document(job),
         "attempts": attempts(job),
     }
+
+
+def _options(options: Mapping[str, Any]) -> Json:
+    """What the caller said of the athlete and the report; own rules by their names and checksums, not their texts."""
+    rules = options.get("rules")
+    if not isinstance(rules, Mapping):
+        return dict(options)
+    files = [
+        {"name": file["name"], "sha256": sha256(file["text"].encode()).hexdigest()} for file in rules.get("files", ())
+    ]
+    return {**options, "rules": {"files": files}}
 
 
 def error_document(job: Job) -> Json | None:

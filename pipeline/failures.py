@@ -8,6 +8,7 @@ from ray import exceptions
 
 from inference.errors import InferenceError
 from models.errors import StoreError
+from pipeline.coaching.datafiles import DataFileError
 from pipeline.errors import JobError
 
 INTERNAL = "An error of ours, not of the clip. The worker's log has the details under this job's id."
@@ -27,6 +28,8 @@ def failure_of(error: BaseException) -> Failure:
     cause = _cause(error)
     if isinstance(cause, InferenceError | StoreError | JobError):
         return Failure(code=cause.code, message=cause.message, transient=cause.transient)
+    if isinstance(cause, DataFileError):
+        return Failure(code=cause.code, message=str(cause), transient=False)
     if isinstance(cause, MemoryError):
         return Failure(code="out_of_memory", message="The worker ran out of memory.", transient=True)
     if isinstance(cause, OSError):

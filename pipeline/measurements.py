@@ -81,3 +81,5 @@ class Measurements:
     """Distinct frames a second × slowmo_factor."""
     visible_share: float
     """Share of the inferred frames in which the athlete was seen well enough."""
+    off_square_deg: float | None = None
+    """Degrees between the athlete's way and the picture's plane, 0..90; None where the way is too short to tell."""

@@ -47,6 +47,8 @@ def assemble(
         mode=measurements.mode,
         options=measurements.options,
         view=measurements.view,
+        off_square_deg=measurements.off_square_deg,
+        real_fps=measurements.real_fps,
         subject=subject_document(extraction),
         repetitions=measurements.repetitions,
         metrics=measurements.metrics,

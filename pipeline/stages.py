@@ -24,6 +24,7 @@ from models.requests import AnalysisRequest
 from pipeline.biomechanics.measure import measure
 from pipeline.coaching.findings import generate_findings
 from pipeline.coaching.report import generate_report_text
+from pipeline.coaching.rules import rules_of
 from pipeline.measurements import MeasureContext, Measurements
 from pipeline.rendering.render import RenderLimits, render
 from pipeline.results import assemble, subject_document
@@ -127,8 +128,8 @@ def measure_poses(extraction: Extraction, request: AnalysisRequest, stage: Stage
 
 
 def judge(measurements: Measurements) -> Findings:
-    """Metrics → findings."""
-    return generate_findings(measurements)
+    """Metrics → findings, by the rules that the request names or brings along. Raises `DataFileError` for bad ones."""
+    return generate_findings(measurements, rules_of(measurements.options.rules))
 
 
 def word(extraction: Extraction, measurements: Measurements, findings: Findings) -> Report:

@@ -98,6 +98,7 @@ def cancel_batch(parts: Parts, owner: Writer, batch_id: UUID) -> Response:
 def _submit(parts: Services, owner: Owner, file: IO[bytes], once: RequestKey | None) -> Made[Batch]:
     rules = LineRules(
         models=parts.models,
+        rule_faults=parts.rule_faults,
         check_webhook_url=partial(check_webhook_url, policy=parts.webhook_policy),
         locate=partial(locate, parts.store),
     )

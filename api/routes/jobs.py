@@ -13,7 +13,7 @@ from api import representation
 from api.context import PREFIX, Cursor, PageSize, Parts, Reader, Writer
 from api.problems import responses
 from api.schemas import JobCreate, JobPage, JobSummary
-from api.submissions import REPLAYED, REPLAYED_HEADER, IdempotencyKey, check_model, request_key
+from api.submissions import REPLAYED, REPLAYED_HEADER, IdempotencyKey, check_model, check_rules, request_key
 from models.jobs import Job, JobStatus
 from models.listing import JobFilter
 from models.requests import Mode, Tag
@@ -38,6 +38,7 @@ router = APIRouter(
             "request_too_large",
             "validation_failed",
             "model_unknown",
+            "rules_invalid",
             "webhook_url_refused",
             "source_key_too_long",
             "too_many_active_jobs",
@@ -49,6 +50,7 @@ def create_job(
 ) -> Response:
     """Ask for an analysis of the session's video as it is now."""
     check_model(body, parts.models)
+    check_rules(body, parts.rule_faults)
     if body.webhook_url is not None:
         check_webhook_url(body.webhook_url, parts.webhook_policy)
     order = Order(request=body, extras=body, priority=body.priority)

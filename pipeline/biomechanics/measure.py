@@ -61,6 +61,7 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
         recording=collect_issues(scene, poses, context),
         real_fps=round(motion.fps, 3),
         visible_share=_visible_share(motion),
+        off_square_deg=None if scene.travel.yaw is None else round(scene.travel.yaw, 1),
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -40,34 +43,65 @@ def placeholders(*allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def load(path: Path, model: type[Model]) -> Model:
-    """Read `path` as `model`. Raises `DataFileError` for a file that is missing, not TOML, or not what `model` asks."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return model.model_validate(tomllib.loads(text))
-    except OSError as error:
-        raise DataFileError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataFileError(f"{path}: not UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        # tomllib says the line at the end of its message ("… (at line 3, column 7)").
-        raise DataFileError(f"{path}: {error}") from error
-    except ValidationError as error:
-        raise DataFileError("\n".join(_faults(path, text, error))) from error
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataText:
+    """A TOML file as it was read or sent: what its faults are called by, and what is in it."""
 
+    name: str
+    text: str
 
-def _faults(path: Path, text: str, error: ValidationError) -> list[str]:
-    """One line a fault of `error`."""
-    lines = _line_numbers(text)
-    found = []
-    for fault in error.errors(include_url=False):
-        key = tuple(fault["loc"])
+    def read(self) -> dict[str, Any]:
+        """Its keys and values. Raises `DataFileError` for what is not TOML."""
+        try:
+            return tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise DataFileError(_syntax_fault(self, str(error))) from error
+
+    def check(self, data: Mapping[str, Any], model: type[Model]) -> Model:
+        """`data`, which it holds, as `model`. Raises `DataFileError` with one line a fault."""
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            faults = (self.fault(fault["loc"], fault["msg"]) for fault in error.errors(include_url=False))
+            raise DataFileError("\n".join(faults)) from error
+
+    def fault(self, key: tuple[Key, ...], what: str) -> str:
+        """`name:line: key: what is wrong`; the line of the table where the key itself is not there."""
+        lines = _line_numbers(self.text)
         known = key
         while known and known not in lines:
             known = known[:-1]
-        what = ".".join(str(part) for part in key)
-        found.append(f"{path}:{lines.get(known, 1)}: {what}: {fault['msg']}")
-    return found
+        where = ".".join(str(part) for part in key)
+        return f"{self.name}:{lines.get(known, 1)}: {f'{where}: ' if where else ''}{what}"
+
+
+def read_text(path: Path) -> DataText:
+    """The file at `path`. Raises `DataFileError` for one that is not there or no text."""
+    content = b""
+    try:
+        content = path.read_bytes()
+        return DataText(name=str(path), text=content.decode("utf-8"))
+    except OSError as error:
+        raise DataFileError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise DataFileError(f"{path}:{line}: not UTF-8 text") from error
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read `path` as `model`. Raises `DataFileError` for a file that is missing, not TOML, or not what `model` asks."""
+    file = read_text(path)
+    return file.check(file.read(), model)
+
+
+def _syntax_fault(file: DataText, said: str) -> str:
+    """tomllib says the place at the end of its message: `… (at line 3, column 7)` or `… (at end of document)`."""
+    what, _, place = said.rpartition(" (at ")
+    found = re.match(r"line (\d+), column (\d+)", place)
+    if found is None:
+        last = file.text.count("\n") + 1
+        return f"{file.name}:{last}: {what or said}"
+    return f"{file.name}:{found[1]}: {what} (column {found[2]})"
 
 
 def _line_numbers(text: str) -> dict[tuple[Key, ...], int]:
@@ -79,14 +113,15 @@ def _line_numbers(text: str) -> dict[tuple[Key, ...], int]:
     counts: dict[tuple[Key, ...], int] = {}
     table: tuple[Key, ...] = ()
     inside: str | None = None  # the quotes of the multi-line string we are in
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip()
         if inside is not None:
             inside = None if inside in line else inside
             continue
         inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) == 1), None)
-        if line.startswith("[") and "=" not in line:
-            table = _table(line, counts)
+        header = line.split("#", maxsplit=1)[0].strip()
+        if header.startswith("[") and header.endswith("]") and "=" not in header:
+            table = _table(header, counts)
             lines[table] = number
         elif "=" in line and not line.startswith("#"):
             lines[(*table, line.split("=", 1)[0].strip().strip("\"'"))] = number
@@ -95,7 +130,7 @@ def _line_numbers(text: str) -> dict[tuple[Key, ...], int]:
 
 def _table(header: str, counts: dict[tuple[Key, ...], int]) -> tuple[Key, ...]:
     """The path of a `[table]` or `[[table]]` header; `counts` knows how often each list of tables was opened."""
-    names = [name.strip().strip("\"'") for name in header.split("#", maxsplit=1)[0].strip().strip("[]").split(".")]
+    names = [name.strip().strip("\"'") for name in header.strip("[]").split(".")]
     path: tuple[Key, ...] = ()
     for depth, name in enumerate(names, start=1):
         path = (*path, name)

@@ -71,6 +71,7 @@ def generate_findings(measurements: Measurements, rules: RuleSet | None = None) 
         basis=_basis(measurements, coverage, len(judged), len(applicable)),
         compared=tuple(dict.fromkeys(item.rule.metric for item in judged)),
         rules=rules.label,
+        rule_set=rules.document,
     )
 
 

@@ -21,6 +21,7 @@ from models.artifacts import FolderStore
 from models.database import Database
 from models.jobs import Owner
 from models.queue import JobQueue
+from pipeline.coaching.rules import rule_faults
 
 TOKEN = "token-of-jane-0001"
 SUMMARY = {"frames", "poses", "extract_s", "fps", "clip_fps", "model", "backend", "precision", "receipt"}
@@ -192,7 +193,10 @@ def test_submit_against_a_server(
         owners={TOKEN: Owner(owner_type="coach", owner_id="jane")},
         models=set(),
         version="1.2.3",
+        rule_faults=rule_faults,
     )
+    rules = tmp_path / "club.toml"
+    rules.write_text('name = "club"\nversion = 3\nextends = "frontfoot"\ndisable = ["bowling_foot_line"]\n')
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     flags = ("--mode", "bowling", "--view", "side", "--height", "1.8", "--subject", "1250,700@3.5", "--json")
@@ -204,6 +208,7 @@ def test_submit_against_a_server(
         monkeypatch.setenv("FRONTFOOT_TOKEN", TOKEN)
         not_a_video = run("submit", text, *flags)
         accepted = run("submit", sample_clip, *flags)
+        by_own_rules = run("submit", sample_clip, *flags, "--rules", rules)
     unreachable = run("submit", sample_clip, *flags)
     database.close()
 
@@ -217,4 +222,6 @@ def test_submit_against_a_server(
     job = one_object(accepted)
     assert (job["status"], job["analysis_mode"], job["camera_view"]) == ("queued", "bowling", "side")
     assert job["options"]["height_m"] == 1.8
+    sha256 = hashlib.sha256(rules.read_bytes()).hexdigest()
+    assert one_object(by_own_rules)["options"]["rules"] == {"files": [{"name": "club.toml", "sha256": sha256}]}
     assert job["options"]["subject"] == [{"x": 1250.0, "y": 700.0, "time_s": 3.5}]

@@ -17,6 +17,7 @@ from models.database import Database
 from models.jobs import Owner
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store
+from pipeline.coaching.rules import rule_faults
 
 
 @pytest.fixture(scope="session", params=["sqlite+folder", "postgresql+s3"])
@@ -54,6 +55,7 @@ def served(backend: Backend) -> Iterator[Served]:
         models={"yolo11n-pose"},
         version="1.2.3",
         jwts=JwtReader(JWTS),
+        rule_faults=rule_faults,
         limits=Limits(max_upload_bytes=MAX_UPLOAD, upload_stall_s=1.0),
     )
     with serving(app) as url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from inference.extract import PoseExtractor
 from inference.sources import LocalClip
 from models.artifacts import artifact_key
 from models.documents import Results
-from models.requests import AnalysisRequest
+from models.requests import AnalysisOptions, AnalysisRequest, OwnRules, RulesFile
 from pipeline.results import json_bytes
 from pipeline.run import Analysis, run_pose_metrics_findings_report
 from pipeline.stages import Limits
@@ -70,8 +71,11 @@ def test_what_the_sample_says_is_true(in_process: Analysis) -> None:
     assert results.report.text.startswith("**Overall Assessment**: this clip does not let us judge")
 
 
-def test_a_quick_only_job_leaves_the_deep_columns_empty(embedded: Bench, sample_clip: Path) -> None:
-    job_id = embedded.submit(sample_clip, REQUEST.model_copy(update={"deep_enabled": False, "include_frames": False}))
+def test_a_quick_only_job_by_own_rules_leaves_the_deep_columns_empty(embedded: Bench, sample_clip: Path) -> None:
+    text = 'name = "club"\nversion = 3\nextends = "frontfoot"\ndisable = ["bowling_foot_line"]\n'
+    rules = OwnRules(files=(RulesFile(name="club.toml", text=text),))
+    asked = {"deep_enabled": False, "include_frames": False, "options": AnalysisOptions(rules=rules)}
+    job_id = embedded.submit(sample_clip, REQUEST.model_copy(update=asked))
     with embedded.working():
         (job,) = embedded.finish([job_id])
     stored = embedded.storage.queue.results(job.owner, job_id)
@@ -80,6 +84,8 @@ def test_a_quick_only_job_leaves_the_deep_columns_empty(embedded: Bench, sample_
     assert (job.deep_findings, job.deep_report, job.deep_results_s3_key) == (None, None, None)
     assert stored.results == {"quick": stored.quick_results, "deep": None}
     assert stored.quick_results is not None
+    assert stored.quick_results["findings"]["rules"] == "club@3+frontfoot@2"
+    assert stored.quick_results["findings"]["rule_set"]["sha256"] == sha256(text.encode()).hexdigest()
     receipt = stored.quick_results["receipt"]
     assert receipt == {
         "decoded": 230,

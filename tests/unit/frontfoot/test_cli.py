@@ -14,7 +14,10 @@ from frontfoot import exits
 from frontfoot.cli import app, main
 from models.requests import AnalysisOptions, AnalysisRequest
 
-COMMANDS = ("analyze", "poses", "export", "up", "api", "worker", "migrate", "submit", "settings")
+COMMANDS = (
+    *("analyze", "poses", "export", "rederive", "progress"),
+    *("up", "api", "worker", "migrate", "submit", "settings"),
+)
 SECRET = "not-to-be-seen-0001"
 
 

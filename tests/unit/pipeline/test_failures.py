@@ -15,6 +15,7 @@ from ray.exceptions import (
 
 from inference.errors import NoPerson, RuntimeBroken, SourceUnavailable
 from models.errors import StoreUnavailable
+from pipeline.coaching.datafiles import DataFileError
 from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, Stalled
 from pipeline.failures import INTERNAL, Failure, failure_of, lost_its_actor
 
@@ -33,6 +34,7 @@ def _in_a_task(cause: Exception) -> RayTaskError:
         (SourceUnavailable(), "source_unavailable", True),
         (_in_a_task(RuntimeBroken()), "runtime_broken", True),
         (StoreUnavailable(), "store_unavailable", True),
+        (_in_a_task(DataFileError("club.toml:3: no")), "rules_invalid", False),
         (ModeMissing(), "analysis_mode_missing", False),
         (HandedBack(), "handed_back", True),
         (NeighbourCrash(), "neighbour_crash", True),

@@ -19,7 +19,7 @@ IDS = {
     "wicketkeeping": "crouch_knee_angle crouch_hip_angle crouch_depth crouch_tilt hand_height_ready head_steadiness "
     "lateral_steps shuffles trunk_lean",
     "fielding": "first_step_length second_step_length step_length cadence approach_speed pick_up_speed_ratio "
-    "hip_height_pick_up head_outside_feet_pick_up trunk_lateral_flexion_pick_up throw_elbow_height "
+    "hip_height_pick_up head_outside_feet_pick_up trunk_lateral_flexion_pick_up reach_pick_up throw_elbow_height "
     "travel_speed trunk_lean",
 }
 FIGURE = {"bowling": "bowler", "batting": "batter", "wicketkeeping": "keeper", "fielding": "fielder"}
@@ -164,6 +164,7 @@ def test_a_pick_up(figures, judge):
     front = judge(figure.film(view="front"), "fielding", view="front")
     seen = np.degrees(np.arctan(np.tan(np.radians(15)) / np.cos(np.radians(60))))
     assert front.metrics["trunk_lateral_flexion_pick_up"].value == pytest.approx(-seen, abs=2)
+    assert front.metrics["reach_pick_up"].value == pytest.approx(8.0 - 5.0, abs=0.3)  # wrist and ankle off the middle
 
 
 @pytest.mark.parametrize(("drop", "pick_ups"), [(0.0, 1), (10.0, 1), (100.0, 0)])

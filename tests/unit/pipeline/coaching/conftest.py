@@ -66,6 +66,7 @@ METRICS: dict[Mode, tuple[str, ...]] = {
         "hip_height_pick_up",
         "head_outside_feet_pick_up",
         "trunk_lateral_flexion_pick_up",
+        "reach_pick_up",
         "throw_elbow_height",
     ),
 }

@@ -34,7 +34,7 @@ def test_a_finding_says_what_was_seen_how_sure_and_what_to_do(make_metric, make_
     assert finding.cue
     assert finding.drill
     assert findings.overall_level == "medium"
-    assert findings.rules == "frontfoot@1"
+    assert findings.rules == "frontfoot@2"
     assert findings.compared == ("head_sideways_contact",)
 
 
