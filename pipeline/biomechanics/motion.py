@@ -49,6 +49,8 @@ class Motion:
     """(T,) hips, shoulders and at least one whole leg were seen."""
     trusted: Mask
     """(T, K) seen in this very frame, not interpolated, not withdrawn."""
+    cleaned: Array
+    """(T, K, 2) as the model saw it, sides repaired and outliers out, not low-passed, no gap filled."""
     bands: dict[Band, Array]
     """(T, K, 2) low-passed paths by cut-off."""
     noise: Array
@@ -161,8 +163,8 @@ def prepare(poses: PoseSequence, slowmo: float, *, constant_view: bool) -> Motio
     seen = ~np.isnan(raw[..., 0])
     return Motion(
         names=names, times_s=times_s, frames=poses.frame_indices[keep], slowmo=slowmo, fps=fps,
-        well_seen=_well_seen(confidence, names), trusted=trusted, bands=bands, noise=noise, stature=stature,
-        stature_local=local, head=_steady_head(seen, names), sides=report,
+        well_seen=_well_seen(confidence, names), trusted=trusted, cleaned=cleaned, bands=bands, noise=noise,
+        stature=stature, stature_local=local, head=_steady_head(seen, names), sides=report,
     )  # fmt: skip
 
 

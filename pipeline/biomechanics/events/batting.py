@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from models.documents import Event
-from pipeline.biomechanics.events.contacts import CONTACT_FRAMES, CONTACT_S, find_plants
+from pipeline.biomechanics.events.contacts import find_plants
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Side
 
@@ -74,12 +74,12 @@ def _complete(scene: Scene, top: int, impact: int) -> Shot:
     if front is not None:
         since = scene.motion.at(stance[1]) if stance else top
         landed = [
-            p.first
+            p
             for p in find_plants(scene.motion, front, along=scene.athletes_left is not None)
             if since < p.first <= impact + 1
         ]
-        if landed and front_foot_moved(scene, front, stance, landed[-1]):
-            events["front_foot_plant"] = scene.event(landed[-1], CONTACT_FRAMES, CONTACT_S)
+        if landed and front_foot_moved(scene, front, stance, landed[-1].first):
+            events["front_foot_plant"] = scene.contact(front, landed[-1])
     events["impact"] = scene.event(impact, 1.5, 0.02)
     after = scene.distance("hands", "hips", 1, "contact").values
     rest = np.flatnonzero((real > real[impact]) & (real <= real[impact] + FINISH_S) & ~np.isnan(after))

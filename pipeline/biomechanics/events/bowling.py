@@ -9,7 +9,7 @@ from scipy.signal import find_peaks
 
 from models.documents import Event
 from pipeline.biomechanics.errors import RELEASE_SYS_S
-from pipeline.biomechanics.events.contacts import CONTACT_FRAMES, CONTACT_S, find_plants
+from pipeline.biomechanics.events.contacts import Stretch, find_landings, find_plants
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import segments
 from pipeline.biomechanics.steps import Side
@@ -87,18 +87,24 @@ def _complete(scene: Scene, release: int, arm: Side) -> Delivery:
     front: Side = "left" if arm == "right" else "right"
     events = {"release": scene.event(release, 1.5, RELEASE_SYS_S)}
     frame = 1 / motion.fps
-    landed = [p.first for p in find_plants(motion, front, along=scene.athletes_left is not None)
+    landed = [p for p in _stands(scene, front)
               if -FRONT_FOOT_S <= real[p.first] - real[release] <= frame and p.first > 0]  # fmt: skip
     if landed:
-        front_contact = landed[-1]
-        events["front_foot_contact"] = scene.event(front_contact, CONTACT_FRAMES, CONTACT_S)
-        back = [p.first for p in find_plants(motion, arm, along=scene.athletes_left is not None)
-                if -BACK_FOOT_S <= real[p.first] - real[front_contact] <= -0.04 and p.first > 0]  # fmt: skip
+        contact = events["front_foot_contact"] = scene.contact(front, landed[-1])
+        front_s = contact.time_s / motion.slowmo
+        back = [p for p in _stands(scene, arm)
+                if -BACK_FOOT_S <= real[p.first] - front_s <= -0.04 and p.first > 0]  # fmt: skip
         if back:
-            events["back_foot_contact"] = scene.event(back[-1], CONTACT_FRAMES, CONTACT_S)
+            events["back_foot_contact"] = scene.contact(arm, back[-1])
     low = scene.distance(f"{arm}_wrist", f"{arm}_shoulder", 1, "arm").values
     after = np.flatnonzero((real > real[release]) & (real <= real[release] + ARC_S) & ~np.isnan(low))
     if len(after):
         events["follow_through"] = scene.event(int(after[np.argmin(low[after])]), 2.0)
     order = ("back_foot_contact", "front_foot_contact", "release", "follow_through")
     return Delivery(arm=arm, events={name: events[name] for name in order if name in events})
+
+
+def _stands(scene: Scene, side: Side) -> tuple[Stretch, ...]:
+    if scene.athletes_left is None:
+        return find_plants(scene.motion, side, along=False)
+    return find_landings(scene.motion, side)
