@@ -62,6 +62,8 @@ class MeasureContext:
     options: AnalysisOptions
     gaps: tuple[tuple[float, float], ...] = ()
     """(start_s, end_s) holes in the decoded timestamps."""
+    overlap: NDArray[np.float32] | None = None
+    """(T,) share of the athlete's box that another person's covers, in each frame of the poses; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

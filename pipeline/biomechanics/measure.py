@@ -9,6 +9,7 @@ import numpy as np
 from inference.poses import PoseSequence
 from models.documents import Metric, ViewDocument
 from models.requests import Mode
+from pipeline.biomechanics.doubts import apply_doubts
 from pipeline.biomechanics.gates import Verdict, refused, worst
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
 from pipeline.biomechanics.motion import Motion, prepare
@@ -43,8 +44,8 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
     if len(poses.timestamps_s) < 2 or not is_visible(poses):
         return _nothing(poses, context, specs)
     scene = _look(poses, context)
-    outcome = room(scene)
     specs = _applicable(specs, scene)
+    outcome = apply_doubts(scene, specs, room(scene))
     gates = {spec.id: _gate(scene, spec, outcome) for spec in specs}
     metrics = {spec.id: _metric(spec, gates[spec.id], outcome) for spec in specs}
     motion = scene.motion
@@ -66,13 +67,14 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
 
 def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
     given = context.view
-    motion = prepare(poses, context.options.slowmo_factor, constant_view=given.value == "side")
+    slowmo = context.options.slowmo_factor
+    motion = prepare(poses, slowmo, constant_view=given.value == "side", overlap=context.overlap)
     travel = compute_travel(motion, poses.frame_size)
     view = given
     if context.mode in ("bowling", "fielding"):
         view = decide_view(given, travel)
     if view.value == "side" and given.value != "side":
-        motion = prepare(poses, context.options.slowmo_factor, constant_view=True)
+        motion = prepare(poses, slowmo, constant_view=True, overlap=context.overlap)
     facing = compute_facing(motion)
     steps = find_steps(motion, facing) if (travel.yaw is None or travel.yaw <= 35) else ()
     return Scene(

@@ -188,7 +188,7 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=_off_side(scene) * offset.values, rand=offset.rand, trusted=offset.trusted)
     sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
-    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
+    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", moment=plant)
 
 
 def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
@@ -210,7 +210,7 @@ def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=np.sign(base) * offset.values, rand=offset.rand, trusted=offset.trusted)
     sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
-    return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}")
+    return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}", moment=moment)
 
 
 def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
@@ -265,7 +265,7 @@ def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
     tilt = scene.trunk_tilt("contact")
     turned = Series(values=_off_side(scene) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
     sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
+    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", moment=plant)
 
 
 def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
@@ -295,7 +295,9 @@ def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
     if shot.front is None:
         return NO_FRONT
     span = _around(scene, shot.events["impact"])
-    return read_over(scene.motion, scene.knee(shot.front), span, scene.knee_sys, "at impact")
+    return read_over(
+        scene.motion, scene.knee(shot.front), span, scene.knee_sys, "at impact", moment=shot.events["impact"]
+    )
 
 
 def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:

@@ -247,7 +247,7 @@ def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
     and 3 % of stature.
     """
     height, sys = scene.height_above_feet("hips"), scene.offset_sys(40.0, 2, 1)
-    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up")
+    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up", moment=moment)
 
 
 def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
@@ -264,7 +264,7 @@ def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
 
     series = errors.evaluate(compute, motion.points(("head", "left_ankle", "right_ankle"), "contact"))
     sys = errors.combine(scene.offset_sys(0.0, 1, 1), errors.roll_sys(60.0))
-    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up")
+    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up", moment=moment)
 
 
 def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
@@ -277,7 +277,7 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     tilt = scene.trunk_tilt("contact")
     turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
     sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up")
+    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up", moment=moment)
 
 
 def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
@@ -293,4 +293,6 @@ def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
         return refused("the throwing arm is on the far side of the body", "Film from the throwing arm's side.")
     arm = pick_up.throwing
     height = scene.distance(f"{arm}_elbow", f"{arm}_shoulder", 1, "arm")
-    return read_over(scene.motion, height, _around(scene, throw, 0.05), scene.offset_sys(0.0, 1, 1), "at the throw")
+    return read_over(
+        scene.motion, height, _around(scene, throw, 0.05), scene.offset_sys(0.0, 1, 1), "at the throw", moment=throw
+    )
