@@ -251,6 +251,14 @@ class ViewDocument(Document):
     confidence: Number
 
 
+class DetectedDocument(Document):
+    """Something that the caller may say and that else the picture shows."""
+
+    value: str | None
+    source: Literal["caller", "estimate", "unknown"]
+    confidence: Number
+
+
 class SubjectDocument(Document):
     """Whom the report judges, and how sure that is."""
 
@@ -291,6 +299,8 @@ class Results(Document):
     """What the caller said beside mode and view; null in documents of earlier versions."""
     view: ViewDocument
     subject: SubjectDocument
+    detected: dict[str, DetectedDocument] = {}
+    """`handedness` (left, right) and `direction` (left, right, towards, away: which way the athlete goes or looks)."""
     repetitions: tuple[Repetition, ...] = ()
     metrics: dict[str, Metric]
     findings: Findings

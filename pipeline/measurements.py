@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.documents import Metric, Repetition, ViewDocument
+from models.documents import DetectedDocument, Metric, Repetition, ViewDocument
 from models.requests import AnalysisOptions, Mode
 
 
@@ -83,3 +83,5 @@ class Measurements:
     """Distinct frames a second × slowmo_factor."""
     visible_share: float
     """Share of the inferred frames in which the athlete was seen well enough."""
+    detected: dict[str, DetectedDocument] = field(default_factory=dict)
+    """`handedness` and `direction`, each with how sure; empty where nobody was seen."""

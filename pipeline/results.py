@@ -48,6 +48,7 @@ def assemble(
         options=measurements.options,
         view=measurements.view,
         subject=subject_document(extraction),
+        detected=measurements.detected,
         repetitions=measurements.repetitions,
         metrics=measurements.metrics,
         findings=findings,

@@ -22,12 +22,15 @@ OVERLAPPED = degraded(
 )
 
 
-def apply_doubts(scene: Scene, specs: Sequence[Spec], outcome: ModeOutcome) -> ModeOutcome:
-    """The outcome with the projection's error in the angles of an oblique camera, and degraded where people overlap."""
+def apply_doubts(scene: Scene, specs: Sequence[Spec], outcome: ModeOutcome, hand: Verdict) -> ModeOutcome:
+    """The outcome with the projection's error in the angles of an oblique camera, and degraded where people overlap.
+
+    `hand`: what becomes of that which depends on the leading hand or arm.
+    """
     by_id = {spec.id: spec for spec in specs}
 
     def doubt(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-        return {name: _doubt(scene, by_id.get(name), one) for name, one in outcomes.items()}
+        return {name: _doubt(scene, by_id.get(name), one, hand) for name, one in outcomes.items()}
 
     return replace(
         outcome,
@@ -36,13 +39,14 @@ def apply_doubts(scene: Scene, specs: Sequence[Spec], outcome: ModeOutcome) -> M
     )
 
 
-def _doubt(scene: Scene, spec: Spec | None, outcome: Outcome) -> Outcome:
+def _doubt(scene: Scene, spec: Spec | None, outcome: Outcome, hand: Verdict) -> Outcome:
     if spec is None or isinstance(outcome, Verdict):
         return outcome
     sys = outcome.sys
     if spec.unit == "deg" and spec.view == "side":
         sys = errors.combine(sys, projection_sys(scene.travel.yaw))
-    return replace(outcome, sys=sys, verdict=worst(outcome.verdict, judge_overlap(scene, outcome)))
+    doubts = [judge_overlap(scene, outcome), hand if spec.sided else MEASURABLE]
+    return replace(outcome, sys=sys, verdict=worst(outcome.verdict, *doubts))
 
 
 def judge_overlap(scene: Scene, reading: Reading) -> Verdict:

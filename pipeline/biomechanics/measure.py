@@ -9,6 +9,7 @@ import numpy as np
 from inference.poses import PoseSequence
 from models.documents import Metric, ViewDocument
 from models.requests import Mode
+from pipeline.biomechanics.detected import detect, judge_hand
 from pipeline.biomechanics.doubts import apply_doubts
 from pipeline.biomechanics.gates import Verdict, refused, worst
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
@@ -45,7 +46,10 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
         return _nothing(poses, context, specs)
     scene = _look(poses, context)
     specs = _applicable(specs, scene)
-    outcome = apply_doubts(scene, specs, room(scene))
+    outcome = room(scene)
+    detected = detect(scene, outcome.hands)
+    hand = judge_hand(detected["handedness"], repetitions=len(outcome.hands))
+    outcome = apply_doubts(scene, specs, outcome, hand)
     gates = {spec.id: _gate(scene, spec, outcome) for spec in specs}
     metrics = {spec.id: _metric(spec, gates[spec.id], outcome) for spec in specs}
     motion = scene.motion
@@ -62,6 +66,7 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
         recording=collect_issues(scene, poses, context),
         real_fps=round(motion.fps, 3),
         visible_share=_visible_share(motion),
+        detected=detected,
     )
 
 

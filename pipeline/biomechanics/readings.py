@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -81,6 +82,8 @@ class ModeOutcome:
     """Why there are no repetitions, where there are none."""
     whole_clip: dict[str, Outcome] = field(default_factory=dict)
     """What is read off the clip as a whole."""
+    hands: tuple[tuple[Literal["left", "right"], float], ...] = ()
+    """Of each repetition the bowling or throwing arm or the batting hand, and how clearly it was that one, 0..1."""
 
 
 # ---- reading a series --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,8 @@ class Delivery:
 
     arm: Side
     events: dict[str, Event]
+    clear: float = 1.0
+    """How clearly it was this arm, 0..1: 1 minus the other arm's speed / its own, where the other went over too."""
 
     @property
     def front(self) -> Side:
@@ -49,13 +52,16 @@ def find_deliveries(scene: Scene) -> tuple[Delivery, ...]:
     arms: tuple[Side, ...] = (given,) if given else ("left", "right")
     candidates = sorted((i, speed, arm) for arm in arms for i, speed in _releases(scene, arm))
     real = scene.motion.real_s
-    kept: list[tuple[int, float, Side]] = []
+    groups: list[list[tuple[int, float, Side]]] = []
+    best: list[tuple[int, float, Side]] = []
     for candidate in candidates:
-        if kept and real[candidate[0]] - real[kept[-1][0]] < 1.0:
-            kept[-1] = max(kept[-1], candidate, key=lambda c: c[1])
+        if best and real[candidate[0]] - real[best[-1][0]] < 1.0:
+            groups[-1].append(candidate)
+            best[-1] = max(best[-1], candidate, key=lambda c: c[1])
         else:
-            kept.append(candidate)
-    return tuple(_complete(scene, i, arm) for i, _, arm in kept)
+            groups.append([candidate])
+            best.append(candidate)
+    return tuple(_complete(scene, own, group) for own, group in zip(best, groups, strict=True))
 
 
 def _releases(scene: Scene, arm: Side) -> list[tuple[int, float]]:
@@ -82,7 +88,9 @@ def _releases(scene: Scene, arm: Side) -> list[tuple[int, float]]:
     return found
 
 
-def _complete(scene: Scene, release: int, arm: Side) -> Delivery:
+def _complete(scene: Scene, own: tuple[int, float, Side], group: Sequence[tuple[int, float, Side]]) -> Delivery:
+    release, speed, arm = own
+    rival = max((other for _, other, side in group if side != arm), default=0.0)
     motion, real = scene.motion, scene.motion.real_s
     front: Side = "left" if arm == "right" else "right"
     events = {"release": scene.event(release, 1.5, RELEASE_SYS_S)}
@@ -101,7 +109,8 @@ def _complete(scene: Scene, release: int, arm: Side) -> Delivery:
     if len(after):
         events["follow_through"] = scene.event(int(after[np.argmin(low[after])]), 2.0)
     order = ("back_foot_contact", "front_foot_contact", "release", "follow_through")
-    return Delivery(arm=arm, events={name: events[name] for name in order if name in events})
+    ordered = {name: events[name] for name in order if name in events}
+    return Delivery(arm=arm, events=ordered, clear=1 - rival / speed)
 
 
 def _stands(scene: Scene, side: Side) -> tuple[Stretch, ...]:

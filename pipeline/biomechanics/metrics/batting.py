@@ -145,8 +145,12 @@ NO_SHOT = refused(
 
 def measure_batting(scene: Scene) -> ModeOutcome:
     """Find the shots and read every metric in each."""
-    found = tuple(_measure_shot(scene, shot) for shot in find_shots(scene))
-    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_SHOT)
+    shots = find_shots(scene)
+    return ModeOutcome(
+        found=tuple(_measure_shot(scene, shot) for shot in shots),
+        whole_clip=common.measure_gait(scene), missing=NO_SHOT,
+        hands=tuple((shot.hand, shot.clear) for shot in shots if shot.hand),
+    )  # fmt: skip
 
 
 def _measure_shot(scene: Scene, shot: Shot) -> Found:

@@ -54,8 +54,12 @@ NO_DELIVERY = refused(
 
 def measure_bowling(scene: Scene) -> ModeOutcome:
     """Find the deliveries and read every metric in each."""
-    found = tuple(_measure_delivery(scene, delivery) for delivery in find_deliveries(scene))
-    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_DELIVERY)
+    deliveries = find_deliveries(scene)
+    return ModeOutcome(
+        found=tuple(_measure_delivery(scene, delivery) for delivery in deliveries),
+        whole_clip=common.measure_gait(scene), missing=NO_DELIVERY,
+        hands=tuple((delivery.arm, delivery.clear) for delivery in deliveries),
+    )  # fmt: skip
 
 
 def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:

@@ -123,8 +123,12 @@ NO_PICK_UP = refused(
 
 def measure_fielding(scene: Scene) -> ModeOutcome:
     """Find the pick-ups and read every metric in each; steps and speed are those of the whole clip."""
-    found = tuple(_measure_pick_up(scene, pick_up) for pick_up in find_pick_ups(scene))
-    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_PICK_UP)
+    pick_ups = find_pick_ups(scene)
+    return ModeOutcome(
+        found=tuple(_measure_pick_up(scene, pick_up) for pick_up in pick_ups),
+        whole_clip=common.measure_gait(scene), missing=NO_PICK_UP,
+        hands=tuple((pick_up.throwing, 1.0) for pick_up in pick_ups if pick_up.throwing),
+    )  # fmt: skip
 
 
 def _measure_pick_up(scene: Scene, pick_up: PickUp) -> Found:

@@ -25,12 +25,12 @@ def test_it_is_added_to_the_angles_of_an_oblique_run_up_and_to_nothing_else(figu
         turn = np.radians(yaw)
         depth = 1000 - x * np.sin(turn) + y * np.cos(turn)
         picture = np.stack((x * np.cos(turn) + y * np.sin(turn), -z), axis=-1) * (2 * 1728 / depth)[..., None]
-        poses = figures.pose_sequence(picture + np.array([9000.0, 900.0]), figure.times)
+        poses = figures.pose_sequence(picture + np.array([200.0, 900.0]), figure.times)
         object.__setattr__(poses, "frame_size", (3840, 2160))
         measured[yaw] = judge(poses, "bowling").metrics
     knees = [measured[yaw]["front_knee_min"].sys for yaw in (10.0, 25.0)]
     assert np.sqrt(knees[1] ** 2 - knees[0] ** 2) == pytest.approx(5.0, abs=1.5)  # the yaw itself is estimated
-    assert measured[25.0]["release_height"].sys == pytest.approx(measured[10.0]["release_height"].sys, abs=0.1)
+    assert measured[25.0]["release_height"].sys == pytest.approx(measured[10.0]["release_height"].sys, abs=0.2)
 
 
 def test_somebody_in_front_degrades_what_is_read_there_and_nothing_elsewhere(figures):
