@@ -9,6 +9,7 @@ import numpy as np
 from inference.poses import PoseSequence
 from models.documents import Metric, ViewDocument
 from models.requests import Mode
+from pipeline.biomechanics.cut import explain_cuts
 from pipeline.biomechanics.detected import detect, judge_hand
 from pipeline.biomechanics.doubts import apply_doubts
 from pipeline.biomechanics.gates import Verdict, refused, worst
@@ -46,7 +47,7 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
         return _nothing(poses, context, specs)
     scene = _look(poses, context)
     specs = _applicable(specs, scene)
-    outcome = room(scene)
+    outcome = explain_cuts(scene, room(scene))
     detected = detect(scene, outcome.hands)
     hand = judge_hand(detected["handedness"], repetitions=len(outcome.hands))
     outcome = apply_doubts(scene, specs, outcome, hand)
@@ -63,7 +64,7 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
         if context.stage == "deep"
         else (),
         signals=collect_signals(scene, metrics),
-        recording=collect_issues(scene, poses, context),
+        recording=collect_issues(scene, context, outcome.found),
         real_fps=round(motion.fps, 3),
         visible_share=_visible_share(motion),
         detected=detected,
