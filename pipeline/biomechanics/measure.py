@@ -12,6 +12,7 @@ from models.requests import Mode
 from pipeline.biomechanics.cut import explain_cuts
 from pipeline.biomechanics.detected import detect, judge_hand
 from pipeline.biomechanics.doubts import apply_doubts
+from pipeline.biomechanics.events.contacts import find_steps_along
 from pipeline.biomechanics.gates import Verdict, refused, worst
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
 from pipeline.biomechanics.motion import Motion, prepare
@@ -82,7 +83,10 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
     if view.value == "side" and given.value != "side":
         motion = prepare(poses, slowmo, constant_view=True, overlap=context.overlap)
     facing = compute_facing(motion)
-    steps = find_steps(motion, facing) if (travel.yaw is None or travel.yaw <= 35) else ()
+    if view.value in ("front", "behind"):
+        steps = find_steps_along(motion)
+    else:
+        steps = find_steps(motion, facing) if (travel.yaw is None or travel.yaw <= 35) else ()
     return Scene(
         motion=motion, mode=context.mode, stage=context.stage, view=view, options=context.options, travel=travel,
         facing=facing, steps=steps, camera_moves=camera_moves(motion, steps),

@@ -10,7 +10,7 @@ from scipy.signal import find_peaks
 from pipeline.biomechanics.errors import POSITION_SYS, Array
 from pipeline.biomechanics.motion import Mask, Motion
 from pipeline.biomechanics.signals import segments
-from pipeline.biomechanics.steps import Side
+from pipeline.biomechanics.steps import STEP_MIN_S, Side, Step
 
 STILL_FLOOR, STILL_FLOOR_ALONG = 60.0, 40.0
 """% of height per second: a planted ankle of the default model wanders at about 20. Along the pitch a swing is slow."""
@@ -88,6 +88,24 @@ def find_landings(motion: Motion, side: Side) -> tuple[Stretch, ...]:
             if after[0] - after[low] >= rise / 2 and len(down) > 1:
                 found.append(Stretch(first=part.start + int(top + down[0]), last=part.start + int(top + down[-1])))
     return tuple(found)
+
+
+def find_steps_along(motion: Motion) -> tuple[Step, ...]:
+    """Foot contacts of walking and running seen from the front or behind: the ends of both feet's swings, in order.
+
+    Of two within 0.12 s the later one is dropped: the feet of a jump come down together.
+    """
+    sides: tuple[Side, ...] = ("left", "right")
+    found: list[Step] = []
+    for side in sides:
+        for stand in find_landings(motion, side):
+            time_s, half_width_s = fit_contact(motion, side, stand)
+            found.append(Step(side=side, index=motion.at(time_s), time_s=time_s, half_width_s=half_width_s))
+    kept: list[Step] = []
+    for step in sorted(found, key=lambda one: (one.time_s, one.side)):
+        if not kept or step.time_s - kept[-1].time_s >= STEP_MIN_S * motion.slowmo:
+            kept.append(step)
+    return tuple(kept)
 
 
 def _stays(place: Array, moving: slice) -> bool:

@@ -65,3 +65,18 @@ def test_every_swing_of_a_walk_along_the_pitch_ends_in_a_stand(figures):
     landed = sorted(fit_contact(motion, side, p)[0] for side in sides for p in find_landings(motion, side))
     inside = [t for t in figure.truth["contacts"] if 1.1 < t < 4.9]
     assert [t for t in landed if 1.05 < t < 4.95] == pytest.approx(inside, abs=0.025)
+
+
+@pytest.mark.parametrize("view", ["front", "behind"])
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_the_step_rate_of_a_walk_is_seen_along_the_pitch_and_its_length_is_not(figures, judge, view, fps):
+    figure = figures.walker(fps)
+    metrics = judge(figure.film(view=view, white=0.5), "bowling", view=view).metrics
+    assert metrics["cadence"].value == pytest.approx(figure.truth["cadence"], abs=2 * metrics["cadence"].expected_error)
+    assert metrics["cadence"].expected_error < 5
+    assert metrics["step_length"].status == metrics["travel_speed"].status == "not_measurable"
+
+
+def test_the_run_up_from_behind_has_its_steps(figures, judge):
+    delivery = judge(figures.bowler(60.0).film(view="behind"), "bowling", view="behind").repetitions[0]
+    assert [step.time_s for step in delivery.steps][-5:] == pytest.approx([0.825, 1.1, 1.375, 1.65, 1.925], abs=0.02)
