@@ -78,7 +78,7 @@ def find_landings(motion: Motion, side: Side) -> tuple[Stretch, ...]:
     for part in segments(real, ~np.isnan(height)):
         own = height[part]
         tops, shape = find_peaks(own, prominence=LIFT)
-        ends = [*tops[1:], len(own)]
+        ends = [*tops, len(own)][1:]
         for top, end, rise in zip(tops, ends, shape["prominences"], strict=True):
             stop = int(np.searchsorted(real[part], real[part][top] + SWING_MAX_S))
             after = own[top : min(end, stop)]
