@@ -49,7 +49,8 @@ def compute_footwork(scene: Scene, crouch: Crouch, moves: tuple[SideStep, ...] |
     """Sideways steps and shuffles after the rise, counts, 0..10; front or behind.
 
     Formula: moves of at least 6 % of height; pairs of them, see `count_shuffles`. rand: every move counts with the
-    probability p that its true length is a step's, √Σ p(1 - p). sys: half a step (and half a shuffle).
+    probability p that its true length is a step's, √Σ p(1 - p). No rise, feet not seen or a moving camera: none.
+    sys: half a step (and half a shuffle).
     """
     if isinstance(moves, Verdict):
         return {"lateral_steps": moves, "shuffles": moves}
