@@ -23,12 +23,13 @@ from inference.estimator import Estimator
 from inference.lane import Lane
 from inference.parts import People, SegmentPeople
 from inference.pictures import Picture
-from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, Pose, PoseSequence, Skeleton, Subject
+from inference.poses import ClipInfo, ExtractionReceipt, FloatArray, ModelInfo, Pose, PoseSequence, Skeleton, Subject
 from inference.preprocess import Letterbox
 from inference.probe import Survey, survey
 from inference.sampling import Sampler
 from inference.segments import WHOLE, Segment, SegmentRules, cuts_s
 from inference.spans import CROPS_FPS, Seen, SpanReader, SpanRules
+from inference.subject import overlap_of_others
 from inference.tally import Tally, rhythm
 from inference.tracking import SubjectHint, Tracker
 from inference.video import OpenVideo, VideoLimits, open_video
@@ -71,6 +72,8 @@ class Extraction:
     poses: PoseSequence
     receipt: ExtractionReceipt
     subject: Subject
+    overlap: FloatArray | None = None
+    """(T,) share of the athlete's box that another person's covers, NaN where not seen; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,6 +229,7 @@ class _Follower:
     def __init__(self, request: ExtractRequest) -> None:
         self.indices = array("q")
         self._times = array("d")
+        self._boxes: list[FloatArray] = []
         self._request = request
         self._tracker = Tracker(slowmo_factor=request.slowmo_factor)
 
@@ -236,6 +240,7 @@ class _Follower:
         self._tracker.update(timestamp_s, people)
         self.indices.append(index)
         self._times.append(timestamp_s)
+        self._boxes.append(np.array([pose.box for pose in people], np.float32).reshape(-1, 4))
 
     def extraction(
         self, clip: ClipInfo, receipt: ExtractionReceipt, skeleton: Skeleton, model: ModelInfo
@@ -258,7 +263,8 @@ class _Follower:
             frame_size=(clip.width, clip.height),
             model=model,
         )
-        return Extraction(clip=clip, poses=poses, receipt=receipt, subject=subject)
+        overlap = overlap_of_others(self._boxes, choice.picks)
+        return Extraction(clip=clip, poses=poses, receipt=receipt, subject=subject, overlap=overlap)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

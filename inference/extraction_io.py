@@ -23,7 +23,7 @@ from inference.parts import People, SegmentPeople
 from inference.poses import ClipInfo, ExtractionReceipt, ModelInfo, PoseSequence, Skeleton, Subject
 from inference.segments import Entry, Segment
 
-FORMAT = 2
+FORMAT = 3
 """Of these bytes and of what the values in them mean; raised whenever an extraction would come out otherwise."""
 
 _DTYPES: dict[str, Any] = {
@@ -32,6 +32,7 @@ _DTYPES: dict[str, Any] = {
     "boxes": np.float32,
     "timestamps_s": np.float64,
     "frame_indices": np.int64,
+    "overlap": np.float32,
 }
 _PART_DTYPES: dict[str, Any] = {
     "keypoints": np.float32,
@@ -50,7 +51,7 @@ _BROKEN = (KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZi
 def write_extraction(extraction: Extraction, *, fingerprint: str) -> bytes:
     """The bytes of an extraction, marked with what it was an answer to."""
     poses = extraction.poses
-    said = {
+    said: dict[str, Any] = {
         "clip": asdict(extraction.clip),
         "receipt": asdict(extraction.receipt),
         "subject": asdict(extraction.subject),
@@ -58,7 +59,12 @@ def write_extraction(extraction: Extraction, *, fingerprint: str) -> bytes:
         "skeleton": asdict(poses.skeleton),
         "frame_size": poses.frame_size,
     }
-    return _written(said, {name: getattr(poses, name) for name in _DTYPES}, fingerprint)
+    arrays: dict[str, Any] = {name: getattr(poses, name) for name in _DTYPES if name != "overlap"}
+    unknown = np.full(len(poses.timestamps_s), np.nan, np.float32)
+    said["overlap_known"] = extraction.overlap is not None
+    return _written(
+        said, {**arrays, "overlap": unknown if extraction.overlap is None else extraction.overlap}, fingerprint
+    )
 
 
 def read_extraction(content: bytes, *, fingerprint: str) -> Extraction:
@@ -129,6 +135,7 @@ def _array(array: NDArray[Any], name: str, dtype: Any) -> NDArray[Any]:
 
 def _extraction(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Extraction:
     receipt, subject = said["receipt"], said["subject"]
+    overlap = arrays.pop("overlap")
     width, height = said["frame_size"]
     return Extraction(
         clip=ClipInfo(**said["clip"]),
@@ -140,6 +147,7 @@ def _extraction(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Extrac
         ),
         receipt=ExtractionReceipt(**{**receipt, "gaps": _pairs(receipt["gaps"])}),
         subject=Subject(**{**subject, "box": tuple(subject["box"])}),
+        overlap=overlap if said["overlap_known"] else None,
     )
 
 

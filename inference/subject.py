@@ -262,3 +262,19 @@ def _choice(
 
 def _firm_person(person: Person) -> bool:
     return any(_firm(track) for track in person)
+
+
+def overlap_of_others(boxes: Sequence[FloatArray], picks: NDArray[np.int64]) -> FloatArray:
+    """(T,) largest share of the athlete's box that one other person's covers; NaN where the athlete was not seen.
+
+    `boxes`: of each frame everybody's (N, 4); `picks` (T,): the athlete's place among them, -1 where not seen.
+    """
+    shares = np.full(len(picks), np.nan, np.float32)
+    for frame, (everybody, pick) in enumerate(zip(boxes, picks.tolist(), strict=True)):
+        if pick < 0:
+            continue
+        own, others = everybody[pick], np.delete(everybody, pick, axis=0)
+        low, high = np.maximum(own[:2], others[:, :2]), np.minimum(own[2:], others[:, 2:])
+        area = float(np.prod(own[2:] - own[:2]))
+        shares[frame] = np.prod((high - low).clip(0.0), axis=1).max(initial=0.0) / area if area > 0 else np.nan
+    return shares

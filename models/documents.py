@@ -264,6 +264,14 @@ class ViewDocument(Document):
     confidence: Number
 
 
+class DetectedDocument(Document):
+    """Something that the caller may say and that else the picture shows."""
+
+    value: str | None
+    source: Literal["caller", "estimate", "unknown"]
+    confidence: Number
+
+
 class SubjectDocument(Document):
     """Whom the report judges, and how sure that is."""
 
@@ -308,6 +316,8 @@ class Results(Document):
     real_fps: Number | None = None
     """Distinct frames a second × slow-motion factor; null in documents of earlier versions."""
     subject: SubjectDocument
+    detected: dict[str, DetectedDocument] = {}
+    """`handedness` (left, right) and `direction` (left, right, towards, away: which way the athlete goes or looks)."""
     repetitions: tuple[Repetition, ...] = ()
     metrics: dict[str, Metric]
     findings: Findings

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.documents import Metric, Repetition, ViewDocument
+from models.documents import DetectedDocument, Metric, Repetition, ViewDocument
 from models.requests import AnalysisOptions, Mode
 
 
@@ -62,6 +62,8 @@ class MeasureContext:
     options: AnalysisOptions
     gaps: tuple[tuple[float, float], ...] = ()
     """(start_s, end_s) holes in the decoded timestamps."""
+    overlap: NDArray[np.float32] | None = None
+    """(T,) share of the athlete's box that another person's covers, in each frame of the poses; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,3 +85,5 @@ class Measurements:
     """Share of the inferred frames in which the athlete was seen well enough."""
     off_square_deg: float | None = None
     """Degrees between the athlete's way and the picture's plane, 0..90; None where the way is too short to tell."""
+    detected: dict[str, DetectedDocument] = field(default_factory=dict)
+    """`handedness` and `direction`, each with how sure; empty where nobody was seen."""

@@ -50,6 +50,7 @@ def assemble(
         off_square_deg=measurements.off_square_deg,
         real_fps=measurements.real_fps,
         subject=subject_document(extraction),
+        detected=measurements.detected,
         repetitions=measurements.repetitions,
         metrics=measurements.metrics,
         findings=findings,

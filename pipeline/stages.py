@@ -123,6 +123,7 @@ def measure_poses(extraction: Extraction, request: AnalysisRequest, stage: Stage
         view=view,
         options=request.options,
         gaps=extraction.receipt.gaps,
+        overlap=extraction.overlap,
     )
     return measure(extraction.poses, context)
 

@@ -9,6 +9,10 @@ import numpy as np
 from inference.poses import PoseSequence
 from models.documents import Metric, ViewDocument
 from models.requests import Mode
+from pipeline.biomechanics.cut import explain_cuts
+from pipeline.biomechanics.detected import detect, judge_hand
+from pipeline.biomechanics.doubts import apply_doubts
+from pipeline.biomechanics.events.contacts import find_steps_along
 from pipeline.biomechanics.gates import Verdict, refused, worst
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
 from pipeline.biomechanics.motion import Motion, prepare
@@ -43,8 +47,11 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
     if len(poses.timestamps_s) < 2 or not is_visible(poses):
         return _nothing(poses, context, specs)
     scene = _look(poses, context)
-    outcome = room(scene)
     specs = _applicable(specs, scene)
+    outcome = explain_cuts(scene, room(scene))
+    detected = detect(scene, outcome.hands)
+    hand = judge_hand(detected["handedness"], repetitions=len(outcome.hands))
+    outcome = apply_doubts(scene, specs, outcome, hand)
     gates = {spec.id: _gate(scene, spec, outcome) for spec in specs}
     metrics = {spec.id: _metric(spec, gates[spec.id], outcome) for spec in specs}
     motion = scene.motion
@@ -58,24 +65,29 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
         if context.stage == "deep"
         else (),
         signals=collect_signals(scene, metrics),
-        recording=collect_issues(scene, poses, context),
+        recording=collect_issues(scene, context, outcome.found),
         real_fps=round(motion.fps, 3),
         visible_share=_visible_share(motion),
         off_square_deg=None if scene.travel.yaw is None else round(scene.travel.yaw, 1),
+        detected=detected,
     )
 
 
 def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
     given = context.view
-    motion = prepare(poses, context.options.slowmo_factor, constant_view=given.value == "side")
+    slowmo = context.options.slowmo_factor
+    motion = prepare(poses, slowmo, constant_view=given.value == "side", overlap=context.overlap)
     travel = compute_travel(motion, poses.frame_size)
     view = given
     if context.mode in ("bowling", "fielding"):
         view = decide_view(given, travel)
     if view.value == "side" and given.value != "side":
-        motion = prepare(poses, context.options.slowmo_factor, constant_view=True)
+        motion = prepare(poses, slowmo, constant_view=True, overlap=context.overlap)
     facing = compute_facing(motion)
-    steps = find_steps(motion, facing) if (travel.yaw is None or travel.yaw <= 35) else ()
+    if view.value in ("front", "behind"):
+        steps = find_steps_along(motion)
+    else:
+        steps = find_steps(motion, facing) if (travel.yaw is None or travel.yaw <= 35) else ()
     return Scene(
         motion=motion, mode=context.mode, stage=context.stage, view=view, options=context.options, travel=travel,
         facing=facing, steps=steps, camera_moves=camera_moves(motion, steps),

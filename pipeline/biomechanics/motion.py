@@ -49,6 +49,8 @@ class Motion:
     """(T,) hips, shoulders and at least one whole leg were seen."""
     trusted: Mask
     """(T, K) seen in this very frame, not interpolated, not withdrawn."""
+    cleaned: Array
+    """(T, K, 2) as the model saw it, sides repaired and outliers out, not low-passed, no gap filled."""
     bands: dict[Band, Array]
     """(T, K, 2) low-passed paths by cut-off."""
     noise: Array
@@ -60,6 +62,8 @@ class Motion:
     head: tuple[str, ...]
     """The head's keypoints that are seen throughout."""
     sides: SideReport
+    overlap: Array
+    """(T,) share of the athlete's box that another person's covers; NaN where not known."""
 
     @property
     def real_s(self) -> Array:
@@ -121,8 +125,12 @@ class Motion:
         return np.gradient(point.path, self.real_s, axis=0) / self.stature[:, None] * 100
 
 
-def prepare(poses: PoseSequence, slowmo: float, *, constant_view: bool) -> Motion:
+def prepare(
+    poses: PoseSequence, slowmo: float, *, constant_view: bool, overlap: NDArray[np.float32] | None = None
+) -> Motion:
     """Clean `poses`. `constant_view`: the camera looks square, so that distance and scale hardly change.
+
+    `overlap`: for each frame of `poses`, the share of the athlete's box that another person's covers, where known.
 
     Raises ValueError for fewer than two distinct frames: there is no movement to measure.
     """
@@ -161,8 +169,9 @@ def prepare(poses: PoseSequence, slowmo: float, *, constant_view: bool) -> Motio
     seen = ~np.isnan(raw[..., 0])
     return Motion(
         names=names, times_s=times_s, frames=poses.frame_indices[keep], slowmo=slowmo, fps=fps,
-        well_seen=_well_seen(confidence, names), trusted=trusted, bands=bands, noise=noise, stature=stature,
-        stature_local=local, head=_steady_head(seen, names), sides=report,
+        well_seen=_well_seen(confidence, names), trusted=trusted, cleaned=cleaned, bands=bands, noise=noise,
+        stature=stature, stature_local=local, head=_steady_head(seen, names), sides=report,
+        overlap=np.full(len(times_s), np.nan) if overlap is None else overlap[keep].astype(np.float64),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -81,6 +82,8 @@ class ModeOutcome:
     """Why there are no repetitions, where there are none."""
     whole_clip: dict[str, Outcome] = field(default_factory=dict)
     """What is read off the clip as a whole."""
+    hands: tuple[tuple[Literal["left", "right"], float], ...] = ()
+    """Of each repetition the bowling or throwing arm or the batting hand, and how clearly it was that one, 0..1."""
 
 
 # ---- reading a series --------------------------------------------------------------------------------------------
@@ -136,8 +139,12 @@ def read_over(
     what: str,
     *,
     reduce: Callable[[Array], float] = np.median,
+    moment: Event | None = None,
 ) -> Outcome:
     """A median, an extreme or another number of the series over a span of which at least 60 % was seen.
+
+    `moment`: the event that the span hangs on. Timing error: half of what the number changes when the span moves by the
+    event's half-width either way, / √3.
 
     `rand` is that of a single filtered sample: over a short window the model's errors hardly average out.
     """
@@ -147,12 +154,27 @@ def read_over(
         return refused(f"the keypoints that it needs were not seen {what}", "Keep the whole athlete unobstructed.")
     value = float(reduce(series.values[good]))
     shown = int(good[np.argmin(np.abs(series.values[good] - value))])
+    timing = 0.0 if moment is None else _timing_over(motion, series, span, moment.half_width_s, reduce)
     return Reading(
         value=value,
         sys=sys,
-        rand=float(np.median(series.rand[good])),
+        rand=errors.combine(float(np.median(series.rand[good])), timing),
+        verdict=judge_timing(timing, sys),
         evidence=evidence_over(motion, span[0], span[1], shown),
     )
+
+
+def _timing_over(
+    motion: Motion, series: Series, span: tuple[float, float], half_width_s: float, reduce: Callable[[Array], float]
+) -> float:
+    numbers = []
+    for shift in (-half_width_s, half_width_s):
+        values = series.values[motion.window(span[0] + shift, span[1] + shift)]
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return 0.0
+        numbers.append(float(reduce(values)))
+    return abs(numbers[1] - numbers[0]) / 2 / float(np.sqrt(3))
 
 
 def root_mean_square(values: Array) -> float:

@@ -8,8 +8,11 @@ import numpy as np
 
 from inference.poses import PoseSequence
 from pipeline.biomechanics import gates
+from pipeline.biomechanics.cut import describe_cuts
+from pipeline.biomechanics.doubts import OVERLAP_FRAMES, OVERLAP_MAX
 from pipeline.biomechanics.metrics.common import find_implausible_cadence, is_even, longest_run
 from pipeline.biomechanics.motion import CORE, Motion
+from pipeline.biomechanics.readings import Found
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import CONFIDENCE_MIN
 from pipeline.biomechanics.steps import Step
@@ -63,7 +66,7 @@ def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
     return float(np.median(excess)) > max(MOVING_SPEED, MOVING_SHARE * float(np.median(falls)))
 
 
-def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -> tuple[RecordingIssue, ...]:
+def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]) -> tuple[RecordingIssue, ...]:
     """All that limits what can be said, the gravest first."""
     motion = scene.motion
     issues: list[RecordingIssue] = []
@@ -97,6 +100,7 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
             else f"Check the slow-motion factor: {motion.slowmo:g} was given (--slowmo)."
         )
         add("IMPLAUSIBLE_TIMING", f"The steps would come at {cadence:.0f} a minute.", advice)
+    issues += _missing(scene, context, found)
     if context.gaps:
         add("TIME_GAPS", f"Frames are missing in {len(context.gaps)} places of the clip.",
             "Film with a constant frame rate and send the original file.")  # fmt: skip
@@ -105,6 +109,22 @@ def collect_issues(scene: Scene, poses: PoseSequence, context: MeasureContext) -
         add("LITTLE_SEEN", f"The athlete was seen well enough to measure in {share:.0f} % of the frames.",
             "Keep the whole athlete in the picture.")  # fmt: skip
     return tuple(issues)
+
+
+def _missing(scene: Scene, context: MeasureContext, found: Sequence[Found]) -> list[RecordingIssue]:
+    """What is not in the clip, or hidden in it."""
+    issues = []
+    if context.stage == "deep":
+        advice = "Start filming earlier, stop later, and keep the athlete in the picture."
+        issues += [
+            RecordingIssue(id="ACTION_CUT_OFF", text=text, advice=advice) for text in describe_cuts(scene, found)
+        ]
+    covered = float(np.mean(scene.motion.overlap > OVERLAP_MAX))
+    if covered >= OVERLAP_FRAMES:
+        text = f"Somebody else overlaps the athlete in {100 * covered:.0f} % of the frames."
+        advice = "Film with nobody between or behind."
+        issues.append(RecordingIssue(id="PEOPLE_OVERLAP", text=text, advice=advice))
+    return issues
 
 
 def _view_issues(scene: Scene) -> list[RecordingIssue]:

@@ -11,6 +11,7 @@ from models.documents import Event, ViewDocument
 from models.requests import AnalysisOptions, Mode
 from pipeline.biomechanics import errors, gates, kinematics
 from pipeline.biomechanics.errors import Array, Series, evaluate
+from pipeline.biomechanics.events.contacts import Stretch, fit_contact
 from pipeline.biomechanics.gates import Verdict
 from pipeline.biomechanics.motion import CUTOFF_HZ, Band, Motion
 from pipeline.biomechanics.readings import Spec
@@ -120,6 +121,11 @@ class Scene:
         motion = self.motion
         width = max(half_width_frames * motion.frame_s, half_width_s * motion.slowmo)
         return Event(time_s=float(motion.times_s[index]), half_width_s=width)
+
+    def contact(self, side: Side, plant: Stretch) -> Event:
+        """When a foot came down, with its half-width."""
+        time_s, half_width_s = fit_contact(self.motion, side, plant)
+        return Event(time_s=time_s, half_width_s=half_width_s)
 
     def gate(self, spec: Spec, span: tuple[float, float] | None) -> Verdict:
         """Everything about the recording that decides over a metric, the most fundamental refusal first."""

@@ -30,6 +30,9 @@ CLEAR_RATIO = 0.5
 MERGED = 0.03
 """Two ankles closer than this share of stature are one."""
 
+STAND_S, STAND_PLACE = 0.4, 0.08
+"""Seconds, and share of stature over which the model's slow error lets a standing foot wander."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SideReport:
@@ -105,16 +108,24 @@ def find_merged(keypoints: Array, times: Array, size: Array) -> Mask:
     """(T,) frames whose two ankles lie within 3 % of stature, unless the legs are just passing each other.
 
     Passing is expected where the feet change order over the run and the run is no longer than their speed before and
-    after it explains, and one frame more.
+    after it explains, and one frame more. Feet that stand side by side coincide in a side view for as long as they
+    stand: a run of 0.4 s and more in which their middle stays in place is no merging.
     """
     left, right = _PAIR["ankle"]
     apart = _apart(keypoints, left, right)
     close = apart < MERGED * size
+    middle = (keypoints[:, left] + keypoints[:, right]) / 2
     order = keypoints[:, left, 0] - keypoints[:, right, 0]
     merged = np.zeros(len(times), dtype=bool)
     for run in segments(times, close, max_gap=0.0):
-        merged[run] = not _is_passing(order, times, size, run)
+        merged[run] = not (_is_passing(order, times, size, run) or _stands(middle, times, size, run))
     return merged
+
+
+def _stands(middle: Array, times: Array, size: Array, run: slice) -> bool:
+    if times[run.stop - 1] - times[run.start] < STAND_S:
+        return False
+    return bool(np.ptp(middle[run], axis=0).max() <= STAND_PLACE * size[run.start])
 
 
 def _is_passing(order: Array, times: Array, size: Array, run: slice) -> bool:

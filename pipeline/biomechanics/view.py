@@ -8,6 +8,7 @@ import numpy as np
 
 from models.documents import ViewDocument
 from models.requests import View
+from pipeline.biomechanics.gates import YAW_GOOD
 from pipeline.biomechanics.motion import Motion
 
 FOCAL_PER_SIDE = 0.9
@@ -16,6 +17,20 @@ TRAVEL_MIN = 1.5
 """Statures: less travel does not tell a direction."""
 SIDE_MAX, ALONG_MIN = 35.0, 60.0
 """Degrees between the travel and the picture's plane."""
+
+
+PROJECTION_YAW = (0.0, 20.0, 30.0, 40.0)
+PROJECTION_DEG = (0.0, 3.0, 7.0, 12.0)
+"""Most that a knee of 120-150° seems to change, at degrees off square."""
+
+
+def projection_sys(yaw: float | None) -> float:
+    """Degrees by which a joint's angle is off in the picture of a camera `yaw` degrees off square; 0 up to 20.
+
+    Up to 20° the published errors of single cameras hold it; from there on the bound for a knee of 120-150°
+    (`PROJECTION_DEG`), linear in between, is the error.
+    """
+    return float(np.interp(yaw, PROJECTION_YAW, PROJECTION_DEG)) if yaw is not None and yaw > YAW_GOOD else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

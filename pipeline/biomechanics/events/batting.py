@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from models.documents import Event
-from pipeline.biomechanics.events.contacts import CONTACT_FRAMES, CONTACT_S, find_plants
+from pipeline.biomechanics.events.contacts import find_plants
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Side
 
@@ -37,6 +37,13 @@ class Shot:
     stance: tuple[float, float] | None
     """Span of the stance, clip seconds."""
     events: dict[str, Event]
+    clear: float = 1.0
+    """How clearly it is this foot, 0..1: 1 minus how far the other one moved / how far it did."""
+
+    @property
+    def hand(self) -> Side | None:
+        """The batting hand: right for one who strides with the left foot."""
+        return {"left": "right", "right": "left"}.get(self.front or "")  # type: ignore[return-value]  # the type's own
 
 
 def find_shots(scene: Scene) -> tuple[Shot, ...]:
@@ -74,18 +81,18 @@ def _complete(scene: Scene, top: int, impact: int) -> Shot:
     if front is not None:
         since = scene.motion.at(stance[1]) if stance else top
         landed = [
-            p.first
+            p
             for p in find_plants(scene.motion, front, along=scene.athletes_left is not None)
             if since < p.first <= impact + 1
         ]
-        if landed and front_foot_moved(scene, front, stance, landed[-1]):
-            events["front_foot_plant"] = scene.event(landed[-1], CONTACT_FRAMES, CONTACT_S)
+        if landed and front_foot_moved(scene, front, stance, landed[-1].first):
+            events["front_foot_plant"] = scene.contact(front, landed[-1])
     events["impact"] = scene.event(impact, 1.5, 0.02)
     after = scene.distance("hands", "hips", 1, "contact").values
     rest = np.flatnonzero((real > real[impact]) & (real <= real[impact] + FINISH_S) & ~np.isnan(after))
     if len(rest):
         events["finish"] = scene.event(int(rest[np.argmax(after[rest])]), 2.0)
-    return Shot(front=front, stance=stance, events=events)
+    return Shot(front=front, stance=stance, events=events, clear=_clearness(scene, front, stance, impact))
 
 
 def find_stance(scene: Scene, before_real_s: float) -> tuple[float, float] | None:
@@ -118,6 +125,14 @@ def find_front_foot(scene: Scene, stance: tuple[float, float] | None, impact: in
     if not max(np.nan_to_num(list(moved.values()), nan=0.0)) >= STRIDE_MIN:
         return None
     return "left" if np.nan_to_num(moved["left"]) >= np.nan_to_num(moved["right"]) else "right"
+
+
+def _clearness(scene: Scene, front: Side | None, stance: tuple[float, float] | None, impact: int) -> float:
+    if scene.options.handedness or front is None or stance is None:
+        return 1.0
+    back = "right" if front == "left" else "left"
+    own, other = (_moved(scene, side, stance, impact) for side in (front, back))
+    return float(np.clip(1 - np.nan_to_num(other) / own, 0.0, 1.0))
 
 
 def front_foot_moved(scene: Scene, front: Side, stance: tuple[float, float] | None, until: int) -> bool:

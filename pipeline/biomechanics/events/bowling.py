@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.signal import find_peaks
 
 from models.documents import Event
 from pipeline.biomechanics.errors import RELEASE_SYS_S
-from pipeline.biomechanics.events.contacts import CONTACT_FRAMES, CONTACT_S, find_plants
+from pipeline.biomechanics.events.contacts import Stretch, find_landings, find_plants
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import segments
 from pipeline.biomechanics.steps import Side
@@ -32,6 +33,8 @@ class Delivery:
 
     arm: Side
     events: dict[str, Event]
+    clear: float = 1.0
+    """How clearly it was this arm, 0..1: 1 minus the other arm's speed / its own, where the other went over too."""
 
     @property
     def front(self) -> Side:
@@ -49,13 +52,16 @@ def find_deliveries(scene: Scene) -> tuple[Delivery, ...]:
     arms: tuple[Side, ...] = (given,) if given else ("left", "right")
     candidates = sorted((i, speed, arm) for arm in arms for i, speed in _releases(scene, arm))
     real = scene.motion.real_s
-    kept: list[tuple[int, float, Side]] = []
+    groups: list[list[tuple[int, float, Side]]] = []
+    best: list[tuple[int, float, Side]] = []
     for candidate in candidates:
-        if kept and real[candidate[0]] - real[kept[-1][0]] < 1.0:
-            kept[-1] = max(kept[-1], candidate, key=lambda c: c[1])
+        if best and real[candidate[0]] - real[best[-1][0]] < 1.0:
+            groups[-1].append(candidate)
+            best[-1] = max(best[-1], candidate, key=lambda c: c[1])
         else:
-            kept.append(candidate)
-    return tuple(_complete(scene, i, arm) for i, _, arm in kept)
+            groups.append([candidate])
+            best.append(candidate)
+    return tuple(_complete(scene, own, group) for own, group in zip(best, groups, strict=True))
 
 
 def _releases(scene: Scene, arm: Side) -> list[tuple[int, float]]:
@@ -82,23 +88,32 @@ def _releases(scene: Scene, arm: Side) -> list[tuple[int, float]]:
     return found
 
 
-def _complete(scene: Scene, release: int, arm: Side) -> Delivery:
+def _complete(scene: Scene, own: tuple[int, float, Side], group: Sequence[tuple[int, float, Side]]) -> Delivery:
+    release, speed, arm = own
+    rival = max((other for _, other, side in group if side != arm), default=0.0)
     motion, real = scene.motion, scene.motion.real_s
     front: Side = "left" if arm == "right" else "right"
     events = {"release": scene.event(release, 1.5, RELEASE_SYS_S)}
     frame = 1 / motion.fps
-    landed = [p.first for p in find_plants(motion, front, along=scene.athletes_left is not None)
+    landed = [p for p in _stands(scene, front)
               if -FRONT_FOOT_S <= real[p.first] - real[release] <= frame and p.first > 0]  # fmt: skip
     if landed:
-        front_contact = landed[-1]
-        events["front_foot_contact"] = scene.event(front_contact, CONTACT_FRAMES, CONTACT_S)
-        back = [p.first for p in find_plants(motion, arm, along=scene.athletes_left is not None)
-                if -BACK_FOOT_S <= real[p.first] - real[front_contact] <= -0.04 and p.first > 0]  # fmt: skip
+        contact = events["front_foot_contact"] = scene.contact(front, landed[-1])
+        front_s = contact.time_s / motion.slowmo
+        back = [p for p in _stands(scene, arm)
+                if -BACK_FOOT_S <= real[p.first] - front_s <= -0.04 and p.first > 0]  # fmt: skip
         if back:
-            events["back_foot_contact"] = scene.event(back[-1], CONTACT_FRAMES, CONTACT_S)
+            events["back_foot_contact"] = scene.contact(arm, back[-1])
     low = scene.distance(f"{arm}_wrist", f"{arm}_shoulder", 1, "arm").values
     after = np.flatnonzero((real > real[release]) & (real <= real[release] + ARC_S) & ~np.isnan(low))
     if len(after):
         events["follow_through"] = scene.event(int(after[np.argmin(low[after])]), 2.0)
     order = ("back_foot_contact", "front_foot_contact", "release", "follow_through")
-    return Delivery(arm=arm, events={name: events[name] for name in order if name in events})
+    ordered = {name: events[name] for name in order if name in events}
+    return Delivery(arm=arm, events=ordered, clear=1 - rival / speed)
+
+
+def _stands(scene: Scene, side: Side) -> tuple[Stretch, ...]:
+    if scene.athletes_left is None:
+        return find_plants(scene.motion, side, along=False)
+    return find_landings(scene.motion, side)

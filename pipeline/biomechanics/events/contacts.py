@@ -5,21 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import find_peaks
 
-from pipeline.biomechanics.errors import Array
+from pipeline.biomechanics.errors import POSITION_SYS, Array
 from pipeline.biomechanics.motion import Mask, Motion
 from pipeline.biomechanics.signals import segments
-from pipeline.biomechanics.steps import Side
+from pipeline.biomechanics.steps import STEP_MIN_S, Side, Step
 
 STILL_FLOOR, STILL_FLOOR_ALONG = 60.0, 40.0
 """% of height per second: a planted ankle of the default model wanders at about 20. Along the pitch a swing is slow."""
 FLICKER_S = 0.05
 """A planted ankle that seems to move for less has not."""
+WANDER = 4.0
+"""% of height: nor has one that meanwhile comes no further from where it stood (the model's slow error, 2 %, twice)."""
 STILL_SHARE = 0.25
 """Of the foot's peak speed within half a second."""
 PLANT_MIN_S = 0.05
-CONTACT_FRAMES, CONTACT_S = 1.5, 0.02
+CONTACT_FRAMES, CONTACT_S = 1.5, 0.012
 """Half-width of a contact: ankles only, so at least a frame and a half."""
+LIFT = 6.0
+"""% of height by which a running foot rises and comes down again; the model's slow error is 2 %."""
+LANDED = 0.3
+"""Of its lift, above its lowest: down."""
+SWING_MAX_S = 0.6
+SLOW_ERROR = 1.5
+"""Half-width of a contact in standard errors of place over the foot's speed: 1.5 covers 87 % of them."""
+CONTACT_MAX_S = 0.1
+BEFORE_S, AFTER_S = 0.12, 0.1
+"""Of the swing's end and of the stand that a contact is fitted to."""
+SHIFT_S = 0.06
+"""How far a fitted contact may lie from the first still frame, besides two frames."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,17 +49,104 @@ def find_plants(motion: Motion, side: Side, *, along: bool) -> tuple[Stretch, ..
     """Stretches in which the ankle stays in place: slower than 60 % of height/s or a quarter of its local peak speed.
 
     Local and robust: the threshold follows the own swing (within ± 0.5 s), on 12 Hz paths. Along the pitch only
-    the lift of a swing is seen, and 40 % of height/s counts. Stretches under 0.05 s are none.
+    the lift of a swing is seen, and 40 % of height/s on 6 Hz paths counts. A foot that seems to move for less than
+    0.05 s, or comes no further than 4 % of height from where it stands, stands on. Stretches under 0.05 s are none.
     """
-    velocity = motion.velocity(motion.point(f"{side}_ankle", "contact"))
+    ankle = motion.point(f"{side}_ankle", "posture" if along else "contact")
+    velocity = motion.velocity(ankle)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     real = motion.real_s
     peak = rolling_max(speed, real, 0.5)
     still = speed < np.fmax(STILL_FLOOR_ALONG if along else STILL_FLOOR, STILL_SHARE * peak)
+    place = ankle.path / motion.stature[:, None] * 100
     for moving in segments(real, ~still & ~np.isnan(speed)):
-        if real[moving.stop - 1] - real[moving.start] < FLICKER_S:
+        if real[moving.stop - 1] - real[moving.start] < FLICKER_S or _stays(place, moving):
             still[moving] = True
     return find_stretches(still, real, PLANT_MIN_S)
+
+
+def find_landings(motion: Motion, side: Side) -> tuple[Stretch, ...]:
+    """Stands of a running foot seen from the front or behind, each after a swing whose lift is seen.
+
+    A swing is a peak of the ankle's height (6 Hz paths) with a prominence of 6 % of height. The stand begins where the
+    ankle is down to 30 % of that above the lowest it comes before the next swing (within 0.6 s), and ends where it is
+    up again as far. From there only up and down shows a step, so a plant is not where the ankle is slow: it is slow at
+    the top of a swing as well.
+    """
+    height = motion.point(f"{side}_ankle").path[:, 1] / motion.stature * 100
+    real, found = motion.real_s, []
+    for part in segments(real, ~np.isnan(height)):
+        own = height[part]
+        tops, shape = find_peaks(own, prominence=LIFT)
+        ends = [*tops, len(own)][1:]
+        for top, end, rise in zip(tops, ends, shape["prominences"], strict=True):
+            stop = int(np.searchsorted(real[part], real[part][top] + SWING_MAX_S))
+            after = own[top : min(end, stop)]
+            low = next((i for i in range(1, len(after) - 1)
+                        if after[i] <= after[i + 1] and after[0] - after[i] >= rise / 2), len(after) - 1)  # fmt: skip
+            down = np.flatnonzero(after <= after[low] + LANDED * (after[0] - after[low]))
+            if after[0] - after[low] >= rise / 2 and len(down) > 1:
+                found.append(Stretch(first=part.start + int(top + down[0]), last=part.start + int(top + down[-1])))
+    return tuple(found)
+
+
+def find_steps_along(motion: Motion) -> tuple[Step, ...]:
+    """Foot contacts of walking and running seen from the front or behind: the ends of both feet's swings, in order.
+
+    Of two within 0.12 s the later one is dropped: the feet of a jump come down together.
+    """
+    sides: tuple[Side, ...] = ("left", "right")
+    found: list[Step] = []
+    for side in sides:
+        for stand in find_landings(motion, side):
+            time_s, half_width_s = fit_contact(motion, side, stand)
+            found.append(Step(side=side, index=motion.at(time_s), time_s=time_s, half_width_s=half_width_s))
+    kept: list[Step] = []
+    for step in sorted(found, key=lambda one: (one.time_s, one.side)):
+        if not kept or step.time_s - kept[-1].time_s >= STEP_MIN_S * motion.slowmo:
+            kept.append(step)
+    return tuple(kept)
+
+
+def _stays(place: Array, moving: slice) -> bool:
+    """Whether a stretch between two stands leaves neither: all of it within `WANDER` of both its ends."""
+    if moving.start == 0 or moving.stop == len(place):
+        return False
+    ends = place[[moving.start - 1, moving.stop]]
+    away = np.linalg.norm(place[moving][:, None] - ends[None], axis=-1)
+    return bool(np.all(away < WANDER))
+
+
+def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, float]:
+    """When the foot came down for a plant, clip seconds, and its half-width: where a swing's end and a stand meet.
+
+    Model on the ankle's unfiltered path, both axes: place + b · min(t − contact, 0), least squares over the last 0.12 s
+    of the swing and the first 0.1 s of the stand; contact on a grid of an eighth of a frame, within two frames and
+    60 ms of the plant's first still frame. A low-pass makes a foot seem to stop a frame late. Too few samples, or no
+    swing (less than 2 % of height in that time), give that first frame. Half-width: 1.5 frames, 12 ms, or 1.5 · 2 % of
+    height / |b|, whichever is most: the slower a foot comes down in the picture, the less well its contact is known.
+    """
+    real, index = motion.real_s, motion.names.index(f"{side}_ankle")
+    first, frame = real[plant.first], 1 / motion.fps
+    reach = SHIFT_S + 2 * frame
+    near = (real >= first - BEFORE_S - frame) & (real <= min(first + AFTER_S, real[plant.last]))
+    used = np.flatnonzero(near & ~np.isnan(motion.cleaned[:, index, 0]))
+    path = motion.cleaned[used, index]
+    width = max(CONTACT_FRAMES * frame, CONTACT_S)
+    best, speed = (np.inf, float(first)), np.inf
+    for contact in first + np.arange(-reach, reach + 1e-9, frame / 8):
+        before = int(np.sum(real[used] < contact))
+        if before < 3 or len(used) - before < 2:
+            continue
+        design = np.stack((np.ones(len(used)), np.minimum(real[used] - contact, 0.0)), axis=1)
+        fit, residual, _, _ = np.linalg.lstsq(design, path, rcond=None)
+        if len(residual) and float(residual.sum()) < best[0]:
+            best = float(residual.sum()), float(contact)
+            speed = float(np.hypot(*fit[1]) / motion.stature[plant.first] * 100)
+    if speed * BEFORE_S < POSITION_SYS:
+        return float(first) * motion.slowmo, width * motion.slowmo
+    width = max(width, min(SLOW_ERROR * POSITION_SYS / speed, CONTACT_MAX_S))
+    return best[1] * motion.slowmo, width * motion.slowmo
 
 
 def find_stretches(holds: Mask, times: Array, shortest: float) -> tuple[Stretch, ...]:

@@ -1,4 +1,4 @@
-"""The keeper's crouches and the rises out of them."""
+"""The keeper's crouches, the rises out of them, and the takes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ SETTLED = 1.5
 """% of height about the median: down, and not on the way."""
 RISE_WITHIN_S = 1.5
 READY_S = 0.5
+TAKE_WITHIN_S = 1.5
+HANDS_TOGETHER = 16.0
+"""% of height between the wrists: the gloves form one pocket."""
+HANDS_REACH = 80.0
+"""% of height per second, in the picture and against the hips: hands that go to the ball of themselves."""
+HANDS_STOP = 0.4
+"""Of their fastest: hands that give with the ball, and stop."""
+TAKE_S = 0.04
 TRAVEL_MAX = 30.0
 """% of height per second along the picture: a keeper waits in one place; who rolls or runs low does not."""
 
@@ -59,5 +67,32 @@ def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
         events = {"crouch": Event(time_s=(start + end) / 2, half_width_s=(end - start) / 2)}
         if len(up):
             events["rise"] = scene.event(int(down[-1]), 2.0)
+            take = find_take(scene, int(down[-1]))
+            if take is not None:
+                events["take"] = take
         crouches.append(Crouch(start_s=start, end_s=end, events=events))
     return tuple(crouches)
+
+
+def find_take(scene: Scene, rise: int) -> Event | None:
+    """When the hands, having gone to the ball, stop together: within 1.5 s after the rise; None where they do not.
+
+    Speed is the lower of that in the picture and that against the hips: neither a body that rises past quiet hands nor
+    one that carries them along reaches for a ball. The take is the first frame after the fastest at which they are
+    down to 40 % of it, wrists within 16 % of height. No ball is seen: a take and a miss look alike. Half-width: half
+    the way from the fastest frame, at least 2 frames and 40 ms.
+    """
+    motion, real = scene.motion, scene.motion.real_s
+    hands, hips = (motion.velocity(motion.point(name, "contact")) for name in ("hands", "hips"))
+    speed = np.minimum(np.hypot(*hands.T), np.hypot(*(hands - hips).T))
+    apart = np.hypot(*(scene.distance("left_wrist", "right_wrist", axis, "contact").values for axis in (0, 1)))
+    window = np.flatnonzero((real >= real[rise]) & (real <= real[rise] + TAKE_WITHIN_S) & ~np.isnan(speed))
+    if not len(window) or speed[window].max() < HANDS_REACH:
+        return None
+    fastest = int(window[np.argmax(speed[window])])
+    later = window[window > fastest]
+    stopped = later[speed[later] <= HANDS_STOP * speed[fastest]]
+    if not len(stopped) or not apart[stopped[0]] <= HANDS_TOGETHER:
+        return None
+    take = int(stopped[0])
+    return scene.event(take, 2.0, max(TAKE_S, float(real[take] - real[fastest]) / 2))

@@ -10,6 +10,7 @@ from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.batting import Shot, find_shots
 from pipeline.biomechanics.gates import refused
 from pipeline.biomechanics.metrics import common
+from pipeline.biomechanics.metrics.weight import NO_FRONT, NO_STANCE, compute_weight_transfer
 from pipeline.biomechanics.readings import (
     Found,
     ModeOutcome,
@@ -112,12 +113,14 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="weight_transfer",
-        label="Weight transfer",
+        sided=True,
+        label="Body's centre moved towards the front foot",
         unit="ratio",
         view="side",
         rate="posture",
-        method="not measured",
-        not_built="a picture shows no weight, and this version does not estimate it from the body's segments",
+        method="where the body's centre of mass is between back ankle (0) and front ankle (1), median over impact "
+        "± 0.1 s minus median over the stance; a picture shows no force under the feet",
+        source="Winter 2009, Biomechanics and Motor Control of Human Movement, table 4.1 (segments' masses)",
     ),
     Spec(
         id="x_factor",
@@ -134,8 +137,6 @@ PLANT_S = 0.1
 HEAD_LEVER = 85.0
 """% of height from the feet to the head of a batter in his shot."""
 NO_PLANT = refused("no front-foot plant was found in this shot", "Keep the feet in the picture and unobstructed.")
-NO_STANCE = refused("no waiting stance was found before this shot", "Start filming two seconds before the ball.")
-NO_FRONT = refused("which foot is the front one is not clear", "Give the batter's hand (--handedness).")
 NO_SHOT = refused(
     "no shot found in this clip: no downswing with both hands together",
     "Film one or more whole shots, stance to finish, with the whole batter in the picture.",
@@ -144,8 +145,12 @@ NO_SHOT = refused(
 
 def measure_batting(scene: Scene) -> ModeOutcome:
     """Find the shots and read every metric in each."""
-    found = tuple(_measure_shot(scene, shot) for shot in find_shots(scene))
-    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_SHOT)
+    shots = find_shots(scene)
+    return ModeOutcome(
+        found=tuple(_measure_shot(scene, shot) for shot in shots),
+        whole_clip=common.measure_gait(scene), missing=NO_SHOT,
+        hands=tuple((shot.hand, shot.clear) for shot in shots if shot.hand),
+    )  # fmt: skip
 
 
 def _measure_shot(scene: Scene, shot: Shot) -> Found:
@@ -162,6 +167,7 @@ def _measure_shot(scene: Scene, shot: Shot) -> Found:
         "front_knee_angle_impact": compute_front_knee_impact(scene, shot),
         "lead_elbow_angle_impact": compute_lead_elbow_impact(scene, shot),
         "base_width": compute_base_width(scene, shot),
+        "weight_transfer": compute_weight_transfer(scene, shot),
     }
     return Found(
         start_s=start, end_s=min(last.time_s + 0.2 * motion.slowmo, float(motion.times_s[-1])), events=shot.events,
@@ -186,7 +192,7 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=_off_side(scene) * offset.values, rand=offset.rand, trusted=offset.trusted)
     sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
-    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
+    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", moment=plant)
 
 
 def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
@@ -208,7 +214,7 @@ def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
     offset = scene.distance("head", "feet", 0, "contact")
     turned = Series(values=np.sign(base) * offset.values, rand=offset.rand, trusted=offset.trusted)
     sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
-    return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}")
+    return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}", moment=moment)
 
 
 def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
@@ -263,7 +269,7 @@ def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
     tilt = scene.trunk_tilt("contact")
     turned = Series(values=_off_side(scene) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
     sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant")
+    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", moment=plant)
 
 
 def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
@@ -293,7 +299,9 @@ def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
     if shot.front is None:
         return NO_FRONT
     span = _around(scene, shot.events["impact"])
-    return read_over(scene.motion, scene.knee(shot.front), span, scene.knee_sys, "at impact")
+    return read_over(
+        scene.motion, scene.knee(shot.front), span, scene.knee_sys, "at impact", moment=shot.events["impact"]
+    )
 
 
 def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:

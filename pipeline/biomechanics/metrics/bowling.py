@@ -36,6 +36,14 @@ RUN_UP_PAUSE_S = 1.0
 NO_CONTACT = refused("front-foot contact was not found", "Keep the feet in the picture and unobstructed.")
 NO_BACK_CONTACT = refused("back-foot contact was not found", "Keep the feet in the picture and unobstructed.")
 FAR_ARM = degraded("the bowling arm is on the far side of the body", "Film from the bowling arm's side.")
+FAR_RELEASE = (
+    "front_knee_angle_release",
+    "front_knee_class",
+    "trunk_flexion_change",
+    "release_height",
+    "delivery_time",
+)
+"""What hangs on the moment of release, or on the arm itself."""
 NO_RUN_UP = refused("fewer than two steps of a run-up before the delivery were seen",
                     "Film from the side with the whole run-up in the picture.")  # fmt: skip
 NO_DELIVERY = refused(
@@ -46,8 +54,12 @@ NO_DELIVERY = refused(
 
 def measure_bowling(scene: Scene) -> ModeOutcome:
     """Find the deliveries and read every metric in each."""
-    found = tuple(_measure_delivery(scene, delivery) for delivery in find_deliveries(scene))
-    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_DELIVERY)
+    deliveries = find_deliveries(scene)
+    return ModeOutcome(
+        found=tuple(_measure_delivery(scene, delivery) for delivery in deliveries),
+        whole_clip=common.measure_gait(scene), missing=NO_DELIVERY,
+        hands=tuple((delivery.arm, delivery.clear) for delivery in deliveries),
+    )  # fmt: skip
 
 
 def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
@@ -69,6 +81,8 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
         "head_sideways_contact": compute_head_sideways(scene, delivery),
         "foot_line_offset": compute_foot_line_offset(scene, delivery),
     }
+    if scene.view.value == "side" and scene.near != delivery.arm:
+        outcomes = {name: _by_far_arm(one) if name in FAR_RELEASE else one for name, one in outcomes.items()}
     start = run_up[0].time_s if run_up else first.time_s - WINDOW_S * slow
     return Found(
         start_s=max(start, float(scene.motion.times_s[0])),
@@ -109,7 +123,9 @@ def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
         }  # fmt: skip
     at_contact = read_at(scene.motion, knee, contact, scene.knee_sys, "front-foot contact")
     span = (contact.time_s, contact.time_s + WINDOW_S * scene.motion.slowmo)
-    lowest = read_over(scene.motion, knee, span, scene.knee_sys, "after front-foot contact", reduce=np.min)
+    lowest = read_over(
+        scene.motion, knee, span, scene.knee_sys, "after front-foot contact", reduce=np.min, moment=contact
+    )
     return {
         "front_knee_angle_contact": at_contact,
         "front_knee_min": lowest,
@@ -159,7 +175,9 @@ def compute_trunk_lateral_flexion(scene: Scene, delivery: Delivery) -> Outcome:
     turned = Series(values=sign * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
     half = max(0.05 * slow, scene.motion.frame_s)
     sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, (release.time_s - half, release.time_s + half), sys, "at release")
+    return read_over(
+        scene.motion, turned, (release.time_s - half, release.time_s + half), sys, "at release", moment=release
+    )
 
 
 def compute_front_hip_flexion(scene: Scene, delivery: Delivery) -> Outcome:
@@ -317,10 +335,11 @@ def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
     height = scene.height_above_feet(f"{delivery.arm}_wrist", "arm")
     i = scene.motion.at(delivery.events["release"].time_s)
     sys = scene.offset_sys(float(np.nan_to_num(height.values[i])), 1, 1)
-    reading = read_at(scene.motion, height, delivery.events["release"], sys, "release")
-    if isinstance(reading, Reading) and scene.view.value == "side" and scene.near != delivery.arm:
-        return replace(reading, verdict=worst(reading.verdict, FAR_ARM))
-    return reading
+    return read_at(scene.motion, height, delivery.events["release"], sys, "release")
+
+
+def _by_far_arm(outcome: Outcome) -> Outcome:
+    return replace(outcome, verdict=worst(outcome.verdict, FAR_ARM)) if isinstance(outcome, Reading) else outcome
 
 
 def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:
@@ -355,7 +374,7 @@ def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
     turned = Series(values=sign * offset.values, rand=offset.rand, trusted=offset.trusted)
     span = (contact.time_s, contact.time_s + WINDOW_S * motion.slowmo)
     sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(90.0))
-    return read_over(motion, turned, span, sys, "after front-foot contact")
+    return read_over(motion, turned, span, sys, "after front-foot contact", moment=contact)
 
 
 def compute_foot_line_offset(scene: Scene, delivery: Delivery) -> Outcome:

@@ -132,8 +132,12 @@ NO_PICK_UP = refused(
 
 def measure_fielding(scene: Scene) -> ModeOutcome:
     """Find the pick-ups and read every metric in each; steps and speed are those of the whole clip."""
-    found = tuple(_measure_pick_up(scene, pick_up) for pick_up in find_pick_ups(scene))
-    return ModeOutcome(found=found, whole_clip=common.measure_gait(scene), missing=NO_PICK_UP)
+    pick_ups = find_pick_ups(scene)
+    return ModeOutcome(
+        found=tuple(_measure_pick_up(scene, pick_up) for pick_up in pick_ups),
+        whole_clip=common.measure_gait(scene), missing=NO_PICK_UP,
+        hands=tuple((pick_up.throwing, 1.0) for pick_up in pick_ups if pick_up.throwing),
+    )  # fmt: skip
 
 
 def _measure_pick_up(scene: Scene, pick_up: PickUp) -> Found:
@@ -257,7 +261,7 @@ def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
     and 3 % of stature.
     """
     height, sys = scene.height_above_feet("hips"), scene.offset_sys(40.0, 2, 1)
-    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up")
+    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up", moment=moment)
 
 
 def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
@@ -274,7 +278,7 @@ def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
 
     series = errors.evaluate(compute, motion.points(("head", "left_ankle", "right_ankle"), "contact"))
     sys = errors.combine(scene.offset_sys(0.0, 1, 1), errors.roll_sys(60.0))
-    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up")
+    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up", moment=moment)
 
 
 def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
@@ -287,7 +291,7 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     tilt = scene.trunk_tilt("contact")
     turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
     sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up")
+    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up", moment=moment)
 
 
 def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:
@@ -321,4 +325,6 @@ def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
         return refused("the throwing arm is on the far side of the body", "Film from the throwing arm's side.")
     arm = pick_up.throwing
     height = scene.distance(f"{arm}_elbow", f"{arm}_shoulder", 1, "arm")
-    return read_over(scene.motion, height, _around(scene, throw, 0.05), scene.offset_sys(0.0, 1, 1), "at the throw")
+    return read_over(
+        scene.motion, height, _around(scene, throw, 0.05), scene.offset_sys(0.0, 1, 1), "at the throw", moment=throw
+    )

@@ -12,11 +12,11 @@ from pipeline.biomechanics.events.wicketkeeping import READY_S, Crouch, find_cro
 from pipeline.biomechanics.gates import degraded, refused, worst
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.batting import compute_stray
+from pipeline.biomechanics.metrics.footwork import NO_RISE, compute_footwork, find_footwork, to_events
 from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Reading, Spec, read_over
 from pipeline.biomechanics.scene import Scene
 
 NO_EFFECT = "J Hum Mov Stud 2006 51:181 (posture had no effect on the next movement)"
-NOT_BUILT = "this version does not detect a keeper's sideways movement yet"
 SPECS: tuple[Spec, ...] = (
     Spec(
         id="crouch_knee_angle",
@@ -80,27 +80,27 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="lateral_steps",
+        sided=True,
         label="Sideways steps",
         unit="count",
         view="along",
         rate="contact",
-        method="not measured",
-        not_built=NOT_BUILT,
+        method="feet that come down at least 6 % of height beside their last place, from the rise to the take "
+        "(else to 1.5 s after the rise)",
     ),
     Spec(
         id="shuffles",
+        sided=True,
         label="Shuffles",
         unit="count",
         view="along",
         rate="contact",
-        method="not measured",
-        not_built=NOT_BUILT,
+        method="pairs of sideways steps the same way, one foot after the other, the feet never crossing",
     ),
     *common.DESCRIPTIVE,
 )
 
 FAR_HAND = degraded("from the side the far hand is often drawn on the body")
-NO_RISE = refused("no rise out of this crouch was found", "Keep filming until after the ball.")
 NO_CROUCH = refused(
     "no crouch found in this clip: the hips never stay low and in one place for 0.4 s",
     "Film the keeper from before the crouch until after the take, the whole body in the picture.",
@@ -114,6 +114,7 @@ def measure_wicketkeeping(scene: Scene) -> ModeOutcome:
 
 
 def _measure_crouch(scene: Scene, crouch: Crouch) -> Found:
+    moves = find_footwork(scene, crouch)
     outcomes: dict[str, Outcome] = {
         "crouch_knee_angle": compute_crouch_knee(scene, crouch),
         "crouch_hip_angle": compute_crouch_hip(scene, crouch),
@@ -121,8 +122,13 @@ def _measure_crouch(scene: Scene, crouch: Crouch) -> Found:
         "crouch_tilt": compute_crouch_tilt(scene, crouch),
         "hand_height_ready": compute_hand_height_ready(scene, crouch),
         "head_steadiness": compute_head_steadiness(scene, crouch),
+        **compute_footwork(scene, crouch, moves),
     }
-    return Found(start_s=crouch.start_s, end_s=crouch.end_s, events=crouch.events, outcomes=outcomes)
+    last = crouch.events.get("take")
+    return Found(
+        start_s=crouch.start_s, end_s=last.time_s if last else crouch.end_s, events=crouch.events,
+        steps=to_events(scene, moves), outcomes=outcomes,
+    )  # fmt: skip
 
 
 def compute_crouch_knee(scene: Scene, crouch: Crouch) -> Outcome:

@@ -59,7 +59,15 @@ def test_every_bit_comes_back(extraction: Extraction) -> None:
     assert math.isnan(again.receipt.fps_measured)
     assert replace(again.receipt, fps_measured=1.0) == replace(extraction.receipt, fps_measured=1.0)
     assert list(again.receipt.skipped) == ["z", "a"], "documents list them in this order"
+    assert again.overlap is None
     assert write_extraction(again, fingerprint="print") == content
+
+
+def test_how_far_others_cover_the_athlete_comes_back_too(extraction: Extraction) -> None:
+    shares = np.array([0.0, 0.5, np.nan, 1.0, 0.25, 0.0, 0.0], np.float32)
+    again = read_extraction(write_extraction(replace(extraction, overlap=shares), fingerprint="p"), fingerprint="p")
+    assert again.overlap is not None
+    assert again.overlap.tobytes() == shares.tobytes()
 
 
 def test_no_poses_at_all_come_back_too(extraction: Extraction) -> None:

@@ -69,3 +69,14 @@ def test_merged_legs_are_withdrawn_and_passing_ones_kept(walk):
     assert np.flatnonzero(report.merged).tolist() == list(range(apart, apart + 4))
     assert np.isnan(repaired[report.merged][:, [13, 14, 15, 16]]).all()
     assert not np.isnan(repaired[:, :13]).any()
+
+
+def test_feet_side_by_side_are_seen_while_they_stand_and_not_while_they_run():
+    times = np.arange(60) / 30
+    points = np.zeros((60, 17, 2))
+    points[:, 15:17] = 100.0  # both ankles at one place
+    size = np.full(60, 400.0)
+    assert not find_merged(points, times, size).any()
+    assert find_merged(points[:9], times[:9], size[:9]).all()  # 0.27 s are no stand
+    points[:, 15:17, 0] += 200.0 * times[:, None]
+    assert find_merged(points, times, size).all()
