@@ -42,11 +42,12 @@ def apply_doubts(scene: Scene, specs: Sequence[Spec], outcome: ModeOutcome, hand
 def _doubt(scene: Scene, spec: Spec | None, outcome: Outcome, hand: Verdict) -> Outcome:
     if spec is None or isinstance(outcome, Verdict):
         return outcome
-    sys = outcome.sys
+    sys, modelled = outcome.sys, outcome.modelled
     if spec.unit == "deg" and spec.view == "side":
         sys = errors.combine(sys, projection_sys(scene.travel.yaw))
+        modelled = None if modelled is None else errors.combine(modelled, projection_sys(scene.travel.yaw))
     doubts = [judge_overlap(scene, outcome), hand if spec.sided else MEASURABLE]
-    return replace(outcome, sys=sys, verdict=worst(outcome.verdict, *doubts))
+    return replace(outcome, sys=sys, modelled=modelled, verdict=worst(outcome.verdict, *doubts))
 
 
 def judge_overlap(scene: Scene, reading: Reading) -> Verdict:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inference.poses import PoseSequence
 from pipeline.biomechanics import kinematics, signals
-from pipeline.biomechanics.errors import Point
+from pipeline.biomechanics.errors import POSITION_SYS, Point
 from pipeline.biomechanics.sides import SideReport, repair_sides
 
 Array = NDArray[np.float64]
@@ -87,12 +87,16 @@ class Motion:
         members = groups.get(name, (name,))
         if not members:
             nowhere = np.full((len(self.times_s), 2), np.nan)
-            return Point(path=nowhere, sigma=float("nan"), trusted=np.zeros(len(nowhere), dtype=bool))
+            return Point(
+                path=nowhere, sigma=float("nan"), slow=nowhere[:, 0], trusted=np.zeros(len(nowhere), dtype=bool)
+            )
         index = [self.names.index(member) for member in members]
         left = signals.noise_shares(CUTOFF_HZ[band], self.fps)[1]
+        independent = 1 if name == "head" else len(members)  # the head drifts as a whole
         return Point(
             path=self.bands[band][:, index].mean(axis=1),
             sigma=float(np.sqrt(np.sum(self.noise[index] ** 2)) * left / len(index)),
+            slow=POSITION_SYS / 100 * self.stature / np.sqrt(independent),
             trusted=np.all(self.trusted[:, index], axis=1),
         )
 

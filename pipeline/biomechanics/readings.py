@@ -50,6 +50,9 @@ class Reading:
     sys: float
     rand: float
     """Keypoint noise and timing of this one reading."""
+    modelled: float | None = None
+    """The part of `sys` that the model of keypoints and camera explains; None: all of it. A study's floor lies over it
+    where the study saw more than this."""
     verdict: Verdict = MEASURABLE
     evidence: Evidence = NOWHERE
     n: int = 1
@@ -105,9 +108,10 @@ def evidence_over(motion: Motion, start_s: float, end_s: float, *indices: int) -
     return Evidence(spans=(span,), frames=shown.frames, times_s=shown.times_s)
 
 
-def read_at(motion: Motion, series: Series, event: Event, sys: float, what: str) -> Outcome:
+def read_at(motion: Motion, series: Series, event: Event, floor: float, what: str, *, camera: float = 0.0) -> Outcome:
     """The series at an event, from frames that were seen within one frame of it.
 
+    sys: the keypoints' slow error and what the `camera` adds (roll, yaw, scale), never less than `floor`.
     Timing error: rate of change × half-width / √3, the rate from the samples within the half-width and one frame.
     """
     i = motion.at(event.time_s)
@@ -122,9 +126,12 @@ def read_at(motion: Motion, series: Series, event: Event, sys: float, what: str)
     own = around[~np.isnan(series.values[around])]
     rate = float(np.polyfit(motion.times_s[own], series.values[own], 1)[0]) if len(own) > 2 else 0.0
     timing = abs(rate) * event.half_width_s / np.sqrt(3)
+    modelled = errors.combine(float(series.slow[i]), camera)
+    sys = max(floor, modelled)
     return Reading(
         value=float(series.values[i]),
         sys=sys,
+        modelled=modelled,
         rand=errors.combine(float(series.rand[i]), timing),
         verdict=judge_timing(timing, sys),
         evidence=evidence_at(motion, i),
@@ -135,9 +142,10 @@ def read_over(
     motion: Motion,
     series: Series,
     span: tuple[float, float],
-    sys: float,
+    floor: float,
     what: str,
     *,
+    camera: float = 0.0,
     reduce: Callable[[Array], float] = np.median,
     moment: Event | None = None,
 ) -> Outcome:
@@ -146,18 +154,23 @@ def read_over(
     `moment`: the event that the span hangs on. Timing error: half of what the number changes when the span moves by the
     event's half-width either way, / √3.
 
-    `rand` is that of a single filtered sample: over a short window the model's errors hardly average out.
+    `rand` is that of a single filtered sample: over a short window the model's errors hardly average out. sys: the
+    keypoints' slow error over the window and what the `camera` adds (roll, yaw, scale), never less than `floor`.
     """
     window = motion.window(*span)
-    good = window[series.trusted[window] & ~np.isnan(series.values[window])]
+    good = window[series.trusted[window] & ~np.isnan(series.values[window] + series.rand[window] + series.slow[window])]
     if len(good) < max(2, MIN_COVERED * len(window)):
         return refused(f"the keypoints that it needs were not seen {what}", "Keep the whole athlete unobstructed.")
     value = float(reduce(series.values[good]))
     shown = int(good[np.argmin(np.abs(series.values[good] - value))])
     timing = 0.0 if moment is None else _timing_over(motion, series, span, moment.half_width_s, reduce)
+    averaged = errors.drift_of_mean(motion.real_s[good]) if reduce is np.median else 1.0
+    modelled = errors.combine(float(np.median(series.slow[good])) * averaged, camera)
+    sys = max(floor, modelled)
     return Reading(
         value=value,
         sys=sys,
+        modelled=modelled,
         rand=errors.combine(float(np.median(series.rand[good])), timing),
         verdict=judge_timing(timing, sys),
         evidence=evidence_over(motion, span[0], span[1], shown),

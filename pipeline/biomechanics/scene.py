@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -65,9 +65,18 @@ class Scene:
     @property
     def knee_sys(self) -> float:
         """Absolute knee angle around a contact, degrees: the published floor and what the low-pass flattens."""
+        return errors.combine(errors.KNEE_SYS, self.knee_camera)
+
+    @property
+    def knee_camera(self) -> float:
+        """Degrees that the frame rate adds to a knee angle around a contact."""
         cutoff = allowed_cutoff(CUTOFF_HZ["contact"], self.motion.fps)
-        flattened = errors.FLATTENED_SYS if cutoff >= CUTOFF_HZ["contact"] else errors.FLATTENED_LOW_SYS
-        return errors.combine(errors.KNEE_SYS, flattened)
+        return errors.FLATTENED_SYS if cutoff >= CUTOFF_HZ["contact"] else errors.FLATTENED_LOW_SYS
+
+    def scale_sys(self, value: float) -> float:
+        """What of `offset_sys` is the body's and the camera's: the scale of a length, % of height."""
+        along = 0.0 if self.view.value == "side" else errors.STATURE_ALONG_SYS * value
+        return errors.combine(errors.STATURE_SYS * value, along)
 
     # ---- series that several rooms read ------------------------------------------------------------------------
 
@@ -112,7 +121,7 @@ class Scene:
         seen = self.motion.point(name, band).trusted & (
             self.motion.point("left_ankle").trusted | self.motion.point("right_ankle").trusted
         )
-        return Series(values=series.values, rand=series.rand, trusted=seen)
+        return replace(series, trusted=seen)
 
     # ---- events and gates --------------------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.documents import Event
 from pipeline.biomechanics import errors
-from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.batting import Shot, find_shots
 from pipeline.biomechanics.gates import refused
 from pipeline.biomechanics.metrics import common
@@ -134,6 +135,9 @@ SPECS: tuple[Spec, ...] = (
 )
 
 PLANT_S = 0.1
+PLANT_LEAN, HEAD_AHEAD = 15.0, 10.0
+"""A usual forward lean at plant (°), and how far the head is ahead of the feet (% of height): what of it a camera off
+the pitch shows sideways."""
 HEAD_LEVER = 85.0
 """% of height from the feet to the head of a batter in his shot."""
 NO_PLANT = refused("no front-foot plant was found in this shot", "Keep the feet in the picture and unobstructed.")
@@ -190,9 +194,12 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
     if plant is None:
         return NO_PLANT
     offset = scene.distance("head", "feet", 0, "contact")
-    turned = Series(values=_off_side(scene) * offset.values, rand=offset.rand, trusted=offset.trusted)
-    sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
-    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", moment=plant)
+    turned = replace(offset, values=_off_side(scene) * offset.values)
+    camera = errors.combine(errors.roll_sys(HEAD_LEVER), errors.along_sys(HEAD_AHEAD))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 2), camera)
+    return read_over(
+        scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", camera=camera, moment=plant
+    )
 
 
 def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
@@ -212,9 +219,10 @@ def compute_head_forward(scene: Scene, shot: Shot, event: str) -> Outcome:
     if np.isnan(base) or abs(base) < 3:
         return refused("front and back foot cannot be told apart then", "Film square to the pitch.")
     offset = scene.distance("head", "feet", 0, "contact")
-    turned = Series(values=np.sign(base) * offset.values, rand=offset.rand, trusted=offset.trusted)
-    sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(HEAD_LEVER))
-    return read_over(motion, turned, _around(scene, moment), sys, f"at {event.replace('_', ' ')}", moment=moment)
+    turned = replace(offset, values=np.sign(base) * offset.values)
+    camera, what = errors.roll_sys(HEAD_LEVER), f"at {event.replace('_', ' ')}"
+    sys = errors.combine(scene.offset_sys(0.0, 1, 2), camera)
+    return read_over(motion, turned, _around(scene, moment), sys, what, camera=camera, moment=moment)
 
 
 def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
@@ -237,7 +245,8 @@ def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
 def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[float, float], what: str) -> Outcome:
     """RMS distance of a point from its mean place over a span, % of height, on its own or against another point.
 
-    The white noise left in the paths is taken out: √(max(0, var − noise²)). sys: 1 % (`errors.DISPLACEMENT_SYS`).
+    The white noise left in the paths, and what the slow error of the head (and of two hips) strays within the span, are
+    taken out: √(max(0, var − noise² − slow²)). sys: that slow stray, at least 1 % (`errors.DISPLACEMENT_SYS`).
     """
     motion = scene.motion
     point = motion.point(name)
@@ -252,9 +261,12 @@ def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[floa
     scale = motion.stature[good, None] / 100
     variance = sum(root_mean_square(axis) ** 2 for axis in (place[good] / scale).T)
     noise = sigma / float(np.median(scale))
-    value = float(np.sqrt(max(0.0, variance - 2 * noise**2)))
+    keypoints = 1.0 if against is None else 1.5  # the head drifts as one, the hips' middle half as much
+    slow = errors.POSITION_SYS * np.sqrt(keypoints * (1 - errors.drift_of_mean(motion.real_s[good]) ** 2))
+    value = float(np.sqrt(max(0.0, variance - 2 * noise**2 - 2 * slow**2)))
     rand = noise / np.sqrt(max(1.0, (span[1] - span[0]) / motion.slowmo * 6.0))
-    return Reading(value=value, sys=errors.DISPLACEMENT_SYS, rand=float(rand), evidence=evidence_over(motion, *span))
+    sys = max(errors.DISPLACEMENT_SYS, float(slow))
+    return Reading(value=value, sys=sys, rand=float(rand), evidence=evidence_over(motion, *span))
 
 
 def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
@@ -267,9 +279,12 @@ def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
     if plant is None:
         return NO_PLANT
     tilt = scene.trunk_tilt("contact")
-    turned = Series(values=_off_side(scene) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
-    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", moment=plant)
+    turned = replace(tilt, values=_off_side(scene) * tilt.values)
+    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(PLANT_LEAN))
+    sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
+    return read_over(
+        scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", camera=camera, moment=plant
+    )
 
 
 def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
@@ -284,7 +299,7 @@ def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
     slow = scene.motion.slowmo
     rand = errors.combine(plant.half_width_s, impact.half_width_s) / np.sqrt(3) / slow
     return Reading(
-        value=(impact.time_s - plant.time_s) / slow, sys=errors.RELEASE_SYS_S, rand=float(rand),
+        value=(impact.time_s - plant.time_s) / slow, sys=errors.RELEASE_SYS_S, modelled=0.0, rand=float(rand),
         evidence=evidence_over(scene.motion, min(plant.time_s, impact.time_s), max(plant.time_s, impact.time_s),
                                scene.motion.at(plant.time_s), scene.motion.at(impact.time_s)),
     )  # fmt: skip
@@ -299,9 +314,8 @@ def compute_front_knee_impact(scene: Scene, shot: Shot) -> Outcome:
     if shot.front is None:
         return NO_FRONT
     span = _around(scene, shot.events["impact"])
-    return read_over(
-        scene.motion, scene.knee(shot.front), span, scene.knee_sys, "at impact", moment=shot.events["impact"]
-    )
+    knee, camera = scene.knee(shot.front), scene.knee_camera
+    return read_over(scene.motion, knee, span, scene.knee_sys, "at impact", camera=camera, moment=shot.events["impact"])
 
 
 def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:
@@ -329,9 +343,10 @@ def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
     if shot.stance is None:
         return NO_STANCE
     apart = scene.distance("left_ankle", "right_ankle", 0)
-    width = Series(values=np.abs(apart.values), rand=apart.rand, trusted=apart.trusted)
-    sys = scene.offset_sys(float(np.nan_to_num(np.nanmedian(width.values))), 1, 1)
-    return read_over(scene.motion, width, shot.stance, sys, "at stance")
+    width = replace(apart, values=np.abs(apart.values))
+    usual = float(np.nan_to_num(np.nanmedian(width.values[scene.motion.window(*shot.stance)])))
+    sys, camera = scene.offset_sys(usual, 1, 1), scene.scale_sys(usual)
+    return read_over(scene.motion, width, shot.stance, sys, "at stance", camera=camera)
 
 
 def _off_side(scene: Scene) -> int:

@@ -8,11 +8,11 @@ import numpy as np
 
 from models.documents import Event
 from pipeline.biomechanics import errors
-from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.bowling import Delivery, find_deliveries
 from pipeline.biomechanics.gates import Verdict, degraded, judge_timing, refused, worst
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.bowling_specs import SPECS
+from pipeline.biomechanics.metrics.front_knee import NO_CONTACT, WINDOW_S, compute_front_knee
 from pipeline.biomechanics.readings import (
     Found,
     ModeOutcome,
@@ -28,12 +28,11 @@ from pipeline.biomechanics.steps import Step
 
 __all__ = ["SPECS", "measure_bowling"]
 
-WINDOW_S = 0.2
-CLASS_FPS = 60.0
-CLASS_STEP = 10.0
 RUN_UP_STEPS = 5
+RELEASE_LEAN, HEAD_AHEAD, FOOT_AHEAD = 30.0, 15.0, 15.0
+"""A usual forward lean at release (°), and how far the head after contact, and the front foot less the hips' way, are
+ahead (% of height): what of it a camera off the pitch shows sideways."""
 RUN_UP_PAUSE_S = 1.0
-NO_CONTACT = refused("front-foot contact was not found", "Keep the feet in the picture and unobstructed.")
 NO_BACK_CONTACT = refused("back-foot contact was not found", "Keep the feet in the picture and unobstructed.")
 FAR_ARM = degraded("the bowling arm is on the far side of the body", "Film from the bowling arm's side.")
 FAR_RELEASE = (
@@ -106,62 +105,6 @@ def _run_up(scene: Scene, until_s: float) -> tuple[Step, ...]:
     return tuple(chain)
 
 
-def compute_front_knee(scene: Scene, delivery: Delivery) -> dict[str, Outcome]:
-    """Front knee at contact, its minimum, at release (degrees, 180 = straight), and the class of its action.
-
-    Formula: angle hip-knee-ankle in the picture, 12 Hz paths; the minimum over contact to contact + 0.2 s. Range
-    0..180. Knee or ankle not seen within a frame of the moment, or in over 40 % of the window: none. sys: at least 8°
-    (`errors.KNEE_SYS`) with what the low-pass flattens.
-    """
-    contact, release = delivery.events.get("front_foot_contact"), delivery.events["release"]
-    knee = scene.knee(delivery.front)
-    at_release = read_at(scene.motion, knee, release, scene.knee_sys, "release")
-    if contact is None:
-        return {
-            "front_knee_angle_contact": NO_CONTACT, "front_knee_min": NO_CONTACT,
-            "front_knee_angle_release": at_release, "front_knee_class": NO_CONTACT,
-        }  # fmt: skip
-    at_contact = read_at(scene.motion, knee, contact, scene.knee_sys, "front-foot contact")
-    span = (contact.time_s, contact.time_s + WINDOW_S * scene.motion.slowmo)
-    lowest = read_over(
-        scene.motion, knee, span, scene.knee_sys, "after front-foot contact", reduce=np.min, moment=contact
-    )
-    return {
-        "front_knee_angle_contact": at_contact,
-        "front_knee_min": lowest,
-        "front_knee_angle_release": at_release,
-        "front_knee_class": classify_front_knee(at_contact, lowest, at_release, scene.motion.fps_near(*span)),
-    }
-
-
-def classify_front_knee(contact: Outcome, lowest: Outcome, release: Outcome, fps: float) -> Outcome:
-    """Flexor, flexor-extender, extender or constant brace: 10° on flexion and on extension (Portus 2004).
-
-    Formula: flexion = contact − minimum, extension = release − minimum; more than 10° of each, range -180..180, or not.
-    Within `rand` of a border: "between classes". Below 60 real frames a second, or where one of the three angles is
-    not measured: none. sys: none, it drops out of differences of one knee.
-    """
-    if fps < CLASS_FPS * 0.995:
-        return refused(f"needs 60 real frames a second; there are {fps:.0f}", "Film at 120 frames a second.")
-    parts = (contact, lowest, release)
-    for part in parts:
-        if isinstance(part, Verdict):
-            return part
-    readings = [part for part in parts if isinstance(part, Reading)]
-    at_contact, least, at_release = (float(r.value) for r in readings)
-    noise = [errors.combine(readings[i].rand, readings[1].rand) for i in (0, 2)]
-    flexion, extension = at_contact - least, at_release - least
-    if abs(flexion - CLASS_STEP) <= noise[0] or abs(extension - CLASS_STEP) <= noise[1]:
-        name = "between classes"
-    else:
-        name = {
-            (True, True): "flexor-extender", (True, False): "flexor",
-            (False, True): "extender", (False, False): "constant brace",
-        }[flexion > CLASS_STEP, extension > CLASS_STEP]  # fmt: skip
-    return Reading(value=name, sys=0.0, rand=max(noise), verdict=worst(*(r.verdict for r in readings)),
-                   evidence=readings[1].evidence)  # fmt: skip
-
-
 def compute_trunk_lateral_flexion(scene: Scene, delivery: Delivery) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at release, degrees, positive away from the bowling arm; front or behind.
 
@@ -172,12 +115,12 @@ def compute_trunk_lateral_flexion(scene: Scene, delivery: Delivery) -> Outcome:
     release, slow = delivery.events["release"], scene.motion.slowmo
     sign = _away_from_arm(scene, delivery)
     tilt = scene.trunk_tilt("contact")
-    turned = Series(values=sign * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    turned = replace(tilt, values=sign * tilt.values)
     half = max(0.05 * slow, scene.motion.frame_s)
-    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(
-        scene.motion, turned, (release.time_s - half, release.time_s + half), sys, "at release", moment=release
-    )
+    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(RELEASE_LEAN))
+    sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
+    span = (release.time_s - half, release.time_s + half)
+    return read_over(scene.motion, turned, span, sys, "at release", camera=camera, moment=release)
 
 
 def compute_front_hip_flexion(scene: Scene, delivery: Delivery) -> Outcome:
@@ -190,7 +133,7 @@ def compute_front_hip_flexion(scene: Scene, delivery: Delivery) -> Outcome:
     if contact is None:
         return NO_CONTACT
     hip = scene.hip(delivery.front)
-    flexion = Series(values=180 - hip.values, rand=hip.rand, trusted=hip.trusted)
+    flexion = replace(hip, values=180 - hip.values)
     return read_at(scene.motion, flexion, contact, errors.OTHER_ANGLE_SYS, "front-foot contact")
 
 
@@ -205,7 +148,7 @@ def compute_trunk_flexion_change(scene: Scene, delivery: Delivery) -> Outcome:
     if contact is None:
         return NO_CONTACT
     tilt = scene.trunk_tilt("contact")
-    forward = Series(values=(scene.facing or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    forward = replace(tilt, values=(scene.facing or 1) * tilt.values)
     sys = common.trunk_sys()
     one = read_at(scene.motion, forward, contact, sys, "front-foot contact")
     two = read_at(scene.motion, forward, delivery.events["release"], sys, "release")
@@ -213,8 +156,12 @@ def compute_trunk_flexion_change(scene: Scene, delivery: Delivery) -> Outcome:
         return one if isinstance(one, Verdict) else two
     if scene.facing == 0:
         return refused("it is not clear which way the athlete runs", "Film from the side.")
+    moved = errors.drift(np.array([-1.0, 1.0]), np.array([contact.time_s, delivery.events["release"].time_s])
+                         / scene.motion.slowmo)  # fmt: skip
+    modelled = float(np.hypot(one.modelled or 0.0, two.modelled or 0.0) / np.sqrt(2)) * moved
     return Reading(
-        value=float(two.value) - float(one.value), sys=sys * float(np.sqrt(2)), rand=errors.combine(one.rand, two.rand),
+        value=float(two.value) - float(one.value), sys=max(sys * float(np.sqrt(2)), modelled), modelled=modelled,
+        rand=errors.combine(one.rand, two.rand),
         verdict=worst(one.verdict, two.verdict),
         evidence=evidence_at(scene.motion, scene.motion.at(delivery.events["release"].time_s),
                              scene.motion.at(contact.time_s)),
@@ -269,7 +216,7 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
 
     Formula: slope of the hips' way over the last third / over the middle third, by time from the first step seen to the
     delivery; the stature drops out. Range 0..2. Fewer than 3 steps, or a moving camera: none. sys: at least 1 % of
-    height of displacement in each third.
+    height of displacement or the hips' slow error in each third, and 3 % of scale.
     """
     if scene.camera_moves:
         return common.CAMERA_MOVES
@@ -285,9 +232,11 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
         return NO_RUN_UP
     real_third = third / scene.motion.slowmo
     ratio = two / one
-    drift = errors.DISPLACEMENT_SYS / real_third
+    local = float(np.ptp(scene.motion.stature)) > 0.0
+    scale = np.sqrt(2) * errors.LOCAL_SCALE_SYS if local else errors.LOCAL_SCALE_SYS
+    drift = max(errors.DISPLACEMENT_SYS / real_third, common.slope_drift(scene.motion, start + 2 * third, until_s))
     return Reading(
-        value=ratio, sys=ratio * errors.combine(drift / one, drift / two),
+        value=ratio, sys=ratio * errors.combine(drift / one, drift / two, float(scale)),
         rand=ratio * errors.combine(middle.rand / one, last.rand / two),
         evidence=evidence_over(scene.motion, start + third, until_s),
     )  # fmt: skip
@@ -308,8 +257,13 @@ def compute_stride_length(scene: Scene, delivery: Delivery) -> Outcome:
     if isinstance(across, Verdict):
         return across
     value = abs(float(across.value))
-    sys = errors.combine(errors.STRIDE_SYS, common.oblique_sys(value, scene.travel.yaw or 0.0))
-    return Reading(value=value, sys=sys, rand=across.rand, verdict=judge_timing(0.0, sys), evidence=across.evidence)
+    camera = errors.combine(errors.STATURE_SYS * value, common.oblique_sys(value, scene.travel.yaw or 0.0))
+    modelled = errors.combine(float(across.modelled or 0.0), camera)
+    sys = max(errors.combine(errors.STRIDE_SYS, camera), modelled)
+    return Reading(
+        value=value, sys=sys, modelled=modelled, rand=across.rand, verdict=judge_timing(0.0, sys),
+        evidence=across.evidence,
+    )  # fmt: skip
 
 
 def _between_contacts(scene: Scene, delivery: Delivery, contact: Event, back: Event) -> Outcome:
@@ -323,7 +277,8 @@ def _between_contacts(scene: Scene, delivery: Delivery, contact: Event, back: Ev
     size = (motion.stature[i] + motion.stature[j]) / 2
     gap = (front_foot.path[i, 0] - back_foot.path[j, 0]) / size * 100
     rand = np.hypot(front_foot.sigma, back_foot.sigma) / size * 100
-    return Reading(value=float(gap), sys=0.0, rand=float(rand), evidence=evidence_at(motion, i, j))
+    slow = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS)  # two ankles: each drifts on its own
+    return Reading(value=float(gap), sys=0.0, modelled=slow, rand=float(rand), evidence=evidence_at(motion, i, j))
 
 
 def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
@@ -335,7 +290,8 @@ def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:
     height = scene.height_above_feet(f"{delivery.arm}_wrist", "arm")
     i = scene.motion.at(delivery.events["release"].time_s)
     sys = scene.offset_sys(float(np.nan_to_num(height.values[i])), 1, 1)
-    return read_at(scene.motion, height, delivery.events["release"], sys, "release")
+    camera = scene.scale_sys(float(np.nan_to_num(height.values[i])))
+    return read_at(scene.motion, height, delivery.events["release"], sys, "release", camera=camera)
 
 
 def _by_far_arm(outcome: Outcome) -> Outcome:
@@ -354,7 +310,8 @@ def compute_delivery_time(scene: Scene, delivery: Delivery) -> Outcome:
     motion = scene.motion
     rand = errors.combine(contact.half_width_s, release.half_width_s) / np.sqrt(3) / motion.slowmo
     return Reading(
-        value=(release.time_s - contact.time_s) / motion.slowmo, sys=errors.RELEASE_SYS_S, rand=float(rand),
+        value=(release.time_s - contact.time_s) / motion.slowmo, sys=errors.RELEASE_SYS_S, modelled=0.0,
+        rand=float(rand),
         evidence=evidence_over(motion, contact.time_s, release.time_s, motion.at(release.time_s),
         motion.at(contact.time_s)),
     )  # fmt: skip
@@ -371,10 +328,11 @@ def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
         return NO_CONTACT
     motion, sign = scene.motion, _away_from_arm(scene, delivery)
     offset = scene.distance("head", "feet", 0, "contact")
-    turned = Series(values=sign * offset.values, rand=offset.rand, trusted=offset.trusted)
+    turned = replace(offset, values=sign * offset.values)
     span = (contact.time_s, contact.time_s + WINDOW_S * motion.slowmo)
-    sys = errors.combine(scene.offset_sys(0.0, 1, 2), errors.roll_sys(90.0))
-    return read_over(motion, turned, span, sys, "after front-foot contact", moment=contact)
+    camera = errors.combine(errors.roll_sys(90.0), errors.along_sys(HEAD_AHEAD))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 2), camera)
+    return read_over(motion, turned, span, sys, "after front-foot contact", camera=camera, moment=contact)
 
 
 def compute_foot_line_offset(scene: Scene, delivery: Delivery) -> Outcome:
@@ -397,7 +355,12 @@ def compute_foot_line_offset(scene: Scene, delivery: Delivery) -> Outcome:
     if np.isnan(drift):
         return refused("the hips were not seen between the contacts", "Keep the whole athlete unobstructed.")
     value = -_away_from_arm(scene, delivery) * (float(across.value) - float(drift))
-    return Reading(value=value, sys=scene.offset_sys(value, 1, 1), rand=across.rand, evidence=across.evidence)
+    moved = errors.drift(np.array([-1.0, 1.0]), motion.real_s[[j, i]]) * errors.POSITION_SYS / np.sqrt(2)
+    modelled = errors.combine(
+        float(across.modelled or 0.0), moved, scene.scale_sys(value), errors.along_sys(FOOT_AHEAD)
+    )
+    sys = max(scene.offset_sys(value, 1, 1), modelled)
+    return Reading(value=value, sys=sys, modelled=modelled, rand=across.rand, evidence=across.evidence)
 
 
 def _away_from_arm(scene: Scene, delivery: Delivery) -> int:

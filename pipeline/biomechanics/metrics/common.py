@@ -80,9 +80,14 @@ def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
     return tuple(longest)
 
 
+def count_steps(run: Sequence[Step]) -> Array:
+    """(N-1,) steps from each to the next: 2 from a foot to the same foot, for the other's step was missed."""
+    return np.array([1.0 + (one.side == two.side) for one, two in pairwise(run)])
+
+
 def is_even(run: Sequence[Step]) -> bool:
     """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length."""
-    intervals = np.diff([step.time_s for step in run])
+    intervals = np.diff([step.time_s for step in run]) / count_steps(run)
     return len(intervals) < 2 or bool(intervals.max() <= UNEVEN_MAX * intervals.min())
 
 
@@ -90,7 +95,7 @@ def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None
     """Steps a minute of at least four even steps, where nobody walks or runs like that: the clock is wrong."""
     if len(run) < 4 or not is_even(run):
         return None
-    cadence = 60 * (len(run) - 1) / (run[-1].time_s - run[0].time_s) * slowmo
+    cadence = 60 * float(count_steps(run).sum()) / (run[-1].time_s - run[0].time_s) * slowmo
     return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence
 
 
@@ -118,14 +123,15 @@ def measure_gait(scene: Scene) -> dict[str, Outcome]:
 def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
     """Steps a minute over the steps in a row, real time. Range 0..400; fewer than 3 steps, or uneven ones: none.
 
-    Formula: 60 (N − 1) / (t_N − t_1). rand: the half-widths of the first and last step. sys: 1 % for steps that begin
+    Formula: 60 (N − 1) / (t_N − t_1), a missed step counted. rand: the half-widths of the first and last step. sys: 1 % for steps that begin
     or end differently from the rest. Source: Zeni 2008 for the steps.
     """
     if len(run) < 3:
         return NO_STEPS
     span = (run[-1].time_s - run[0].time_s) / motion.slowmo
-    value = 60 * (len(run) - 1) / span
-    intervals = np.diff([step.time_s for step in run]) / motion.slowmo
+    counts = count_steps(run)
+    value = 60 * float(counts.sum()) / span
+    intervals = np.diff([step.time_s for step in run]) / motion.slowmo / counts
     timing = run[0].half_width_s / motion.slowmo / np.sqrt(3)
     return Reading(
         value=value, sys=0.01 * value, rand=value * np.sqrt(2) * timing / span * np.sqrt(len(run) - 1),
@@ -150,8 +156,11 @@ def compute_step_length(motion: Motion, run: Sequence[Step], facing: int, yaw: f
         return NO_STEPS
     mean = float(np.mean(lengths))
     noise = np.hypot(ankles["left"].sigma, ankles["right"].sigma) / float(np.median(motion.stature)) * 100
+    camera = errors.combine(errors.STATURE_SYS * mean, oblique_sys(mean, yaw))
+    drift = errors.POSITION_SYS * np.sqrt(2 / len(lengths))
     return Reading(
-        value=mean, sys=errors.combine(errors.STRIDE_SYS, oblique_sys(mean, yaw)), rand=float(noise), n=len(lengths),
+        value=mean, sys=errors.combine(errors.STRIDE_SYS, camera), modelled=errors.combine(drift, camera),
+        rand=float(noise), n=len(lengths),
         spread=float(np.std(lengths, ddof=1)), evidence=_steps_shown(motion, run),
     )  # fmt: skip
 
@@ -197,11 +206,19 @@ def compute_speed_between(motion: Motion, start_s: float, end_s: float, yaw: flo
     slope = float(np.polyfit(real - real[0], place, 1)[0])
     span = float(real[-1] - real[0])
     sigma = hips.sigma / float(np.median(motion.stature[good])) * 100
-    sys = errors.combine(errors.DISPLACEMENT_SYS / span, errors.STATURE_SYS * slope, oblique_sys(abs(slope), yaw))
+    drift = max(errors.DISPLACEMENT_SYS / span, slope_drift(motion, start_s, end_s))
+    local = errors.LOCAL_SCALE_SYS if np.ptp(motion.stature) > 0 else 0.0
+    sys = errors.combine(drift, errors.STATURE_SYS * slope, local * slope, oblique_sys(abs(slope), yaw))
     return Reading(
         value=abs(slope), sys=sys, rand=sigma * np.sqrt(12 / len(good)) / span,
         evidence=evidence_over(motion, start_s, end_s),
     )  # fmt: skip
+
+
+def slope_drift(motion: Motion, start_s: float, end_s: float) -> float:
+    """What the slow error of the two hips does to the slope of their middle over a span, % of height per second."""
+    own = motion.real_s[motion.window(start_s, end_s)]
+    return errors.POSITION_SYS / np.sqrt(2) * errors.drift_of_slope(own) if len(own) > 2 else 0.0
 
 
 def way_across(motion: Motion, path: Array) -> Array:
@@ -224,12 +241,13 @@ def compute_trunk_lean(scene: Scene) -> Outcome:
         return refused("it is not clear which way the athlete faces", "Film from the side.")
     motion = scene.motion
     tilt = scene.trunk_tilt()
-    forward = errors.Series(values=scene.facing * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
+    forward = replace(tilt, values=scene.facing * tilt.values)
     seen = np.flatnonzero(forward.trusted & ~np.isnan(forward.values))
     if len(seen) < 5:
         return refused("shoulders and hips were seen in too few frames", "Keep the whole athlete unobstructed.")
     span = (float(motion.times_s[seen[0]]), float(motion.times_s[seen[-1]]))
-    reading = read_over(motion, forward, span, trunk_sys(), "through the clip")
+    camera = errors.ROLL_SYS
+    reading = read_over(motion, forward, span, trunk_sys(), "through the clip", camera=camera)
     if isinstance(reading, Verdict):
         return reading
     shown = (int(seen[len(seen) // 2]), int(seen[0]), int(seen[-1]))  # one frame would not show a whole clip

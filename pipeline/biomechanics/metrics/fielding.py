@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.documents import Event
 from pipeline.biomechanics import errors
-from pipeline.biomechanics.errors import Array, Series
+from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.events.fielding import PickUp, find_pick_ups
 from pipeline.biomechanics.gates import Verdict, refused
 from pipeline.biomechanics.metrics import common
@@ -114,6 +116,9 @@ SPECS: tuple[Spec, ...] = (
 
 WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
+PICK_UP_LEAN, HEAD_AHEAD = 60.0, 30.0
+"""A usual forward lean at the pick-up (°), and how far the head is ahead of the nearer foot (% of height): what of it a
+camera off the pitch shows sideways."""
 RATIO_MAX = 1.1
 """Who is faster still at the pick-up was not seen on the approach, or fell."""
 APPROACH_S = 5.0
@@ -246,9 +251,13 @@ def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> 
     peak, now = float(fastest.value), float(at_pick_up.value)
     if now > RATIO_MAX * peak:
         return refused("no approach faster than the pick-up itself was seen", "Film the whole approach from the side.")
-    drift = errors.DISPLACEMENT_SYS / (2 * SPEED_WINDOW_S)
+    drift = max(
+        errors.DISPLACEMENT_SYS / (2 * SPEED_WINDOW_S),
+        common.slope_drift(motion, moment.time_s - half, moment.time_s + half),
+    )
+    scale = np.sqrt(2) * errors.LOCAL_SCALE_SYS * now / peak
     return Reading(
-        value=now / peak, sys=errors.combine(drift / peak, drift * now / peak**2),
+        value=now / peak, sys=errors.combine(drift / peak, drift * now / peak**2, float(scale)),
         rand=errors.combine(at_pick_up.rand / peak, fastest.rand * now / peak**2),
         evidence=evidence_over(motion, moment.time_s - half, moment.time_s + half, motion.at(moment.time_s)),
     )  # fmt: skip
@@ -260,8 +269,8 @@ def compute_hip_height(scene: Scene, moment: Event) -> Outcome:
     Formula: median of hips above the lower ankle + 3.9 %. Seen in under 60 % of it: none. sys: at least 2 % a keypoint
     and 3 % of stature.
     """
-    height, sys = scene.height_above_feet("hips"), scene.offset_sys(40.0, 2, 1)
-    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up", moment=moment)
+    height, sys, camera = scene.height_above_feet("hips"), scene.offset_sys(40.0, 2, 1), scene.scale_sys(40.0)
+    return read_over(scene.motion, height, _around(scene, moment), sys, "at the pick-up", camera=camera, moment=moment)
 
 
 def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
@@ -277,8 +286,9 @@ def compute_head_outside_feet(scene: Scene, moment: Event) -> Outcome:
         return np.maximum(0.0, np.maximum(head[..., 0] - high, low - head[..., 0])) / motion.stature * 100
 
     series = errors.evaluate(compute, motion.points(("head", "left_ankle", "right_ankle"), "contact"))
-    sys = errors.combine(scene.offset_sys(0.0, 1, 1), errors.roll_sys(60.0))
-    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up", moment=moment)
+    camera = errors.combine(errors.roll_sys(60.0), errors.along_sys(HEAD_AHEAD))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 1), camera)
+    return read_over(motion, series, _around(scene, moment), sys, "at the pick-up", camera=camera, moment=moment)
 
 
 def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
@@ -289,9 +299,10 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     the camera's roll (Sports Biomech 2022).
     """
     tilt = scene.trunk_tilt("contact")
-    turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
-    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up", moment=moment)
+    turned = replace(tilt, values=(scene.athletes_left or 1) * tilt.values)
+    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(PICK_UP_LEAN))
+    sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
+    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up", camera=camera, moment=moment)
 
 
 def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:

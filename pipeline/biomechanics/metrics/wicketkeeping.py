@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.biomechanics import errors
-from pipeline.biomechanics.errors import Series
 from pipeline.biomechanics.events.wicketkeeping import READY_S, Crouch, find_crouches
 from pipeline.biomechanics.gates import degraded, refused, worst
 from pipeline.biomechanics.metrics import common
@@ -100,6 +99,10 @@ SPECS: tuple[Spec, ...] = (
     *common.DESCRIPTIVE,
 )
 
+CROUCH_LEAN = 40.0
+"""Degrees forward in a usual crouch: what of it a camera off the pitch shows sideways."""
+FAR_HAND_SYS = 4.0
+"""% of height that the middle of the hands is off where one of them is drawn on the trunk for a part of the time."""
 FAR_HAND = degraded("from the side the far hand is often drawn on the body")
 NO_CROUCH = refused(
     "no crouch found in this clip: the hips never stay low and in one place for 0.4 s",
@@ -162,10 +165,9 @@ def compute_crouch_depth(scene: Scene, crouch: Crouch) -> Outcome:
     none. sys: at least 2 % a keypoint and 3 % of stature.
     """
     height = scene.height_above_feet("hips")
-    value = float(np.nan_to_num(np.nanmedian(height.values)))
-    return read_over(
-        scene.motion, height, (crouch.start_s, crouch.end_s), scene.offset_sys(value, 2, 1), "in the crouch"
-    )
+    span, value = (crouch.start_s, crouch.end_s), float(np.nan_to_num(np.nanmedian(height.values)))
+    sys, camera = scene.offset_sys(value, 2, 1), scene.scale_sys(value)
+    return read_over(scene.motion, height, span, sys, "in the crouch", camera=camera)
 
 
 def compute_crouch_tilt(scene: Scene, crouch: Crouch) -> Outcome:
@@ -175,9 +177,11 @@ def compute_crouch_tilt(scene: Scene, crouch: Crouch) -> Outcome:
     and 2° of the camera's roll (Sports Biomech 2022).
     """
     tilt = scene.trunk_tilt()
-    turned = Series(values=(scene.athletes_left or 1) * tilt.values, rand=tilt.rand, trusted=tilt.trusted)
-    sys = errors.combine(errors.LATERAL_TILT_SYS, errors.ROLL_SYS)
-    return read_over(scene.motion, turned, (crouch.start_s, crouch.end_s), sys, "in the crouch")
+    turned = replace(tilt, values=(scene.athletes_left or 1) * tilt.values)
+    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(CROUCH_LEAN))
+    sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
+    span = (crouch.start_s, crouch.end_s)
+    return read_over(scene.motion, turned, span, sys, "in the crouch", camera=camera)
 
 
 def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
@@ -189,9 +193,10 @@ def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
     ready = _ready(scene, crouch)
     if ready is None:
         return NO_RISE
-    read = read_over(
-        scene.motion, scene.height_above_feet("hands"), ready, scene.offset_sys(20.0, 2, 1), "before the rise"
-    )
+    sys, camera = scene.offset_sys(20.0, 2, 1), scene.scale_sys(20.0)
+    if scene.view.value == "side":
+        sys, camera = errors.combine(sys, FAR_HAND_SYS), errors.combine(camera, FAR_HAND_SYS)
+    read = read_over(scene.motion, scene.height_above_feet("hands"), ready, sys, "before the rise", camera=camera)
     if scene.view.value == "side" and isinstance(read, Reading):
         return replace(read, verdict=worst(read.verdict, FAR_HAND))
     return read

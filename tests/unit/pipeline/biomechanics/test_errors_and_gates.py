@@ -24,8 +24,10 @@ def test_noise_is_carried_through_a_formula_as_an_experiment_finds_it():
     sigma = 1.5
     noisy = [p + rng.normal(0, sigma, (many, 2)) for p in (hip, knee, ankle)]
     seen = np.ones(1, dtype=bool)
-    series = evaluate(compute_joint_angle, [Point(path=p[None], sigma=sigma, trusted=seen) for p in (hip, knee, ankle)])
+    points = [Point(path=p[None], sigma=sigma, slow=np.full(1, 2.0), trusted=seen) for p in (hip, knee, ankle)]
+    series = evaluate(compute_joint_angle, points)
     assert series.rand[0] == pytest.approx(np.std(compute_joint_angle(*noisy)), rel=0.03)
+    assert series.slow[0] == pytest.approx(series.rand[0] * 2.0 / sigma, rel=0.01)
 
 
 @pytest.mark.parametrize(

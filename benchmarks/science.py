@@ -1,0 +1,155 @@
+"""How far the numbers are off and how often they say so: synthetic cricketers with known truth and the model's noise.
+
+    python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--json]
+
+`errors`: every metric and event of random athletes, filmed by random cameras, beside the truth. Coverage is the share
+within two expected errors. `ratio` is RMSE / expected error, both without what no simulation contains (published
+floors): over 1.1 boasts, under 0.7 hides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from cricketer.catalogue import MODES, random_movement
+from cricketer.clips import Judged, Read, Timed, film, judge
+from cricketer.noise import CLEAN, Noise
+
+from benchmarks.machine import as_json, provenance
+
+Figures = dict[str, Any]
+RATES = (24.0, 30.0, 60.0, 120.0, 240.0)
+COVERAGE, RATIO = (0.90, 0.99), (0.7, 1.1)
+YAW_SIDE, YAW_TOLD = 40.0, 10.0
+"""Degrees off the view: where the athlete's travel shows it, and where only a caller's word does."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("errors",))
+    parser.add_argument("--mode", choices=tuple(MODES), action="append")
+    parser.add_argument("--view", choices=("side", "behind", "front"), action="append")
+    parser.add_argument("--fps", type=float, action="append")
+    parser.add_argument("--athletes", type=int, default=200)
+    parser.add_argument("--yaw", type=float, help="instead of 40 or 10 degrees")
+    parser.add_argument("--clean", action="store_true", help="without noise, square and level")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    arguments = parser.parse_args()
+    rows = [
+        errors(mode, view, fps, arguments.athletes, arguments.yaw, clean=arguments.clean)
+        for mode in arguments.mode or MODES
+        for view in arguments.view or MODES[mode]
+        for fps in arguments.fps or RATES
+    ]
+    if arguments.json:
+        print(as_json({**provenance(), "rows": rows}))
+        return
+    for row in rows:
+        print_errors(row)
+
+
+def generators(mode: str, view: str, fps: float, athletes: int) -> Iterator[np.random.Generator]:
+    """One for each athlete, the same in every run."""
+    for athlete in range(athletes):
+        yield np.random.default_rng([sum(map(ord, mode)), len(view), round(fps), athlete])
+
+
+def real_noise(view: str, rng: np.random.Generator) -> Noise:
+    """The model's own, with 5 or 20 % of the frames mirrored along the pitch."""
+    return Noise(mirrored=0.0 if view == "side" else float(rng.choice([0.05, 0.2])))
+
+
+def yaw_of(mode: str, view: str) -> float:
+    """How far off its view a camera may stand."""
+    return YAW_SIDE if view == "side" and mode in ("bowling", "fielding") else YAW_TOLD
+
+
+def errors(
+    mode: str, view: str, fps: float, athletes: int, yaw: float | None = None, *, clean: bool = False
+) -> Figures:
+    """Every metric and event over random athletes, one repetition each."""
+    judged = []
+    for rng in generators(mode, view, fps, athletes):
+        movement = random_movement(mode, rng)
+        angle = yaw_of(mode, view) if yaw is None else yaw
+        judged.append(
+            judge(film([movement], view, fps, rng, noise=CLEAN if clean else real_noise(view, rng), yaw=angle))
+        )
+    return {
+        "mode": mode, "view": view, "fps": fps, "athletes": athletes,
+        "found": sum(j.found for j in judged), "false": sum(j.false for j in judged),
+        "metrics": _metrics(judged, athletes), "events": _events(judged, athletes),
+    }  # fmt: skip
+
+
+def _metrics(judged: list[Judged], athletes: int) -> Figures:
+    by_metric: dict[str, list[Read]] = defaultdict(list)
+    for one in judged:
+        for read in one.reads:
+            by_metric[read.metric].append(read)
+    out: Figures = {}
+    for name, reads in by_metric.items():
+        off = np.array([r.value - r.truth for r in reads])
+        expected = np.array([r.expected for r in reads])
+        modelled = np.array([r.modelled for r in reads])
+        out[name] = {
+            "measured": round(len(reads) / athletes, 3),
+            "degraded": round(float(np.mean([r.status == "degraded" for r in reads])), 3),
+            "coverage": round(float(np.mean(np.abs(off) <= 2 * expected)), 3),
+            "ratio": round(float(np.sqrt(np.mean(off**2) / np.mean(modelled**2))), 3),
+            "bias": round(float(np.mean(off)), 3),
+            "rmse": round(float(np.sqrt(np.mean(off**2))), 3),
+            "median_off": round(float(np.median(np.abs(off))), 3),
+            "expected": round(float(np.sqrt(np.mean(expected**2))), 3),
+            "modelled": round(float(np.sqrt(np.mean(modelled**2))), 3),
+        }
+    return out
+
+
+def _events(judged: list[Judged], athletes: int) -> Figures:
+    by_event: dict[str, list[Timed]] = defaultdict(list)
+    for one in judged:
+        for event in one.events:
+            by_event[event.event].append(event)
+    out: Figures = {}
+    for name, events in by_event.items():
+        off = 1000 * np.array([e.error for e in events])
+        width = 1000 * np.array([e.half_width for e in events])
+        out[name] = {
+            "found": round(len(events) / athletes, 3),
+            "bias_ms": round(float(np.median(off)), 1),
+            "p50_ms": round(float(np.percentile(np.abs(off), 50)), 1),
+            "p90_ms": round(float(np.percentile(np.abs(off), 90)), 1),
+            "half_width_ms": round(float(np.median(width)), 1),
+            "within": round(float(np.mean(np.abs(off) <= width)), 3),
+        }
+    return out
+
+
+def print_errors(row: Figures) -> None:
+    """One row as a table; what misses its bounds is marked."""
+    print(f"{row['mode']} {row['view']} {row['fps']:g}/s: {row['athletes']} athletes, found {row['found']}, "
+          f"false {row['false']}")  # fmt: skip
+    for name, e in row["events"].items():
+        print(f"    {name:28} found {e['found']:.2f} bias {e['bias_ms']:6} p50 {e['p50_ms']:5} p90 {e['p90_ms']:6} "
+              f"half-width {e['half_width_ms']:5} within {e['within']:.2f}")  # fmt: skip
+    for name, m in row["metrics"].items():
+        fits = COVERAGE[0] <= m["coverage"] <= COVERAGE[1] and RATIO[0] <= m["ratio"] <= RATIO[1]
+        print(f" {'ok ' if fits else 'OFF'} {name:28} measured {m['measured']:.2f} degraded {m['degraded']:.2f} "
+              f"coverage {m['coverage']:.2f} ratio {m['ratio']:5.2f} bias {m['bias']:7.2f} rmse {m['rmse']:6.2f} "
+              f"median {m['median_off']:6.2f} expected {m['expected']:6.2f} modelled {m['modelled']:6.2f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Which movements there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cricketer.delivery import random_delivery
+from cricketer.drive import random_drive
+from cricketer.movement import Movement
+from cricketer.pick_up import random_pick_up
+from cricketer.take import random_take
+
+MODES: dict[str, tuple[str, ...]] = {
+    "bowling": ("side", "behind"),
+    "batting": ("side", "front"),
+    "wicketkeeping": ("side", "front"),
+    "fielding": ("side", "front"),
+}
+"""Mode → the views in which it is proved."""
+_RANDOM: dict[str, Callable[[np.random.Generator], Movement]] = {
+    "bowling": random_delivery,
+    "batting": random_drive,
+    "wicketkeeping": random_take,
+    "fielding": random_pick_up,
+}
+
+
+def random_movement(mode: str, rng: np.random.Generator) -> Movement:
+    """A random athlete of a mode."""
+    return _RANDOM[mode](rng)
