@@ -26,7 +26,7 @@ from pipeline.biomechanics.readings import (
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Step
 
-__all__ = ["SPECS", "measure_bowling"]
+__all__ = ["NO_CONTACT", "SPECS", "measure_bowling"]
 
 RUN_UP_STEPS = 5
 RELEASE_LEAN, HEAD_AHEAD, FOOT_AHEAD = 30.0, 15.0, 15.0
