@@ -123,8 +123,8 @@ def measure_gait(scene: Scene) -> dict[str, Outcome]:
 def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
     """Steps a minute over the steps in a row, real time. Range 0..400; fewer than 3 steps, or uneven ones: none.
 
-    Formula: 60 (N − 1) / (t_N − t_1), a missed step counted. rand: the half-widths of the first and last step. sys: 1 % for steps that begin
-    or end differently from the rest. Source: Zeni 2008 for the steps.
+    Formula: 60 (N − 1) / (t_N − t_1), a missed step counted. rand: the half-widths of the first and last step.
+    sys: 1 % for steps that begin or end differently from the rest. Source: Zeni 2008 for the steps.
     """
     if len(run) < 3:
         return NO_STEPS
