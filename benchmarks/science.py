@@ -1,6 +1,6 @@
 """How far the numbers are off and how often they say so: synthetic cricketers with known truth and the model's noise.
 
-    python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--json]
+    python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--seed 1] [--json]
 
 `errors`: every metric and event of random athletes, filmed by random cameras, beside the truth. Coverage is the share
 within two expected errors. `ratio` is RMSE / expected error, both without what no simulation contains (published
@@ -42,12 +42,13 @@ def main() -> None:
     parser.add_argument("--view", choices=("side", "behind", "front"), action="append")
     parser.add_argument("--fps", type=float, action="append")
     parser.add_argument("--athletes", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="other athletes, cameras and noise")
     parser.add_argument("--yaw", type=float, help="instead of 40 or 10 degrees")
     parser.add_argument("--clean", action="store_true", help="without noise, square and level")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     arguments = parser.parse_args()
     rows = [
-        errors(mode, view, fps, arguments.athletes, arguments.yaw, clean=arguments.clean)
+        errors(mode, view, fps, arguments.athletes, arguments.yaw, seed=arguments.seed, clean=arguments.clean)
         for mode in arguments.mode or MODES
         for view in arguments.view or MODES[mode]
         for fps in arguments.fps or RATES
@@ -59,10 +60,10 @@ def main() -> None:
         print_errors(row)
 
 
-def generators(mode: str, view: str, fps: float, athletes: int) -> Iterator[np.random.Generator]:
-    """One for each athlete, the same in every run."""
+def generators(mode: str, view: str, fps: float, athletes: int, seed: int) -> Iterator[np.random.Generator]:
+    """One for each athlete, the same in every run with this seed."""
     for athlete in range(athletes):
-        yield np.random.default_rng([sum(map(ord, mode)), len(view), round(fps), athlete])
+        yield np.random.default_rng([seed, sum(map(ord, mode)), len(view), round(fps), athlete])
 
 
 def real_noise(view: str, rng: np.random.Generator) -> Noise:
@@ -76,11 +77,11 @@ def yaw_of(mode: str, view: str) -> float:
 
 
 def errors(
-    mode: str, view: str, fps: float, athletes: int, yaw: float | None = None, *, clean: bool = False
+    mode: str, view: str, fps: float, athletes: int, yaw: float | None = None, *, seed: int = 0, clean: bool = False
 ) -> Figures:
     """Every metric and event over random athletes, one repetition each."""
     judged = []
-    for rng in generators(mode, view, fps, athletes):
+    for rng in generators(mode, view, fps, athletes, seed):
         movement = random_movement(mode, rng)
         angle = yaw_of(mode, view) if yaw is None else yaw
         judged.append(

@@ -135,7 +135,7 @@ SPECS: tuple[Spec, ...] = (
         id="delivery_time",
         label="Front-foot contact to release",
         unit="s",
-        view="any",
+        view="side",
         rate="timing",
         method="time from front-foot contact to release",
     ),
@@ -145,8 +145,8 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="along",
         rate="posture",
-        method="head against the middle of the feet, median from front-foot contact to 0.2 s after it, "
-        "positive away from the bowling arm",
+        method="head against the middle of the feet, median over the 0.2 s from about front-foot contact, which is "
+        "release - 0.12 s, positive away from the bowling arm",
     ),
     Spec(
         id="foot_line_offset",
@@ -155,8 +155,8 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="along",
         rate="posture",
-        method="front ankle at its contact against the back ankle at its contact, sideways, less the "
-        "hips' own sideways drift between them; positive across the body, towards the bowling arm's side",
+        method="front ankle against mid-hips around release, less the back ankle against mid-hips while it stood "
+        "(release - 0.26 to - 0.14 s), sideways; positive across the body, towards the bowling arm's side",
     ),
     Spec(
         id="elbow_extension",

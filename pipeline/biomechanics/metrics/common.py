@@ -20,9 +20,8 @@ from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Step
 
 CADENCE = Spec(
-    id="cadence", label="Step rate", unit="per_min", view="any", rate="gait",
-    method="steps a minute from the first to the last step in a row; a step is the peak of ankle minus hips from the "
-    "side, the end of a foot's lift from the front or behind",
+    id="cadence", label="Step rate", unit="per_min", view="side", rate="gait", estimable_view=True,
+    method="steps a minute from the first to the last step in a row; a step is the peak of ankle minus hips",
     source="Zeni 2008 Gait Posture 27:710 (step detection)",
 )  # fmt: skip
 STEP_LENGTH = Spec(

@@ -69,12 +69,10 @@ def test_every_swing_of_a_walk_along_the_pitch_ends_in_a_stand(figures):
 
 @pytest.mark.parametrize("view", ["front", "behind"])
 @pytest.mark.parametrize("fps", [30.0, 60.0])
-def test_the_step_rate_of_a_walk_is_seen_along_the_pitch_and_its_length_is_not(figures, judge, view, fps):
-    figure = figures.walker(fps)
-    metrics = judge(figure.film(view=view, white=0.5), "bowling", view=view).metrics
-    assert metrics["cadence"].value == pytest.approx(figure.truth["cadence"], abs=2 * metrics["cadence"].expected_error)
-    assert metrics["cadence"].expected_error < 5
-    assert metrics["step_length"].status == metrics["travel_speed"].status == "not_measurable"
+def test_no_gait_is_read_along_the_pitch(figures, judge, view, fps):
+    # A walker's steps are seen from there; half of a run-up's are not, and a rate of those that are is no step rate.
+    metrics = judge(figures.walker(fps).film(view=view, white=0.5), "bowling", view=view).metrics
+    assert {metrics[name].status for name in ("cadence", "step_length", "travel_speed")} == {"not_measurable"}
 
 
 def test_the_run_up_from_behind_has_its_steps(figures, judge):

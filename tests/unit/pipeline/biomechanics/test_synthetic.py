@@ -10,6 +10,7 @@ import pytest
 from cricketer import delivery, drive, pick_up, take
 from cricketer.body import KEYPOINT, Body
 from cricketer.camera import FRAME, Camera
+from cricketer.catalogue import random_movement
 from cricketer.clips import Clip, Judged, film, judge
 from cricketer.noise import CLEAN, Noise
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ MUST: dict[tuple[str, str], str] = {
     ("bowling", "side"): "front_knee_angle_contact front_knee_min front_knee_angle_release front_hip_flexion_contact "
     "trunk_flexion_change bowling_arm_angle_contact run_up_speed run_up_speed_ratio stride_length release_height "
     "delivery_time cadence step_length trunk_lean",
-    ("bowling", "behind"): "head_sideways_contact trunk_lateral_flexion_release",
+    ("bowling", "behind"): "head_sideways_contact foot_line_offset trunk_lateral_flexion_release",
     ("batting", "side"): "head_forward_plant head_forward_impact head_steadiness plant_before_impact base_width "
     "front_knee_angle_impact",
     ("batting", "front"): "head_sideways_plant trunk_lateral_flexion_plant head_steadiness",
@@ -200,6 +201,25 @@ def test_another_rate_or_phase_changes_a_number_by_less_than_its_error(fps, mode
     for read in judge(clip(mode, "side", fps, seed=7)).reads:
         if read.metric in here:
             assert abs(read.value - here[read.metric].value) <= max(read.expected, here[read.metric].expected)
+
+
+@pytest.mark.parametrize("name", ["head_sideways_contact", "foot_line_offset", "trunk_lateral_flexion_release"])
+def test_a_phone_behind_the_net_shows_what_its_rules_judge(name):
+    reads = [read for one in from_behind_at_30() for read in one.reads if read.metric == name]
+    assert len(reads) >= 10
+    assert sum(abs(read.value - read.truth) <= 2 * read.expected for read in reads) >= len(reads) - 1
+
+
+@cache
+def from_behind_at_30() -> list[Judged]:
+    """Twelve random bowlers, each by a random camera, with the model's own noise."""
+    judged = []
+    for athlete in range(12):
+        rng = np.random.default_rng([2026, athlete])
+        judged.append(
+            judge(film([random_movement("bowling", rng)], "behind", 30.0, rng, noise=Noise(mirrored=0.05), yaw=10.0))
+        )
+    return judged
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
