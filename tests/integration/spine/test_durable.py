@@ -136,11 +136,11 @@ def test_a_poison_clip_fails_alone_and_its_neighbours_finish(once: Bench, clip: 
 
 def test_a_frozen_actor_is_given_up_and_started_again(embedded: Bench, clip: Path) -> None:
     ids = [embedded.submit(clip, QUICK_ONLY) for _ in range(2)]
-    with embedded.working(stall_s=10.0):
+    with embedded.working(stall_s=20.0):
         _wait_for(lambda: all(_progress(embedded, job_id).share > 0 for job_id in ids))
         frozen = _actor_pid()
         os.kill(frozen, signal.SIGSTOP)
-        jobs = embedded.finish(ids)
+        jobs = embedded.finish(ids, timeout_s=240.0)
     assert not psutil.pid_exists(frozen)
     assert [job.status for job in jobs] == ["done", "done"]
     assert sorted(code for job in jobs for code in _codes(job)) in (["actor_died", "stalled"], ["stalled", "stalled"])
