@@ -137,7 +137,9 @@ def test_a_poison_clip_fails_alone_and_its_neighbours_finish(once: Bench, clip: 
 def test_a_frozen_actor_is_given_up_and_started_again(embedded: Bench, clip: Path) -> None:
     ids = [embedded.submit(clip, QUICK_ONLY) for _ in range(2)]
     with embedded.working(stall_s=20.0):
-        _wait_for(lambda: all(_progress(embedded, job_id).share > 0 for job_id in ids))
+        # Both are claimed long before the actor has its first frames; that both have some at one moment is not certain.
+        _wait_for(lambda: any(_progress(embedded, job_id).share > 0 for job_id in ids))
+        assert {embedded.job(job_id).status for job_id in ids} == {"quick_running"}
         frozen = _actor_pid()
         os.kill(frozen, signal.SIGSTOP)
         jobs = embedded.finish(ids, timeout_s=240.0)
