@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from frontfoot.options import HandednessOption, JsonOption, RulesOption, ViewOption
+from frontfoot.options import DirectionOption, HandednessOption, JsonOption, RulesOption, ViewOption
 from models.requests import AnalysisOptions, AnalysisRequest, Audience, Mode
 
 SourceArgument = Annotated[
@@ -40,6 +40,7 @@ def rederive(
     height: Annotated[float | None, typer.Option("--height", help="Instead of what was said: metres.")] = None,
     slowmo: Annotated[float | None, typer.Option("--slowmo", help="Instead of what was said.")] = None,
     handedness: HandednessOption = None,
+    direction: DirectionOption = None,
     audience: Annotated[Audience | None, typer.Option(help="Instead of what was asked for.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the new results and the differences; by default nothing is written.")
@@ -53,7 +54,13 @@ def rederive(
     """
     from frontfoot import rederive as deriving
 
-    given = {"height_m": height, "slowmo_factor": slowmo, "handedness": handedness, "audience": audience}
+    given = {
+        "height_m": height,
+        "slowmo_factor": slowmo,
+        "handedness": handedness,
+        "direction": direction,
+        "audience": audience,
+    }
     said = {name: value for name, value in given.items() if value is not None}
     if every == (source is not None):
         raise typer.BadParameter("give a job, a folder or a file, or --all: one of them")
@@ -63,7 +70,7 @@ def rederive(
     if is_poses == (mode is None) or (view is not None and not is_poses):
         raise typer.BadParameter("--mode is for a file of poses, and required there; --view is for it alone")
     if said and not is_file:
-        raise typer.BadParameter("of a job, what was said of the athlete stays: height, slow motion, hand, audience")
+        raise typer.BadParameter("of a job, what was said stays: height, slow motion, hand, direction, audience")
     check(said)
     with deriving.reported_errors(as_json=as_json):
         if path is None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frontfoot import anew, exits
+from frontfoot import anew, exits, key_commands
 from frontfoot.options import (
     AudienceOption,
     BackendOption,
     ClipArgument,
+    DirectionOption,
     FramesOption,
     HandednessOption,
     HeightOption,
@@ -34,8 +35,6 @@ from frontfoot.options import (
     request_of,
     require_one_source,
 )
-from models.access import SCOPES, Scope, parse_owner
-from models.jobs import Owner
 
 if TYPE_CHECKING:
     from frontfoot.wire import Job
@@ -68,6 +67,7 @@ def analyze(
     slowmo: SlowmoOption = 1.0,
     subject: SubjectOption = [],  # noqa: B006 - Typer reads the default and hands over a list of its own
     handedness: HandednessOption = None,
+    direction: DirectionOption = None,
     audience: AudienceOption = "player",
     rules: RulesOption = None,
     sample_fps: SampleFpsOption = None,
@@ -109,7 +109,18 @@ def analyze(
     if mode is None:
         raise typer.BadParameter("it is required: batting, bowling, wicketkeeping or fielding", param_hint="--mode")
     request = request_of(
-        mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
+        mode,
+        view,
+        height,
+        slowmo,
+        subject,
+        handedness,
+        direction,
+        audience,
+        rules,
+        sample_fps,
+        include_frames,
+        quick_only,
     )
     with local.reported_errors(as_json=as_json):
         if clip is not None:
@@ -223,6 +234,7 @@ def submit(
     slowmo: SlowmoOption = 1.0,
     subject: SubjectOption = [],  # noqa: B006 - as above
     handedness: HandednessOption = None,
+    direction: DirectionOption = None,
     audience: AudienceOption = "player",
     rules: RulesOption = None,
     sample_fps: SampleFpsOption = None,
@@ -239,81 +251,25 @@ def submit(
     from frontfoot import remote
 
     request = request_of(
-        mode, view, height, slowmo, subject, handedness, audience, rules, sample_fps, include_frames, quick_only
+        mode,
+        view,
+        height,
+        slowmo,
+        subject,
+        handedness,
+        direction,
+        audience,
+        rules,
+        sample_fps,
+        include_frames,
+        quick_only,
     )
     with remote.reported_errors(as_json=as_json):
         job = remote.submit(clip, request, title=title or clip.stem, wait=wait, as_json=as_json)
     _exit_unless_done(job)
 
 
-keys = typer.Typer(help="API keys, in the database that the settings name.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-
-
-def _owner(text: str) -> Owner:
-    try:
-        return parse_owner(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def _scope(text: str) -> Scope:
-    for scope in SCOPES:
-        if scope == text:
-            return scope
-    raise typer.BadParameter(f"{text!r} is none of {', '.join(SCOPES)}")
-
-
-@keys.command("create")
-def create_key(
-    owner: Annotated[
-        Owner, typer.Option("--owner", parser=_owner, metavar="coach:ID|org:ID", help="Whom the key stands for.")
-    ],
-    scope: Annotated[
-        list[str],  # Typer makes no list of literals
-        typer.Option(
-            "--scope",
-            metavar="|".join(SCOPES),
-            help="What it may do; repeatable. admin includes the others, jobs:write does not include jobs:read.",
-        ),
-    ],
-    name: Annotated[str, typer.Option("--name", help="What it is for, to tell it from others.")],
-    expires_in_days: Annotated[
-        float | None, typer.Option("--expires-in-days", min=0.001, max=36_500, help="By default it does not expire.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make an API key and print it, for the only time."""
-    from datetime import timedelta
-
-    from frontfoot import keys
-
-    expires_in = None if expires_in_days is None else timedelta(days=expires_in_days)
-    keys.create(owner, [_scope(text) for text in scope], name, expires_in, as_json=as_json)
-
-
-@keys.command("list")
-def list_keys(
-    owner: Annotated[
-        Owner | None, typer.Option("--owner", parser=_owner, metavar="coach:ID|org:ID", help="Only this owner's.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List API keys, expired and revoked ones too."""
-    from frontfoot import keys
-
-    keys.show(owner, as_json=as_json)
-
-
-@keys.command("revoke")
-def revoke_key(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")],
-    as_json: JsonOption = False,
-) -> None:
-    """End an API key; the API lets nobody in with it within 5 seconds."""
-    from frontfoot import keys
-
-    keys.revoke(key_id, as_json=as_json)
+app.add_typer(key_commands.app, name="keys")
 
 
 JobArgument = Annotated[str, typer.Argument(help="The job's id, as `submit` prints it.", metavar="JOB")]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from frontfoot.rules_option import RulesChoice, read_rules
-from models.requests import AnalysisOptions, AnalysisRequest, Audience, Handedness, Mode, SubjectPoint, View
+from models.requests import AnalysisOptions, AnalysisRequest, Audience, Direction, Handedness, Mode, SubjectPoint, View
 
 
 def _subject(text: str) -> SubjectPoint:
@@ -63,6 +63,9 @@ SubjectOption = Annotated[
     typer.Option("--subject", parser=_subject, metavar="X,Y@T", help="A point on the athlete: pixels, s; repeatable."),
 ]
 HandednessOption = Annotated[Handedness | None, typer.Option(help="The bowling, batting or throwing hand.")]
+DirectionOption = Annotated[
+    Direction | None, typer.Option(help="To which side of the picture the athlete goes or looks; else it is estimated.")
+]
 AudienceOption = Annotated[Audience, typer.Option(help="Whose words the report uses.")]
 SampleFpsOption = Annotated[
     float | None,
@@ -105,6 +108,7 @@ def request_of(
     slowmo: float,
     subject: list[SubjectPoint],
     handedness: Handedness | None,
+    direction: Direction | None,
     audience: Audience,
     rules: RulesChoice | None,
     sample_fps: float | None,
@@ -126,6 +130,7 @@ def request_of(
                 slowmo_factor=slowmo,
                 subject=tuple(subject),
                 handedness=handedness,
+                direction=direction,
                 audience=audience,
                 rules=None if rules is None else rules.asked,
             ),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Mode = Literal["batting", "bowling", "wicketkeeping", "fielding"]
 View = Literal["side", "front", "behind", "other"]
 Handedness = Literal["left", "right"]
+Direction = Literal["left", "right"]
 Audience = Literal["player", "analyst"]
 WebhookEvent = Literal["job.quick_done", "job.done", "job.failed", "job.canceled"]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,63}$")]
@@ -66,6 +67,8 @@ class AnalysisOptions(BaseModel):
     """Real frames a second = frames a second of the file × this."""
     subject: tuple[SubjectPoint, ...] = ()
     handedness: Handedness | None = None
+    direction: Direction | None = None
+    """To which side of the picture the athlete goes or looks; along the pitch the view says it."""
     rules: Literal["frontfoot"] | OwnRules | None = None
     """What numbers are held against: the built-in set (also None), or a coach's own."""
     audience: Audience = "player"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from models.announce import wake_workers
 from models.jobs import STAGES, JobStatus, Owner
-from models.requests import AnalysisRequest, JobExtras
+from models.requests import AnalysisOptions, AnalysisRequest, JobExtras
 from models.tables import JobTag, VideoAnalysisJob, VideoSession
 from models.transitions import move, record_attempt, requeue
 
@@ -58,7 +58,7 @@ def job_values(
         "deep_enabled": request.deep_enabled,
         "priority": order.priority,
         "model_name": request.model,
-        "options": request.options.model_dump(mode="json"),
+        "options": _stored(request.options),
         "s3_bucket": session.s3_bucket,
         "s3_key": session.s3_key,
         "status": status,
@@ -107,3 +107,8 @@ def begin_again(row: VideoAnalysisJob, now: datetime, *, more_attempts: int) -> 
     requeue(row, now, available_at=now)
     if row.s3_key is None:
         move(row, "awaiting_upload", now)
+
+
+def _stored(options: AnalysisOptions) -> dict[str, Any]:
+    """As the job keeps them. What v0.1.0 does not know is left out where nothing is said: its workers refuse it."""
+    return options.model_dump(mode="json", exclude={"direction"} if options.direction is None else None)

@@ -52,14 +52,16 @@ def detect_handedness(scene: Scene, hands: Sequence[tuple[Side, float]]) -> Dete
 def detect_direction(scene: Scene) -> DetectedDocument:
     """Which way the athlete goes or looks in the picture.
 
-    Along the pitch as the view says (towards: the camera stands in front). Else by travel, as sure as it is long:
-    2 statures and more 0.95; else by nose and ears.
+    Along the pitch as the view says (towards: the camera stands in front). Else as the caller says; or by travel, as
+    sure as it is long: 2 statures and more 0.95; or by nose and ears.
     """
     view = scene.view
     if scene.athletes_left is not None:
         value = "towards" if scene.athletes_left == 1 else "away"
         source = "caller" if view.source == "caller" else "estimate"
         return DetectedDocument(value=value, source=source, confidence=view.confidence)
+    if scene.options.direction is not None:
+        return DetectedDocument(value=scene.options.direction, source="caller", confidence=1.0)
     if scene.facing == 0:
         return UNKNOWN
     travelled = abs(scene.travel.across)

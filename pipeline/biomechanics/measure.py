@@ -83,7 +83,8 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
         view = decide_view(given, travel)
     if view.value == "side" and given.value != "side":
         motion = prepare(poses, slowmo, constant_view=True, overlap=context.overlap)
-    facing = compute_facing(motion)
+    told = {"right": 1, "left": -1}.get(context.options.direction or "")
+    facing = told or compute_facing(motion)
     if view.value in ("front", "behind"):
         steps = find_steps_along(motion)
     else:

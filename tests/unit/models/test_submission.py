@@ -17,7 +17,7 @@ from models.errors import IdempotencyConflict, InvalidTransition, NotFound, TooM
 from models.idempotency import RequestKey
 from models.jobs import ClaimedJob, Job, Owner
 from models.queue import JobQueue
-from models.requests import AnalysisRequest, JobExtras
+from models.requests import AnalysisOptions, AnalysisRequest, JobExtras
 from models.submission import Order
 from models.tables import IdempotencyKey, JobTag, VideoAnalysisJob
 
@@ -45,6 +45,15 @@ def claimed(queue: JobQueue) -> ClaimedJob:
     job = queue.claim("worker")
     assert job is not None
     return job
+
+
+class TestOptions:
+    def test_what_is_not_said_is_not_stored_where_v0_1_0_does_not_know_it(
+        self, queue: JobQueue, jane: Owner, session_id: str
+    ) -> None:
+        said = BOWLING.model_copy(update={"options": AnalysisOptions(direction="left")})
+        assert "direction" not in queue.submit(jane, session_id, BOWLING).options
+        assert queue.submit(jane, session_id, said).options["direction"] == "left"
 
 
 class TestExtras:

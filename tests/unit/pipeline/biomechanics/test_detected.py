@@ -43,6 +43,20 @@ def test_the_caller_is_believed(figures, judge):
     assert said(front)["direction"] == ("towards", "caller")
 
 
+def test_a_direction_that_the_caller_gives_turns_what_is_measured_along_it(figures, judge):
+    """Nobody can see which way a batter without nose and ears looks: forward is where the caller says."""
+    poses = figures.batter(60.0).film()
+    keypoints = poses.keypoints.copy()
+    keypoints[:, [0, 3, 4]] = np.nan  # nose and ears
+    hidden = replace(poses, keypoints=keypoints)
+    assert said(judge(hidden, "batting", handedness="right"))["direction"] == (None, "unknown")
+    right, left = (judge(hidden, "batting", handedness="right", direction=way) for way in ("right", "left"))
+    assert said(right)["direction"] == ("right", "caller")
+    lean = [one.metrics["trunk_lean"].value for one in (right, left)]
+    assert lean[0] == pytest.approx(-lean[1], abs=0.2)
+    assert abs(lean[0]) > 1
+
+
 def test_who_does_nothing_has_no_hand(figures, judge):
     assert said(judge(figures.walker(30.0).film(), "bowling"))["handedness"] == (None, "unknown")
 
