@@ -151,7 +151,7 @@ class Subject:
     confidence: float
     """0..1; near 0 when another person was as good a candidate."""
     people: int
-    """Distinct people followed in the clip."""
+    """People followed in the clip; one who was out of sight for long may count twice."""
     box: tuple[float, float, float, float]
     """x1 y1 x2 y2 in the frame at `time_s`, where the athlete is seen best."""
     time_s: float

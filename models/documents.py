@@ -278,7 +278,7 @@ class SubjectDocument(Document):
     source: Literal["caller", "automatic"]
     confidence: Number
     people: int
-    """Distinct people followed in the clip."""
+    """People followed in the clip; one who was out of sight for long may count twice."""
     visible_share: Number
     """Share of inferred frames in which the athlete was seen."""
     box: tuple[Number, Number, Number, Number]

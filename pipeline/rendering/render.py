@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -136,13 +137,19 @@ def _draw(clip: _Clip, results: Results, shown: _Shown) -> tuple[Still, dict[int
     wanted = set(wanted_rows(results, poses, clip.limits.max_stills))
     overviews: dict[int, Still] = {}
     evidence: dict[int, Still] = {}
-    for row, frame in clip.frames(shown.overlay_rows | shown.proxy_rows | wanted | {overview}):
-        if row == overview:
-            overviews[row] = overview_still(frame.image, poses, row, results.subject)
-        if row in wanted:
-            evidence[row] = athlete_still(frame.image, poses, row)
-        if row in shown.overlay_rows:
-            shown.overlay.write(frame.image, row, moment_at(events, float(poses.timestamps_s[row])))
-        if row in shown.proxy_rows:
-            shown.proxy.write(frame.image, row)
+    # The small video is encoded beside the other: one thread is all that its encoder may have.
+    with ThreadPoolExecutor(1) as beside:
+        small: Future[None] | None = None
+        for row, frame in clip.frames(shown.overlay_rows | shown.proxy_rows | wanted | {overview}):
+            if small is not None:
+                small.result()
+            small = beside.submit(shown.proxy.write, frame.image, row) if row in shown.proxy_rows else None
+            if row == overview:
+                overviews[row] = overview_still(frame.image, poses, row, results.subject)
+            if row in wanted:
+                evidence[row] = athlete_still(frame.image, poses, row)
+            if row in shown.overlay_rows:
+                shown.overlay.write(frame.image, row, moment_at(events, float(poses.timestamps_s[row])))
+        if small is not None:
+            small.result()
     return overviews[overview], evidence

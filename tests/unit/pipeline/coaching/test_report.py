@@ -216,7 +216,7 @@ def test_the_recording_names_whom_it_judged(written, six_deliveries):
     assert "- **Camera moves.** The camera moves. Use a tripod." in alone
     assert "close call" not in alone
     two = section(written(six_deliveries(), people=2, confidence=0.4), "recording").text
-    assert "There were 2 people in the video" in two
+    assert "We saw 2 people in the video" in two
     assert "close call" in two
     chosen = section(written(six_deliveries(), people=2, confidence=0.4, source="caller"), "recording").text
     assert "close call" not in chosen
