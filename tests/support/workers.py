@@ -66,7 +66,7 @@ class Bench:
             thread.join(timeout=60)
             assert not thread.is_alive()
 
-    def finish(self, job_ids: Sequence[str], timeout_s: float = 120.0) -> list[JobDetail]:
+    def finish(self, job_ids: Sequence[str], timeout_s: float = 240.0) -> list[JobDetail]:
         """Wait until all these jobs have ended."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -74,7 +74,7 @@ class Bench:
             if all(job.status in TERMINAL for job in jobs):
                 return jobs
             time.sleep(0.2)
-        raise AssertionError([(job.id, job.status, job.error_code) for job in jobs])
+        raise AssertionError([(job.id, job.status, job.attempt, job.progress_pct, job.error_code) for job in jobs])
 
 
 @dataclass(frozen=True, kw_only=True)
