@@ -4,6 +4,8 @@ and a keeper who moves sideways to the ball.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, Plant, assemble, column, ease, foot
@@ -20,36 +22,13 @@ SHUFFLE = (("right", 2.6, -20.0), ("left", 2.9, -20.0), ("right", 3.2, -20.0), (
 def set_off(body: Body) -> Movement:
     """Stands for 0.8 s, runs seven steps, picks up with the right hand, stops and throws with it."""
     duration = THROW_S + 0.8
-    clock = np.arange(-1000, round(duration * 1000) + 2001) / 1000
-    knots = [(STANDS_S, 0.0), (STANDS_S + 0.9, SPEED), (DOWN_S - 0.6, SPEED), (DOWN_S - 0.3, SLOW),
-             (DOWN_S + 0.2, SLOW), (DOWN_S + 0.6, 0.0)]  # fmt: skip
-    rate = ease(clock, knots)
-    way = np.concatenate(([0.0], np.cumsum((rate[1:] + rate[:-1]) / 2000)))
-
-    def x_at(t: Array | float) -> Array:
-        return np.asarray(np.interp(t, clock, way))
-
-    def leaves(on: float, ahead: float, behind: float) -> float:
-        return float(np.interp(float(x_at(on)) + ahead + behind, way, clock))
-
-    moments = [STANDS_S + 0.45 + k * STEP_S for k in range(7)]
-    feet: tuple[list[Plant], list[Plant]] = (
-        [Plant(on=-1.0, ahead=-1.0, off=STANDS_S + 0.15)],  # the right one leaves first
-        [Plant(on=-1.0, ahead=1.0, off=leaves(-1.0, 1.0, 17.0))],
-    )
-    for i, on in enumerate(moments):
-        ahead, behind = (18.0, 22.0) if i == len(moments) - 1 else (16.0, 16.0)
-        feet[i % 2].append(Plant(on=on, ahead=ahead, off=leaves(on, ahead, behind)))
-    last, other = feet[(len(moments) - 1) % 2], feet[len(moments) % 2]
-    other.append(Plant(on=max(other[-1].off + 0.12, DOWN_S + 0.3), ahead=8.0, off=99.0))
-    last.append(Plant(on=max(last[-1].off + 0.15, DOWN_S + 0.6), ahead=-8.0, off=99.0))
+    x_at, feet, moments = _run(duration)
 
     def pose(times: Array) -> Array:
         x = x_at(times)
         low = ease(times, [(DOWN_S - 0.4, 0.0), (DOWN_S - 0.08, 1.0), (DOWN_S + 0.08, 1.0), (DOWN_S + 0.5, 0.0)])
         run = ANKLE + 0.93 * body.leg
-        ankles = [column(*foot(times, x_at, plants)) for plants in feet]
-        (right_x, right_z), (left_x, left_z) = (a.T for a in ankles)
+        (right_x, right_z), (left_x, left_z) = (foot(times, x_at, plants) for plants in feet)
         hand = 50 - 43 * ease(times, [(DOWN_S - 0.35, 0.0), (DOWN_S, 1.0), (DOWN_S + 0.35, 0.0)])
         joints = assemble(
             body, hips=column(x, 0.0, run + (34.0 - run) * low), lean=6 + 58 * low, tilt=0.0,
@@ -69,7 +48,7 @@ def set_off(body: Body) -> Movement:
     elbow = seen.offset("right_elbow", "right_shoulder", 2)[seen.over(throw - 0.05, throw + 0.05)]
     return Movement(
         mode="fielding", body=body, duration=duration, pose=pose, side="right", speed=seen.speed,
-        steps=tuple(moments), events={"pick_up": pick_up, "throw_release": throw}, centre=(float(x_at(DOWN_S)), 0.0),
+        steps=moments, events={"pick_up": pick_up, "throw_release": throw}, centre=(float(x_at(DOWN_S)), 0.0),
         truth={
             "first_step_length": places[0] - seen.of("right_ankle")[0, 0], "second_step_length": places[1] - places[0],
             "step_length": float(np.mean(np.diff(places))), "cadence": 60 / STEP_S,
@@ -77,6 +56,37 @@ def set_off(body: Body) -> Movement:
             "throw_elbow_height": float(np.median(elbow)),
         },
     )  # fmt: skip
+
+
+def _run(
+    duration: float,
+) -> tuple[Callable[[Array | float], Array], tuple[list[Plant], list[Plant]], tuple[float, ...]]:
+    """Hips' x at any time, the plants of the right and the left foot, and when each of the seven steps lands."""
+    clock = np.arange(-1000, round(duration * 1000) + 2001) / 1000
+    knots = [(STANDS_S, 0.0), (STANDS_S + 0.9, SPEED), (DOWN_S - 0.6, SPEED), (DOWN_S - 0.3, SLOW),
+             (DOWN_S + 0.2, SLOW), (DOWN_S + 0.6, 0.0)]  # fmt: skip
+    rate = ease(clock, knots)
+    way = np.concatenate(([0.0], np.cumsum((rate[1:] + rate[:-1]) / 2000)))
+
+    def x_at(t: Array | float) -> Array:
+        return np.asarray(np.interp(t, clock, way))
+
+    def leaves(on: float, ahead: float, behind: float) -> float:
+        """When the hips have passed the foot by `behind`."""
+        return float(np.interp(float(x_at(on)) + ahead + behind, way, clock))
+
+    moments = tuple(STANDS_S + 0.45 + k * STEP_S for k in range(7))
+    feet: tuple[list[Plant], list[Plant]] = (
+        [Plant(on=-1.0, ahead=-1.0, off=STANDS_S + 0.15)],  # the right one leaves first
+        [Plant(on=-1.0, ahead=1.0, off=leaves(-1.0, 1.0, 17.0))],
+    )
+    for i, on in enumerate(moments):
+        ahead, behind = (18.0, 22.0) if i == len(moments) - 1 else (16.0, 16.0)
+        feet[i % 2].append(Plant(on=on, ahead=ahead, off=leaves(on, ahead, behind)))
+    last, other = feet[(len(moments) - 1) % 2], feet[len(moments) % 2]
+    other.append(Plant(on=max(other[-1].off + 0.12, DOWN_S + 0.3), ahead=8.0, off=99.0))
+    last.append(Plant(on=max(last[-1].off + 0.15, DOWN_S + 0.6), ahead=-8.0, off=99.0))
+    return x_at, feet, moments
 
 
 def _throw(joints: Array, times: Array, body: Body) -> Array:
