@@ -1,3 +1,4 @@
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -264,6 +265,14 @@ def test_a_sentence_leads_to_the_first_of_its_moments_that_the_video_shows():
     assert '<span class="said" data-metrics="a b">Seen.</span>' in html
     assert "<strong>Not</strong> on the page.</span></p>" in html
     assert 'class="seek"' not in page(film=None), "on paper nothing plays"
+
+
+def test_sentences_that_lead_to_one_moment_share_a_control():
+    moments = [(0.5,), (0.5, 0.6), (), (0.5,), (0.6,)]
+    html = told(*(Sentence(before=" " if place else "", text=f"Number {place}.", kind="recording",
+                           evidence=reports.evidence(*times)) for place, times in enumerate(moments)))  # fmt: skip
+    behind = [html[: found.start()].rpartition("Number ")[2][0] for found in re.finditer('class="seek"', html)]
+    assert behind == ["1", "3", "4"]
 
 
 def test_items_that_follow_one_another_are_one_list_and_what_is_in_them_is_text():
