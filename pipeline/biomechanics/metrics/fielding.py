@@ -182,7 +182,8 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
     Formula: ankleₓ at its first contact minus its own place while standing; ankleₓ of the second contact minus that of
-    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none.
+    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, a foot that was not seen in
+    60 % of the time from there to the first contact, or a moving camera: none.
     sys: at least 5.75 % (Sports Biomech 2022, stride) and what an oblique camera shortens. Source: Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
