@@ -17,7 +17,19 @@ from api.jwts import JwtReader
 from api.limits import RateLimiter
 from api.metrics import ApiMetrics
 from api.middleware import HeadAsGet, RequestLog, SmallBodies
-from api.routes import artifacts, batches, description, health, jobs, reading, sessions, upload_links, uploads, webhooks
+from api.routes import (
+    artifacts,
+    batches,
+    description,
+    health,
+    jobs,
+    players,
+    reading,
+    sessions,
+    upload_links,
+    uploads,
+    webhooks,
+)
 from api.submissions import RuleCheck, refuse_own_rules
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
@@ -27,6 +39,7 @@ from models.database import Database
 from models.jobs import Owner
 from models.keys import KeyRegister
 from models.outbox import Outbox
+from models.players import PlayerRegister
 from models.queue import JobQueue
 from models.secrets import OwnerSecrets
 from models.uploads import UploadRegister
@@ -44,6 +57,7 @@ _TAGS = [
     {"name": "analysis jobs", "description": "One analysis of one session."},
     {"name": "batches", "description": "Many analyses asked for by one call."},
     {"name": "artifacts", "description": "The files that an analysis leaves."},
+    {"name": "players", "description": "One player over the sessions that name them."},
     {"name": "webhooks", "description": "What is sent when a job gets on, and how the sending went."},
     {"name": "health", "description": "For load balancers and people; needs no token."},
 ]
@@ -120,13 +134,26 @@ def create_app(
         batch_slots=anyio.CapacityLimiter(limits.batches_at_once),
         webhook_policy=webhook_policy or WebhookPolicy(),
         outbox=Outbox(database),
+        players=PlayerRegister(database),
     )
     problems.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog, metrics=metrics)
     # The route that is asked for most comes first: they are tried one after the other.
-    for routes in (reading, sessions, uploads, upload_links, jobs, batches, artifacts, webhooks, description, health):
+    for routes in (
+        reading,
+        sessions,
+        uploads,
+        upload_links,
+        jobs,
+        batches,
+        artifacts,
+        players,
+        webhooks,
+        description,
+        health,
+    ):
         app.include_router(routes.router)
     app.webhooks.include_router(webhooks.events)
     return app

@@ -22,6 +22,7 @@ from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
 from models.outbox import Outbox
+from models.players import PlayerRegister
 from models.queue import JobQueue
 from models.secrets import OwnerSecrets
 from models.uploads import UploadRegister
@@ -86,6 +87,7 @@ class Services:
     batch_slots: anyio.CapacityLimiter
     webhook_policy: WebhookPolicy
     outbox: Outbox
+    players: PlayerRegister
 
 
 async def _services(request: Request) -> Services:

@@ -225,3 +225,38 @@ ARTIFACT: dict[str, Any] = {
     "url": f"/api/coaches/plus/analysis-jobs/{JOB_ID}/artifacts/report.html?expires=1777890725&signature=Zm9vdHdvcms",
     "expires_at": "2026-05-04T10:32:05Z",
 }
+
+PLAYER_PROGRESS: dict[str, Any] = {
+    "player_id": "p-17",
+    "disciplines": [
+        {
+            "mode": "bowling",
+            "sessions": [
+                {
+                    "label": "Nets, Tuesday",
+                    "date": "2026-05-05",
+                    "view": "side",
+                    "off_square_deg": 6.0,
+                    "real_fps": 120.0,
+                    "model": "yolo11n-pose",
+                    "handedness": "right",
+                    "repetitions": 6,
+                    "session_id": SESSION_ID,
+                    "job_id": JOB_ID,
+                }
+            ],
+            "metrics": [
+                {
+                    "metric": "front_knee_min",
+                    "label": "Front knee, most bent after contact",
+                    "unit": "deg",
+                    "points": [{"session": 0, "value": 141.2, "expected_error": 8.4, "n": 6, "status": "measurable"}],
+                    "steps": [],
+                    "overall": None,
+                }
+            ],
+        }
+    ],
+    "left_out": [],
+    "older": False,
+}

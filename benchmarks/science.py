@@ -1,10 +1,13 @@
 """How far the numbers are off and how often they say so: synthetic cricketers with known truth and the model's noise.
 
     python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--seed 1] [--json]
+    python benchmarks/science.py flip|halves|bones [--clip PATH] --json
 
 `errors`: every metric and event of random athletes, filmed by random cameras, beside the truth. Coverage is the share
 within two expected errors. `ratio` is RMSE / expected error, both without what no simulation contains (published
 floors): over 1.1 boasts, under 0.7 hides.
+
+`flip`, `halves`, `bones`: what a real clip says of itself without labels (`benchmarks/real_video.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from cricketer.catalogue import MODES, random_movement
 from cricketer.clips import Judged, Read, Timed, film, judge
 from cricketer.noise import CLEAN, Noise
 
-from benchmarks.machine import as_json, provenance
+from benchmarks.machine import SAMPLE, as_json, provenance
+from benchmarks.real_video import CHECKS
 
 Figures = dict[str, Any]
 RATES = (24.0, 30.0, 60.0, 120.0, 240.0)
@@ -37,7 +41,7 @@ YAW_SIDE, YAW_TOLD = 40.0, 10.0
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("errors",))
+    parser.add_argument("what", choices=("errors", *CHECKS))
     parser.add_argument("--mode", choices=tuple(MODES), action="append")
     parser.add_argument("--view", choices=("side", "behind", "front"), action="append")
     parser.add_argument("--fps", type=float, action="append")
@@ -45,8 +49,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="other athletes, cameras and noise")
     parser.add_argument("--yaw", type=float, help="instead of 40 or 10 degrees")
     parser.add_argument("--clean", action="store_true", help="without noise, square and level")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--clip", type=Path, default=SAMPLE, help="of flip, halves and bones")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object; flip, halves and bones print nothing else"
+    )
     arguments = parser.parse_args()
+    if arguments.what in CHECKS:
+        print(as_json({**provenance(), **CHECKS[arguments.what](arguments.clip)}))
+        return
     rows = [
         errors(mode, view, fps, arguments.athletes, arguments.yaw, seed=arguments.seed, clean=arguments.clean)
         for mode in arguments.mode or MODES

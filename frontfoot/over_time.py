@@ -12,7 +12,7 @@ import typer
 
 from frontfoot import exits
 from models.documents import Results
-from pipeline.coaching.progress import MetricProgress, PointDocument, ProgressDocument, Session, StepDocument, progress
+from models.progress import MetricProgress, PointDocument, ProgressDocument, Session, StepDocument, progress
 
 RESULTS = ("results.json", "deep_results.json", "quick_results.json")
 """What a folder of an analysis may hold, the first that is there."""
@@ -63,7 +63,9 @@ def lines(followed: ProgressDocument) -> list[str]:
 
 
 def _sessions(named: Sequence[Given]) -> list[Session]:
-    """By date where all have one, otherwise as they were named."""
+    """By date where all have one, otherwise as they were named. Raises ValueError for fewer than two."""
+    if len(named) < 2:
+        raise ValueError("progress needs two sessions or more")
     if any(one.date is not None for one in named):
         undated = [str(one.path) for one in named if one.date is None]
         if undated:

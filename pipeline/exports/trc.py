@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 def trc_text(poses: PoseSequence, *, slowmo_factor: float, metres_per_pixel: float | None, name: str) -> str:
-    """The file's text: tab separated, X to the picture's right, Y up, Z 0, an empty field where not seen.
+    """The file's text: tab separated, X to the picture's right, Y up, Z 0; X and Y are empty where not seen.
 
     Metres where `metres_per_pixel` is known, else pixels; `Units` says which. The origin is the lower left corner of
     the picture. Times are the athlete's own, slow motion undone, as Sports2D's are. Paths are as the model gave them,
@@ -70,9 +70,10 @@ def _places(poses: PoseSequence) -> Array:
 
 
 def _marker(x: float, y: float, digits: int) -> str:
-    if np.isnan(x) or np.isnan(y):
-        return "\t\t"
-    return f"{x:.{digits}f}\t{y:.{digits}f}\t{0:.{digits}f}"
+    """Z is there even where nothing was seen: OpenSim 4 drops a field that is empty at the end of a line, and then
+    misses a column of the whole file."""
+    seen = "\t" if np.isnan(x) or np.isnan(y) else f"{x:.{digits}f}\t{y:.{digits}f}"
+    return f"{seen}\t{0:.{digits}f}"
 
 
 def _rate(times: Array) -> float:

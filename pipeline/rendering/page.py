@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from inference.poses import PoseSequence
-from models.documents import Evidence, Finding, Metric, Results, TimeSpan
+from models.documents import Evidence, Finding, Metric, Results, Sentence, TimeSpan
 from models.requests import Audience
 from pipeline.coaching.compare import own_spread
 from pipeline.coaching.quantities import measured, spread
 from pipeline.coaching.report import CLOSE_CALL
+from pipeline.coaching.sentences import Line, blocks
 from pipeline.coaching.words import Words, load_words
 from pipeline.rendering import words as said
 from pipeline.rendering.moments import Moment, evidence_rows, moment_at, moments
@@ -86,6 +88,7 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             ],
             event_at=lambda time_s: moment_at(events, time_s),
             label=label,
+            laid_out=laid_out,
             quantity=lambda name, metric: measured(name, metric, words),
             over=lambda name: over(name, results, words),
             close_call=CLOSE_CALL,
@@ -99,11 +102,13 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
 def _moving(results: Results, poses: PoseSequence, pictures: Pictures, events: tuple[Moment, ...]) -> dict[str, object]:
     """What the templates need of the video, the timeline and the repetitions."""
     proxy = pictures.proxy
+    shows = proxy.shows if proxy else lambda _time_s: False
     return {
         "timeline": timeline_of(results, poses, proxy.pieces if proxy else ()),
         "comparison": comparison_of(results, poses, dict(pictures.evidence)),
         "look_at": look_at,
-        "shows": proxy.shows if proxy else lambda _time_s: False,
+        "shows": shows,
+        "shown_of": lambda evidence: next(filter(shows, look_at(evidence)), None),
         "policy": policy(plays=proxy is not None),
         # both are ours, and hold nothing that a clip or a coach said
         "script": Markup(script()),  # noqa: S704
@@ -120,6 +125,12 @@ def is_whole(spans: Sequence[TimeSpan], poses: PoseSequence) -> bool:
 def is_fault(finding: Finding) -> bool:
     """Something to work on: neither a strength nor about the recording."""
     return finding.type not in ("strength", "recording")
+
+
+def laid_out(sentences: Sequence[Sentence]) -> list[tuple[str, list[Line]]]:
+    """The lines of a section by their kind; items that follow one another are one list."""
+    by_kind = groupby(blocks(sentences), key=lambda block: block.kind)
+    return [(kind, [block.sentences for block in lines]) for kind, lines in by_kind]
 
 
 def label(name: str, metric: Metric) -> str:

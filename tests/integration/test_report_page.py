@@ -141,6 +141,25 @@ def test_words_timeline_and_plots_seek(page):
     assert place == pytest.approx(90, abs=3)
 
 
+def test_a_sentence_leads_to_its_moment(page):
+    told = "document.querySelector('#assessment .said')"
+    assert page.value(f"[{told}.textContent, {told}.dataset.metrics]") == [
+        "Judged from 1 delivery: speed kept.", "run_up_speed_ratio"]  # fmt: skip
+    page.click("#assessment .seek")
+    page.until("document.activeElement === slider")
+    assert page.value("drawn.dataset.row") == "6", "0.2 s"
+
+
+def test_a_sentence_leads_to_its_moment_by_keyboard(page):
+    page.value("document.body.focus()")
+    for _ in range(2):  # past the link to the findings
+        page.press("Tab", code=9)
+    assert page.value("[document.activeElement.className, getComputedStyle(document.activeElement).outlineStyle]") == [
+        "seek", "solid"]  # fmt: skip
+    page.press("Enter", code=13, text="\r")
+    page.until("drawn.dataset.row === '6' && document.activeElement === slider")
+
+
 def test_it_works_by_keyboard_alone(page):
     page.value("document.body.focus()")
     page.press("Tab", code=9)
@@ -172,6 +191,7 @@ def test_a_screen_reader_finds_names_and_values(page):
         (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node.get("ignored")
     ]
     wanted = {("slider", "Moment of the clip"), ("button", "One picture on"), ("checkbox", "Skeleton"),
+              ("link", "Show 0:00.200 of the video"),
               ("heading", "Deliveries side by side"), ("group", "Player"), ("combobox", "Speed")}  # fmt: skip
     assert wanted <= {(role, name) for role, name in named}
     assert all(name for role, name in named if role in {"image", "button", "link", "slider", "region", "Video"})

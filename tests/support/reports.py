@@ -21,6 +21,7 @@ from models.documents import (
     Report,
     ReportSection,
     Results,
+    Sentence,
     SubjectDocument,
     TimeSpan,
     ViewDocument,
@@ -111,7 +112,19 @@ FINDING = Finding(
 WATCH = Watch(id="knee", metric="front_knee_min", text="The knee is near 130°.", evidence=evidence(0.5))
 
 SECTIONS = (
-    ReportSection(id="assessment", title="Overall Assessment", text="Judged from 1 delivery: speed kept."),
+    ReportSection(
+        id="assessment",
+        title="Overall Assessment",
+        text="Judged from 1 delivery: speed kept.",
+        sentences=(
+            Sentence(
+                text="Judged from 1 delivery: speed kept.",
+                kind="fact",
+                metrics=("run_up_speed_ratio",),
+                evidence=evidence(0.2, 0.4),
+            ),
+        ),
+    ),
     ReportSection(id="priorities", title="What to work on", text="…"),
     ReportSection(id="watches", title="Close calls", text="…"),
     ReportSection(id="measured", title="What we measured", text="…"),

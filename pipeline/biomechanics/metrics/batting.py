@@ -344,7 +344,9 @@ def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
         return NO_STANCE
     apart = scene.distance("left_ankle", "right_ankle", 0)
     width = replace(apart, values=np.abs(apart.values))
-    usual = float(np.nan_to_num(np.nanmedian(width.values[scene.motion.window(*shot.stance)])))
+    known = width.values[scene.motion.window(*shot.stance)]
+    known = known[~np.isnan(known)]
+    usual = float(np.median(known)) if len(known) else 0.0
     sys, camera = scene.offset_sys(usual, 1, 1), scene.scale_sys(usual)
     return read_over(scene.motion, width, shot.stance, sys, "at stance", camera=camera)
 

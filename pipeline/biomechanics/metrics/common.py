@@ -57,6 +57,8 @@ CAMERA_MOVES = refused(
 )
 UNEVEN_MAX = 2.5
 """Longest interval between steps / shortest: a sprinter's start and two frames of doubt stay below it."""
+MISSED_FROM = 1.5
+"""Usual intervals between the steps of two feet; longer from a foot to itself, and the other's step was missed."""
 UNEVEN = refused(
     "the feet come forward at uneven times: this is no steady walk or run",
     "Film from the side, from well before the movement begins.",
@@ -80,8 +82,16 @@ def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
 
 
 def count_steps(run: Sequence[Step]) -> Array:
-    """(N-1,) steps from each to the next: 2 from a foot to the same foot, for the other's step was missed."""
-    return np.array([1.0 + (one.side == two.side) for one, two in pairwise(run)])
+    """(N-1,) steps from each to the next: 2 from a foot to the same foot, for the other's step was missed.
+
+    Unless no more time went by than from one foot to the other: then the model took one foot for the other.
+    """
+    if len(run) < 2:
+        return np.ones(0)
+    intervals = np.diff([step.time_s for step in run])
+    same = np.array([one.side == two.side for one, two in pairwise(run)])
+    usual = float(np.median(intervals[~same])) if not same.all() else 0.0
+    return 1.0 + (same & (intervals > MISSED_FROM * usual))
 
 
 def is_even(run: Sequence[Step]) -> bool:

@@ -13,6 +13,7 @@ from pipeline.biomechanics.events.fielding import PickUp, find_pick_ups
 from pipeline.biomechanics.gates import Verdict, refused
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.readings import (
+    MIN_COVERED,
     Found,
     ModeOutcome,
     Outcome,
@@ -128,6 +129,10 @@ STANDING_S = 0.2
 NO_APPROACH = refused("fewer than two steps of an approach were seen",
                       "Film from the side with the whole approach in the picture.")  # fmt: skip
 NO_START = refused("the start from standing was not seen", "Start filming before the fielder moves.")
+NO_FEET = refused(
+    "the feet were not both seen at the start, so which step was the first is not known",
+    "Keep both feet in the picture and unobstructed.",
+)
 NO_THROW = refused("no throw was found after the pick-up", "Keep filming until after the throw.")
 NO_PICK_UP = refused(
     "no pick-up found in this clip: no hand near the ground with the hips down",
@@ -177,7 +182,8 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
     Formula: ankleₓ at its first contact minus its own place while standing; ankleₓ of the second contact minus that of
-    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none.
+    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, a foot that was not seen in
+    60 % of the time from there to the first contact, or a moving camera: none.
     sys: at least 5.75 % (Sports Biomech 2022, stride) and what an oblique camera shortens. Source: Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
@@ -192,6 +198,9 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     if len(slow) < max(3, STANDING_S * motion.fps):
         return dict.fromkeys(names, NO_START)
     first, second = approach[:2]
+    setting_off = motion.window(motion.times_s[slow[0]], first.time_s)
+    if np.mean(motion.point("feet").trusted[setting_off]) < MIN_COVERED:
+        return dict.fromkeys(names, NO_FEET)
     foot = motion.point(f"{first.side}_ankle")
     standing = np.median(foot.path[slow, 0])
     lengths = {"first_step_length": (foot.path[first.index, 0] - standing, first)}

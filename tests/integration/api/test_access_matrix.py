@@ -55,7 +55,7 @@ def writes(body: Callable[[Things], Any], *, owned: bool = False, **headers: str
     return Row(needs="jobs:write", body=body, owned=owned, headers=headers)
 
 
-THINGS = ("session_id", "job_id", "batch_id", "upload_id", "delivery_id")
+THINGS = ("session_id", "job_id", "batch_id", "upload_id", "delivery_id", "player_id")
 SESSION = {"title": "Nets", "session_type": "bowling"}
 BULK = {"Content-Type": "application/jsonl"}
 ONE_SESSION, ONE_JOB = "/sessions/{session_id:uuid}", "/analysis-jobs/{job_id:uuid}"
@@ -87,6 +87,7 @@ _ROWS: Mapping[str, Row] = {
     "GET /batches": READ,
     f"GET {ONE_BATCH}": READ,
     f"POST {ONE_BATCH}/cancel": WRITE,
+    "GET /players/{player_id:path}/progress": READ,
     "GET /webhooks/deliveries": READ,
     f"GET {ONE_DELIVERY}": READ,
     f"POST {ONE_DELIVERY}/redeliver": WRITE,
@@ -178,7 +179,8 @@ def gate(served: Served, backend: Backend) -> Iterator[Gate]:
 def possessions(served: Served, token: str) -> dict[str, str]:
     """One of everything, the job `done` with its files."""
     with client(served.url, token) as coach:
-        session = coach.post("/sessions", json=SESSION).json()
+        player = f"player-{uuid4()}"
+        session = coach.post("/sessions", json=SESSION | {"player_ids": [player]}).json()
         coach.put(f"/sessions/{session['id']}/video", content=MP4_HEAD).raise_for_status()
         wanted = {"analysis_mode": "bowling", "deep_enabled": False, "priority": 100}
         wanted |= {"webhook_url": "https://example.com/hook"}
@@ -193,6 +195,7 @@ def possessions(served: Served, token: str) -> dict[str, str]:
         "batch_id": batch["id"],
         "upload_id": upload["upload_id"],
         "delivery_id": delivery["id"],
+        "player_id": player,
         "name": "report.html",
     }
 

@@ -71,9 +71,10 @@ def test_every_answer_is_documented(label: str, mode: GenerationMode, server: Se
         "/analysis-jobs/bulk", content=line, headers={"Content-Type": "application/x-ndjson"}
     ).json()
     real = {
-        "session_id": [server.uploaded()["id"], jobs[0]["session_id"]],
+        "session_id": [server.uploaded(player_ids=["p-17"])["id"], jobs[0]["session_id"]],
         "job_id": [job["id"] for job in jobs],
         "batch_id": [batch["id"]],
+        "player_id": ["p-17"],
     }
     tried = 0
 

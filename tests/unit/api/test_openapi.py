@@ -62,6 +62,7 @@ def test_every_resource_of_the_contract_is_there(openapi: dict[str, Any]) -> Non
         f"PUT {PREFIX}/videos/upload/{{upload_id}}/content",
         f"POST {PREFIX}/sessions/{{session_id}}/analysis-jobs",
         f"GET {PREFIX}/analysis-jobs",
+        f"GET {PREFIX}/players/{{player_id}}/progress",
         f"GET {PREFIX}/analysis-jobs/{{job_id}}",
         f"GET {PREFIX}/analysis-jobs/{{job_id}}/events",
         f"POST {PREFIX}/analysis-jobs/{{job_id}}/cancel",

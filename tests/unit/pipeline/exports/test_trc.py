@@ -72,11 +72,11 @@ def test_pixels_point_upwards_from_the_lower_left_corner() -> None:
     assert marker(rows[0], 14) == ["55.000", "70.500", "0.000"]  # shoulders are 5 and 6
 
 
-def test_what_was_not_seen_is_an_empty_field() -> None:
+def test_what_was_not_seen_is_empty_in_x_and_y() -> None:
     rows = lines()[5:]
     assert [marker(row, 1) for row in rows] == [
         ["140.000", "62.000", "0.000"],
-        [""] * 3,
+        ["", "", "0.000"],
         ["142.000", "62.000", "0.000"],
     ]
     assert [marker(row, 10)[0] for row in rows] == ["50.000", "51.000", ""]  # doubtful in the last frame

@@ -1,9 +1,10 @@
+import re
 from html.parser import HTMLParser
 
 import pytest
 import reports
 
-from models.documents import Event, Repetition, ReportSection, TimeSpan
+from models.documents import Event, Repetition, ReportSection, Sentence, TimeSpan
 from pipeline.measurements import Signal
 from pipeline.rendering.encode import Piece
 from pipeline.rendering.page import Pictures, build_page, remedies
@@ -245,3 +246,41 @@ def test_markdown_is_words_and_emphasis():
 @pytest.mark.parametrize(("time_s", "said"), [(0, "0:00.000"), (62.3454, "1:02.345"), (59.9996, "1:00.000")])
 def test_clock(time_s, said):
     assert clock(time_s) == said
+
+
+def told(*sentences):
+    sections = [ReportSection(id="recording", title="About this video", sentences=sentences,
+                              text="".join(one.before + one.text for one in sentences))]  # fmt: skip
+    return page(reports.results(sections=sections), film=proxy(range(10, 20)))
+
+
+def test_a_sentence_leads_to_the_first_of_its_moments_that_the_video_shows():
+    seen = Sentence(text="Seen.", kind="fact", metrics=("a", "b"), evidence=reports.evidence(0.1, 0.5, 0.6))
+    unseen = Sentence(before=" ", text="**Not** on the page.", kind="recording", evidence=reports.evidence(0.1))
+    nothing = Sentence(before="\n\n", text="Without a moment.", kind="recording")
+    html = told(seen, unseen, nothing)
+    assert html.count('class="seek"') == 1
+    assert '<a class="seek" href="#video" data-at="0.5">' in html
+    assert "Show 0:00.500 of the video" in html
+    assert '<span class="said" data-metrics="a b">Seen.</span>' in html
+    assert "<strong>Not</strong> on the page.</span></p>" in html
+    assert 'class="seek"' not in page(film=None), "on paper nothing plays"
+
+
+def test_sentences_that_lead_to_one_moment_share_a_control():
+    moments = [(0.5,), (0.5, 0.6), (), (0.5,), (0.6,)]
+    html = told(*(Sentence(before=" " if place else "", text=f"Number {place}.", kind="recording",
+                           evidence=reports.evidence(*times)) for place, times in enumerate(moments)))  # fmt: skip
+    behind = [html[: found.start()].rpartition("Number ")[2][0] for found in re.finditer('class="seek"', html)]
+    assert behind == ["1", "3", "4"]
+
+
+def test_items_that_follow_one_another_are_one_list_and_what_is_in_them_is_text():
+    lines = [("- ", "One."), (" ", "More of one."), ("\n- ", ATTACK), ("\n\n### 1. ", "Head."), ("\n\n", "End.")]
+    html = told(*(Sentence(before=before, text=text, kind="method") for before, text in lines))
+    assert Outline(html).open == []
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    section = html[html.index('id="recording"') :]
+    section = section[: section.index("</section>")]
+    assert (section.count("<ul>"), section.count("<li>"), section.count("<h3>"), section.count("<p>")) == (1, 2, 1, 1)

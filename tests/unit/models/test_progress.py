@@ -8,8 +8,8 @@ import pytest
 import reports
 
 from models.documents import Metric
+from models.progress import Session, change_threshold, differences, progress
 from models.requests import AnalysisOptions
-from pipeline.coaching.progress import Session, change_threshold, differences, progress
 
 
 def metric(value, *, rand=3.0, n=4, sys=8.0, unit="deg", status="measurable"):
@@ -126,8 +126,14 @@ def test_numbers_that_have_no_difference(one, two, reason):
     assert reason in step.reasons[-1]
 
 
-def test_one_session_or_two_disciplines_are_refused():
+def test_no_session_and_two_disciplines_are_refused():
     one = results(metric(130.0))
-    for found in ([one], [one, one.model_copy(update={"mode": "batting"})], []):
-        with pytest.raises(ValueError, match="two sessions or more of one discipline"):
+    for found, named in (([one, one.model_copy(update={"mode": "batting"})], "batting, bowling"), ([], "none")):
+        with pytest.raises(ValueError, match=f"of one discipline; here are {named}"):
             progress(sessions(*found))
+
+
+def test_one_session_is_a_beginning():
+    followed = progress(sessions(results(metric(130.0))))
+    assert [(point.session, point.value) for point in followed.metrics[0].points] == [(0, 130.0)]
+    assert (followed.metrics[0].steps, followed.metrics[0].overall) == ((), None)

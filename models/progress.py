@@ -100,11 +100,10 @@ class ProgressDocument(Document):
 
 
 def progress(sessions: Sequence[Session]) -> ProgressDocument:
-    """Follow every metric over the sessions, in their order. Two of one mode at least, or ValueError."""
+    """Follow every metric over the sessions, in their order. One at least, all of one discipline, or ValueError."""
     modes = {session.results.mode for session in sessions}
-    if len(sessions) < 2 or len(modes) > 1:
-        said = ", ".join(sorted(modes)) or "none"
-        raise ValueError(f"progress needs two sessions or more of one discipline; here are {len(sessions)} ({said})")
+    if len(modes) != 1:
+        raise ValueError(f"progress is that of one discipline; here are {', '.join(sorted(modes)) or 'none'}")
     names = dict.fromkeys(name for session in sessions for name in session.results.metrics)
     followed = (_follow(name, sessions) for name in names)
     return ProgressDocument(
