@@ -74,15 +74,20 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
 
 
 def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
-    given = context.view
-    slowmo = context.options.slowmo_factor
-    motion = prepare(poses, slowmo, constant_view=given.value == "side", overlap=context.overlap)
+    given = view = context.view
+    runs = context.mode in ("bowling", "fielding")
+
+    def clean(*, side: bool) -> Motion:
+        slowmo = context.options.slowmo_factor
+        return prepare(poses, slowmo, constant_view=side, in_plane=side and runs, overlap=context.overlap)
+
+    motion = clean(side=given.value == "side")
     travel = compute_travel(motion, poses.frame_size)
-    view = given
-    if context.mode in ("bowling", "fielding"):
+    if runs:
         view = decide_view(given, travel)
     if view.value == "side" and given.value != "side":
-        motion = prepare(poses, slowmo, constant_view=True, overlap=context.overlap)
+        motion = clean(side=True)
+        travel = compute_travel(motion, poses.frame_size)
     facing = compute_facing(motion)
     if view.value in ("front", "behind"):
         steps = find_steps_along(motion)

@@ -58,16 +58,17 @@ NO_DELIVERY = refused(
 def measure_bowling(scene: Scene) -> ModeOutcome:
     """Find the deliveries and read every metric in each."""
     deliveries = find_deliveries(scene)
+    run_ups = [_run_up(scene, _first_contact(delivery).time_s) for delivery in deliveries]
     return ModeOutcome(
         found=tuple(_measure_delivery(scene, delivery) for delivery in deliveries),
-        whole_clip=common.measure_gait(scene), missing=NO_DELIVERY,
+        whole_clip=common.measure_gait(scene, max(run_ups, key=len) if run_ups else None), missing=NO_DELIVERY,
         hands=tuple((delivery.arm, delivery.clear) for delivery in deliveries),
     )  # fmt: skip
 
 
 def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     events, slow = delivery.events, scene.motion.slowmo
-    first = events.get("back_foot_contact") or events.get("front_foot_contact") or events["release"]
+    first = _first_contact(delivery)
     last = events.get("follow_through") or events["release"]
     run_up = _run_up(scene, first.time_s)
     outcomes: dict[str, Outcome] = {
@@ -94,6 +95,12 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
         steps=tuple(Event(time_s=s.time_s, half_width_s=s.half_width_s) for s in run_up),
         outcomes=outcomes,
     )
+
+
+def _first_contact(delivery: Delivery) -> Event:
+    """Where the run-up ends: the delivery's first moment that was found."""
+    events = delivery.events
+    return events.get("back_foot_contact") or events.get("front_foot_contact") or events["release"]
 
 
 def _run_up(scene: Scene, until_s: float) -> tuple[Step, ...]:
@@ -211,7 +218,7 @@ def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     if len(run_up) < 2:
         return NO_RUN_UP
     steps = run_up[-RUN_UP_STEPS:]
-    reading = common.compute_speed_between(scene.motion, steps[0].time_s, steps[-1].time_s, scene.travel.yaw or 0.0)
+    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
     return common.to_metres(reading, scene.options.height_m)
 
 
@@ -227,8 +234,8 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
     if len(run_up) < 3:
         return NO_RUN_UP
     start, third = run_up[0].time_s, (until_s - run_up[0].time_s) / 3
-    middle = common.compute_speed_between(scene.motion, start + third, start + 2 * third, 0.0)
-    last = common.compute_speed_between(scene.motion, start + 2 * third, until_s, 0.0)
+    middle = common.compute_speed_between(scene, start + third, start + 2 * third)
+    last = common.compute_speed_between(scene, start + 2 * third, until_s)
     if isinstance(middle, Verdict) or isinstance(last, Verdict):
         return middle if isinstance(middle, Verdict) else last
     one, two = float(middle.value), float(last.value)
@@ -261,7 +268,8 @@ def compute_stride_length(scene: Scene, delivery: Delivery) -> Outcome:
     if isinstance(across, Verdict):
         return across
     value = abs(float(across.value))
-    camera = errors.combine(errors.STATURE_SYS * value, common.oblique_sys(value, scene.travel.yaw or 0.0))
+    middle = float(scene.motion.point("hips").path[scene.motion.at(contact.time_s), 0])
+    camera = errors.combine(errors.STATURE_SYS, common.way_sys(scene, middle)) * value
     modelled = errors.combine(float(across.modelled or 0.0), camera)
     sys = max(errors.combine(errors.STRIDE_SYS, camera), modelled)
     return Reading(
@@ -279,10 +287,10 @@ def _between_contacts(scene: Scene, delivery: Delivery, contact: Event, back: Ev
     if not (front_foot.trusted[i] and back_foot.trusted[j]):
         return refused("a foot was not seen at its contact", "Keep the feet in the picture and unobstructed.")
     size = (motion.stature[i] + motion.stature[j]) / 2
-    gap = (front_foot.path[i, 0] - back_foot.path[j, 0]) / size * 100
+    gap = common.compute_gap(scene, (j, float(back_foot.path[j, 0])), (i, float(front_foot.path[i, 0])))
     rand = np.hypot(front_foot.sigma, back_foot.sigma) / size * 100
     slow = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS)  # two ankles: each drifts on its own
-    return Reading(value=float(gap), sys=0.0, modelled=slow, rand=float(rand), evidence=evidence_at(motion, i, j))
+    return Reading(value=gap, sys=0.0, modelled=slow, rand=float(rand), evidence=evidence_at(motion, i, j))
 
 
 def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:

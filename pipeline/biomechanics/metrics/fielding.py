@@ -193,17 +193,19 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
         return dict.fromkeys(names, NO_START)
     first, second = approach[:2]
     foot = motion.point(f"{first.side}_ankle")
-    standing = np.median(foot.path[slow, 0])
-    lengths = {"first_step_length": (foot.path[first.index, 0] - standing, first)}
+    landed = (first.index, float(foot.path[first.index, 0]))
+    standing = (int(slow[len(slow) // 2]), float(np.median(foot.path[slow, 0])))
+    lengths = {"first_step_length": (common.compute_gap(scene, standing, landed), first)}
     if second.side != first.side:
         other = motion.point(f"{second.side}_ankle")
-        lengths["second_step_length"] = (other.path[second.index, 0] - foot.path[first.index, 0], second)
+        place = (second.index, float(other.path[second.index, 0]))
+        lengths["second_step_length"] = (common.compute_gap(scene, landed, place), second)
     out: dict[str, Outcome] = dict.fromkeys(names, refused("the feet of the first two steps could not be told apart"))
     for name, (gap, step) in lengths.items():
-        value = scene.facing * float(gap) / motion.stature[step.index] * 100
+        value = scene.facing * gap
         if np.isfinite(value) and value > 0:
             out[name] = Reading(
-                value=value, sys=errors.combine(errors.STRIDE_SYS, common.oblique_sys(value, scene.travel.yaw or 0.0)),
+                value=value, sys=errors.combine(errors.STRIDE_SYS, common.way_sys(scene, landed[1]) * value),
                 rand=float(foot.sigma * np.sqrt(2) / motion.stature[step.index] * 100),
                 evidence=evidence_at(motion, step.index, first.index),
             )  # fmt: skip
@@ -224,7 +226,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
     if len(approach) < 2:
         return NO_APPROACH
     steps = approach[-5:]
-    reading = common.compute_speed_between(scene.motion, steps[0].time_s, steps[-1].time_s, scene.travel.yaw or 0.0)
+    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
     return common.to_metres(reading, scene.options.height_m)
 
 
@@ -238,12 +240,12 @@ def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> 
     if scene.camera_moves:
         return common.CAMERA_MOVES
     motion, half = scene.motion, SPEED_WINDOW_S * scene.motion.slowmo
-    at_pick_up = common.compute_speed_between(motion, moment.time_s - half, moment.time_s + half, 0.0)
+    at_pick_up = common.compute_speed_between(scene, moment.time_s - half, moment.time_s + half)
     if isinstance(at_pick_up, Verdict):
         return at_pick_up
     fastest: Reading | None = None
     for centre in np.arange(moment.time_s - half, start_s + half, -half):
-        speed = common.compute_speed_between(motion, float(centre) - half, float(centre) + half, 0.0)
+        speed = common.compute_speed_between(scene, float(centre) - half, float(centre) + half)
         if isinstance(speed, Reading) and (fastest is None or float(speed.value) > float(fastest.value)):
             fastest = speed
     if fastest is None or float(fastest.value) < 2 * STANDING:
