@@ -52,6 +52,10 @@ class GroundLine:
         ray = (x - self.centre) / self.focal
         return np.asarray(100 * ray * self.away / self.foreshortening(x))
 
+    def size(self, x: Array) -> Array:
+        """(T,) stature in pixels of who is on the line at `x`."""
+        return np.asarray(self.focal / self.away * (1 - np.tan(self.yaw) * (x - self.centre) / self.focal))
+
     def foreshortening(self, x: Array) -> Array:
         """(T,) length in the picture of a short piece along the line / that of one as far away and square to the ray's
         axis: cos yaw − t · sin yaw."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from pipeline.biomechanics.detected import detect, judge_hand
 from pipeline.biomechanics.doubts import apply_doubts
 from pipeline.biomechanics.events.contacts import find_steps_along
 from pipeline.biomechanics.gates import Verdict, refused, worst
+from pipeline.biomechanics.ground import GroundLine
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
 from pipeline.biomechanics.motion import Motion, prepare
 from pipeline.biomechanics.plots import collect_signals
@@ -88,6 +90,8 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
     if view.value == "side" and given.value != "side":
         motion = clean(side=True)
         travel = compute_travel(motion, poses.frame_size)
+    if runs and view.value == "side" and travel.line is not None:
+        motion = _scale_along(motion, travel.line)
     facing = compute_facing(motion)
     if view.value in ("front", "behind"):
         steps = find_steps_along(motion)
@@ -97,6 +101,13 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
         motion=motion, mode=context.mode, stage=context.stage, view=view, options=context.options, travel=travel,
         facing=facing, steps=steps, camera_moves=camera_moves(motion, steps),
     )  # fmt: skip
+
+
+def _scale_along(motion: Motion, line: GroundLine) -> Motion:
+    """With the stature of somebody on the line: less noisy than one moment's, and no oblique leg shortens it."""
+    hips = motion.point("hips").path[:, 0]
+    seen = np.flatnonzero(~np.isnan(hips))
+    return replace(motion, stature=line.size(np.interp(np.arange(len(hips)), seen, hips[seen])))
 
 
 def _applicable(specs: Sequence[Spec], scene: Scene) -> tuple[Spec, ...]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.documents import Event
+from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.events.contacts import find_stretches
+from pipeline.biomechanics.motion import Mask
 from pipeline.biomechanics.scene import Scene
 
 CROUCHED = 42.0
@@ -15,6 +17,10 @@ CROUCHED = 42.0
 CROUCH_S = 0.4
 RISEN = 5.0
 """% of height above the crouch's own median."""
+LASTING_S = 0.2
+"""The hips rise for longer than the model's slow error makes them seem to."""
+HEIGHT_SLOW = 2.45
+"""% of height: slow error of mid-hips above an ankle, √(2² / 2 + 2²); over the speed of a rise, an error in time."""
 SETTLED = 1.5
 """% of height about the median: down, and not on the way."""
 RISE_WITHIN_S = 1.5
@@ -44,17 +50,19 @@ class Crouch:
 def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
     """Stretches of at least 0.4 s with the hips under 42 % of height, in one place, up to the rise that follows.
 
-    Rise: the last frame within 1.5 % of the crouch's median before the hips leave it by 5 % upwards; the crouch itself
-    lies between the first and the last such frame.
+    Rise: the last frame within 1.5 % of the crouch's median before the hips leave it by 5 % upwards for 0.2 s and more;
+    the crouch itself lies between the first and the last such frame. Nor do hips that seem up for less end it.
     """
     motion, real = scene.motion, scene.motion.real_s
     height = scene.height_above_feet("hips").values
     across = motion.velocity(motion.point("hips"))[:, 0]
     crouches = []
-    for low in find_stretches(height < CROUCHED, real, CROUCH_S):
-        depth = float(np.median(height[low.first : low.last + 1]))
+    crouched = ~_lasting(~(height < CROUCHED), real)
+    for low in find_stretches(crouched, real, CROUCH_S):
+        depth = float(np.nanmedian(height[low.first : low.last + 1]))
         later = np.flatnonzero((real > real[low.first]) & (real <= real[low.last] + RISE_WITHIN_S))
-        up = later[height[later] > depth + RISEN]
+        risen = _lasting(height > depth + RISEN, real)
+        up = later[risen[later]]
         up = up[up > (low.first + low.last) // 2]
         down = np.arange(low.first, (up[0] if len(up) else low.last) + 1)
         down = down[height[down] <= depth + SETTLED]
@@ -66,12 +74,22 @@ def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
         start, end = float(motion.times_s[down[0]]), float(motion.times_s[down[-1]])
         events = {"crouch": Event(time_s=(start + end) / 2, half_width_s=(end - start) / 2)}
         if len(up):
-            events["rise"] = scene.event(int(down[-1]), 2.0)
+            climb_s = float(real[up[0]] - real[down[-1]])
+            slow_s = HEIGHT_SLOW / (RISEN - SETTLED) * climb_s
+            events["rise"] = scene.event(int(down[-1]), 2.0, min(slow_s, LASTING_S))
             take = find_take(scene, int(down[-1]))
             if take is not None:
                 events["take"] = take
         crouches.append(Crouch(start_s=start, end_s=end, events=events))
     return tuple(crouches)
+
+
+def _lasting(holds: Mask, real: Array) -> Mask:
+    """Where `holds` (T,) does so for 0.2 s and more."""
+    out = np.zeros(len(holds), dtype=bool)
+    for run in find_stretches(holds, real, LASTING_S):
+        out[run.first : run.last + 1] = True
+    return out
 
 
 def find_take(scene: Scene, rise: int) -> Event | None:
