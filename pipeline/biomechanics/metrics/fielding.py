@@ -116,9 +116,11 @@ SPECS: tuple[Spec, ...] = (
 
 WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
-PICK_UP_LEAN, HEAD_AHEAD = 60.0, 30.0
-"""A usual forward lean at the pick-up (°), and how far the head is ahead of the nearer foot (% of height): what of it a
-camera off the pitch shows sideways."""
+HEAD_AHEAD = 30.0
+"""% of height by which the head is ahead of the nearer foot: what of it a camera off the pitch shows sideways."""
+TRUNK, TRUNK_SHOWN = 0.288, 0.5
+"""Mid-hips to mid-shoulders / stature (Drillis and Contini 1966), and the share of it below which it points at the
+camera."""
 RATIO_MAX = 1.1
 """Who is faster still at the pick-up was not seen on the approach, or fell."""
 APPROACH_S = 5.0
@@ -128,6 +130,9 @@ STANDING_S = 0.2
 NO_APPROACH = refused("fewer than two steps of an approach were seen",
                       "Film from the side with the whole approach in the picture.")  # fmt: skip
 NO_START = refused("the start from standing was not seen", "Start filming before the fielder moves.")
+POINTS_AT_CAMERA = refused(
+    "the trunk points towards the camera or away from it, which hides its tilt", "Film the pick-up from the side too."
+)
 NO_THROW = refused("no throw was found after the pick-up", "Keep filming until after the throw.")
 NO_PICK_UP = refused(
     "no pick-up found in this clip: no hand near the ground with the hips down",
@@ -297,14 +302,24 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at the pick-up, degrees, -90..90, positive to the fielder's left; front or
     behind.
 
-    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). Seen in under 60 % of it: none. sys: at least 4.4° and 2° of
-    the camera's roll (Sports Biomech 2022).
+    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). Seen in under 60 % of it: none; nor where the trunk shows
+    less than half of its length, so that it points at the camera or away by 60° and more, and little of its tilt is
+    left to see. sys: at least 4.4° and 2° of the camera's roll (Sports Biomech 2022), and what a camera a little off
+    the pitch makes of the lean that the trunk's length in the picture tells.
     """
+    motion, span = scene.motion, _around(scene, moment)
     tilt = scene.trunk_tilt("contact")
     turned = replace(tilt, values=(scene.athletes_left or 1) * tilt.values)
-    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(PICK_UP_LEAN))
+    trunk = motion.point("shoulders", "contact").path - motion.point("hips", "contact").path
+    shown = (np.hypot(*trunk.T) / motion.stature)[motion.window(*span)]
+    shown = shown[~np.isnan(shown)]
+    share = float(np.median(shown)) / TRUNK if len(shown) else 1.0  # not seen at all: `read_over` says so
+    if share < TRUNK_SHOWN:
+        return POINTS_AT_CAMERA
+    lean = float(np.degrees(np.arccos(min(1.0, share))))
+    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(lean))
     sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
-    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up", camera=camera, moment=moment)
+    return read_over(motion, turned, span, sys, "at the pick-up", camera=camera, moment=moment)
 
 
 def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:
