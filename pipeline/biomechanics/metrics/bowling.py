@@ -61,7 +61,7 @@ NO_DELIVERY = refused(
 def measure_bowling(scene: Scene) -> ModeOutcome:
     """Find the deliveries and read every metric in each."""
     deliveries = find_deliveries(scene)
-    run_ups = [_run_up(scene, _first_contact(delivery).time_s) for delivery in deliveries]
+    run_ups = [_run_up(scene, _run_up_ends(scene, delivery)) for delivery in deliveries]
     return ModeOutcome(
         found=tuple(_measure_delivery(scene, delivery) for delivery in deliveries),
         whole_clip=common.measure_gait(scene, max(run_ups, key=len) if run_ups else None), missing=NO_DELIVERY,
@@ -71,9 +71,9 @@ def measure_bowling(scene: Scene) -> ModeOutcome:
 
 def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     events, slow = delivery.events, scene.motion.slowmo
-    first = _first_contact(delivery)
+    first_s = _run_up_ends(scene, delivery)
     last = events.get("follow_through") or events["release"]
-    run_up = _run_up(scene, first.time_s)
+    run_up = _run_up(scene, first_s)
     outcomes: dict[str, Outcome] = {
         **compute_front_knee(scene, delivery),
         "trunk_lateral_flexion_release": compute_trunk_lateral_flexion(scene, delivery),
@@ -81,7 +81,7 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
         "trunk_flexion_change": compute_trunk_flexion_change(scene, delivery),
         "bowling_arm_angle_contact": compute_bowling_arm_angle(scene, delivery),
         "run_up_speed": compute_run_up_speed(scene, run_up),
-        "run_up_speed_ratio": compute_run_up_speed_ratio(scene, run_up, first.time_s),
+        "run_up_speed_ratio": compute_run_up_speed_ratio(scene, run_up, first_s),
         "stride_length": compute_stride_length(scene, delivery),
         "release_height": compute_release_height(scene, delivery),
         "delivery_time": compute_delivery_time(scene, delivery),
@@ -90,7 +90,7 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     }
     if scene.view.value == "side" and scene.near != delivery.arm:
         outcomes = {name: _by_far_arm(one) if name in FAR_RELEASE else one for name, one in outcomes.items()}
-    start = run_up[0].time_s if run_up else first.time_s - WINDOW_S * slow
+    start = run_up[0].time_s if run_up else first_s - WINDOW_S * slow
     return Found(
         start_s=max(start, float(scene.motion.times_s[0])),
         end_s=min(last.time_s + WINDOW_S * slow, float(scene.motion.times_s[-1])),
@@ -100,10 +100,13 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     )
 
 
-def _first_contact(delivery: Delivery) -> Event:
-    """Where the run-up ends: the delivery's first moment that was found."""
+def _run_up_ends(scene: Scene, delivery: Delivery) -> float:
+    """Clip seconds of the delivery's first contact; where none was found, of the earliest usual back-foot contact."""
     events = delivery.events
-    return events.get("back_foot_contact") or events.get("front_foot_contact") or events["release"]
+    contact = events.get("back_foot_contact") or events.get("front_foot_contact")
+    if contact is not None:
+        return contact.time_s
+    return events["release"].time_s + BACK_STANDS_S[0] * scene.motion.slowmo
 
 
 def _run_up(scene: Scene, until_s: float) -> tuple[Step, ...]:
