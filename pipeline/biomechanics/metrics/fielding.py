@@ -63,7 +63,7 @@ SPECS: tuple[Spec, ...] = (
         unit="ratio",
         view="side",
         rate="gait",
-        method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach",
+        method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach over ± 0.3 s",
     ),
     Spec(
         id="hip_height_pick_up",
@@ -238,9 +238,9 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
 def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> Outcome:
     """Hip speed around the pick-up / fastest of the approach, 0..1.1; side. The stature drops out.
 
-    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over windows as long before it. No
-    running approach, a ratio above 1.1 or a moving camera: none. sys: at least 1 % of height of displacement in each
-    window.
+    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over ± 0.3 s before it: the largest of
+    many short, noisy ones would be the noise's. No running approach, a ratio above 1.1 or a moving camera: none. sys:
+    at least 1 % of height of displacement in each window, and 3 % of scale.
     """
     if scene.camera_moves:
         return common.CAMERA_MOVES
@@ -248,24 +248,24 @@ def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> 
     at_pick_up = common.compute_speed_between(scene, moment.time_s - half, moment.time_s + half)
     if isinstance(at_pick_up, Verdict):
         return at_pick_up
-    fastest: Reading | None = None
-    for centre in np.arange(moment.time_s - half, start_s + half, -half):
-        speed = common.compute_speed_between(scene, float(centre) - half, float(centre) + half)
-        if isinstance(speed, Reading) and (fastest is None or float(speed.value) > float(fastest.value)):
-            fastest = speed
-    if fastest is None or float(fastest.value) < 2 * STANDING:
+    fastest: tuple[Reading, float] | None = None
+    for centre in np.arange(moment.time_s - 2 * half, start_s + 2 * half, -half):
+        speed = common.compute_speed_between(scene, float(centre) - 2 * half, float(centre) + 2 * half)
+        if isinstance(speed, Reading) and (fastest is None or float(speed.value) > float(fastest[0].value)):
+            fastest = speed, float(centre)
+    if fastest is None or float(fastest[0].value) < 2 * STANDING:
         return refused("no running approach was seen before the pick-up", "Film the whole approach from the side.")
-    peak, now = float(fastest.value), float(at_pick_up.value)
+    peak, now = float(fastest[0].value), float(at_pick_up.value)
     if now > RATIO_MAX * peak:
         return refused("no approach faster than the pick-up itself was seen", "Film the whole approach from the side.")
-    drift = max(
-        errors.DISPLACEMENT_SYS / (2 * SPEED_WINDOW_S),
-        common.slope_drift(motion, moment.time_s - half, moment.time_s + half),
-    )
+    drifts = [
+        max(errors.DISPLACEMENT_SYS / (2 * width / motion.slowmo), common.slope_drift(motion, at - width, at + width))
+        for at, width in ((moment.time_s, half), (fastest[1], 2 * half))
+    ]
     scale = np.sqrt(2) * errors.LOCAL_SCALE_SYS * now / peak
     return Reading(
-        value=now / peak, sys=errors.combine(drift / peak, drift * now / peak**2, float(scale)),
-        rand=errors.combine(at_pick_up.rand / peak, fastest.rand * now / peak**2),
+        value=now / peak, sys=errors.combine(drifts[0] / peak, drifts[1] * now / peak**2, float(scale)),
+        rand=errors.combine(at_pick_up.rand / peak, fastest[0].rand * now / peak**2),
         evidence=evidence_over(motion, moment.time_s - half, moment.time_s + half, motion.at(moment.time_s)),
     )  # fmt: skip
 
