@@ -292,7 +292,7 @@ def _between_contacts(scene: Scene, delivery: Delivery, contact: Event, back: Ev
     if there[0] is None or there[1] is None:
         return refused("a foot was not seen at its contact", "Keep the feet in the picture and unobstructed.")
     (i, front), (j, rear) = there
-    gap = common.compute_gap(scene, (j, rear), (i, front))
+    gap = common.gap_between(scene, (j, rear), (i, front))
     noise = [motion.noise[motion.names.index(f"{side}_ankle")] for side in (delivery.front, delivery.arm)]
     rand = np.hypot(*noise) / motion.stature[i] * 100
     slow = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS)  # two ankles: each drifts on its own

@@ -140,7 +140,7 @@ def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
 def compute_step_length(scene: Scene, run: Sequence[Step]) -> Outcome:
     """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
 
-    Formula: mean of `compute_gap` over feet that alternate. Range 0..150. Fewer than 2 of them, or a moving camera:
+    Formula: mean of `gap_between` over feet that alternate. Range 0..150. Fewer than 2 of them, or a moving camera:
     none. sys: at least 5.75 % (published stride), 3 % of stature, and what camera and line leave in doubt.
     """
     motion = scene.motion
@@ -149,7 +149,7 @@ def compute_step_length(scene: Scene, run: Sequence[Step]) -> Outcome:
     for one, two in pairwise(run):
         if one.side != two.side:
             places = [(step.index, float(ankles[step.side].path[step.index, 0])) for step in (one, two)]
-            lengths.append(scene.facing * compute_gap(scene, *places))
+            lengths.append(scene.facing * gap_between(scene, *places))
     if len(lengths) < 2:
         return NO_STEPS
     mean = float(np.mean(lengths))
@@ -201,7 +201,7 @@ def compute_speed_between(scene: Scene, start_s: float, end_s: float) -> Outcome
     good = window[~np.isnan(hips.path[window, 0])]
     if len(good) < 4 or len(good) < 0.6 * len(window):
         return refused("the hips were not seen throughout", "Keep the whole athlete unobstructed.")
-    place = compute_way(scene, hips.path)[good]
+    place = way_along(scene, hips.path)[good]
     real = motion.real_s[good]
     slope = float(np.polyfit(real - real[0], place, 1)[0])
     span = float(real[-1] - real[0])
@@ -221,7 +221,7 @@ def slope_drift(motion: Motion, start_s: float, end_s: float) -> float:
     return errors.POSITION_SYS / np.sqrt(2) * errors.drift_of_slope(own) if len(own) > 2 else 0.0
 
 
-def compute_way(scene: Scene, path: Array) -> Array:
+def way_along(scene: Scene, path: Array) -> Array:
     """(T,) way along the ground in % of height, positive to the picture's right; NaN where not seen.
 
     Along the line that the athlete runs, where the travel shows one; else along the picture, each stretch by the scale
@@ -238,8 +238,8 @@ def compute_way(scene: Scene, path: Array) -> Array:
     return out
 
 
-def compute_gap(scene: Scene, one: tuple[int, float], two: tuple[int, float]) -> float:
-    """Way along the ground from a place to another, each (frame, x in pixels), % of height; see `compute_way`."""
+def gap_between(scene: Scene, one: tuple[int, float], two: tuple[int, float]) -> float:
+    """Way along the ground from a place to another, each (frame, x in pixels), % of height; see `way_along`."""
     (i, start), (j, end) = one, two
     if scene.travel.line is not None:
         return float(np.diff(scene.travel.line.way(np.array([start, end])))[0])
@@ -247,7 +247,7 @@ def compute_gap(scene: Scene, one: tuple[int, float], two: tuple[int, float]) ->
 
 
 def way_sys(scene: Scene, x: float) -> float:
-    """Share of `compute_way` around a column of the picture (pixels) that the camera leaves in doubt."""
+    """Share of `way_along` around a column of the picture (pixels) that the camera leaves in doubt."""
     if scene.travel.line is not None:
         return scene.travel.line.sys(x)
     return errors.LOCAL_SCALE_SYS if np.ptp(scene.motion.stature) > 0 else 0.0

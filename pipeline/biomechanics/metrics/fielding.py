@@ -200,11 +200,11 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     foot = motion.point(f"{first.side}_ankle")
     landed = (first.index, float(foot.path[first.index, 0]))
     standing = (int(slow[len(slow) // 2]), float(np.median(foot.path[slow, 0])))
-    lengths = {"first_step_length": (common.compute_gap(scene, standing, landed), first)}
+    lengths = {"first_step_length": (common.gap_between(scene, standing, landed), first)}
     if second.side != first.side:
         other = motion.point(f"{second.side}_ankle")
         place = (second.index, float(other.path[second.index, 0]))
-        lengths["second_step_length"] = (common.compute_gap(scene, landed, place), second)
+        lengths["second_step_length"] = (common.gap_between(scene, landed, place), second)
     out: dict[str, Outcome] = dict.fromkeys(names, refused("the feet of the first two steps could not be told apart"))
     for name, (gap, step) in lengths.items():
         value = scene.facing * gap
