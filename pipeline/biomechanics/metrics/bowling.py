@@ -213,9 +213,9 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps (at least 2), metres per second; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Range 0..12. Without a given height, or
-    with a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what an oblique camera
-    shortens. Source: Ramachandran 2021 (r 0.50 with ball speed).
+    Formula: slope of the hips' way in heights × the given height. Range 0..12. Without a given height, or with a moving
+    camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in doubt.
+    Source: Ramachandran 2021 (r 0.50 with ball speed).
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -260,7 +260,7 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
 
 
 def compute_stride_length(scene: Scene, delivery: Delivery) -> Outcome:
-    """Back ankle at its contact to front ankle at its own, along the picture, % of height, 0..150; side.
+    """Where the back foot came down to where the front one did, along the way, % of height, 0..150; side.
 
     Formula: way from the back ankle to the front one, each the median of the 0.1 s from its contact on. A foot seen in
     less than 0.03 s of it, or a moving camera, which shifts one contact against the other: none. sys: at least 5.75 %

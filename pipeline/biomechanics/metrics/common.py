@@ -26,12 +26,12 @@ CADENCE = Spec(
 )  # fmt: skip
 STEP_LENGTH = Spec(
     id="step_length", label="Step length", unit="pct_height", view="side", rate="gait", estimable_view=True,
-    method="distance along the picture between the ankles of one step and the next, mean over the steps",
+    method="distance along the run between the ankles of one step and the next, mean over the steps",
     source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
 )  # fmt: skip
 TRAVEL_SPEED = Spec(
     id="travel_speed", label="Travel speed", unit="pct_height_per_s", view="side", rate="gait", estimable_view=True,
-    method="slope of the hips' way along the picture over the steps in a row (walking or running; not a run-up speed)",
+    method="slope of the hips' way over the steps in a row (walking or running; not a run-up speed)",
 )  # fmt: skip
 TRUNK_LEAN = Spec(
     id="trunk_lean", label="Lean of the trunk", unit="deg", view="side", rate="still", static=True, angle=True,
@@ -140,7 +140,7 @@ def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
 def compute_step_length(scene: Scene, run: Sequence[Step]) -> Outcome:
     """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
 
-    Formula: mean of `gap_between` over feet that alternate. Range 0..150. Fewer than 2 of them, or a moving camera:
+    Formula: mean way from one ankle to the next over feet that alternate. Range 0..150. Fewer than 2 of them, or a moving camera:
     none. sys: at least 5.75 % (published stride), 3 % of stature, and what camera and line leave in doubt.
     """
     motion = scene.motion
@@ -171,7 +171,7 @@ def fit_units(specs: Sequence[Spec], options: AnalysisOptions) -> tuple[Spec, ..
 
 
 def compute_travel_speed(scene: Scene, run: Sequence[Step]) -> Outcome:
-    """Speed of mid-hips along their way over the steps, in the unit of `fit_units`.
+    """Speed of mid-hips on their way over the steps, in the unit of `fit_units`.
 
     Formula: |slope| of the least-squares line through the way. Range 0..700 % of height per second, 0..12 m/s. Fewer
     than 3 steps, or a moving camera: none. sys: at least 1 % displacement over the span, 3 % of stature, and what
@@ -194,7 +194,7 @@ def to_metres(speed: Outcome, height_m: float) -> Outcome:
 
 
 def compute_speed_between(scene: Scene, start_s: float, end_s: float) -> Outcome:
-    """Speed of mid-hips along their way within a span, % of height per second; see `compute_travel_speed`."""
+    """Speed of mid-hips on their way within a span, % of height per second; see `compute_travel_speed`."""
     motion = scene.motion
     window = motion.window(start_s, end_s)
     hips = motion.point("hips")

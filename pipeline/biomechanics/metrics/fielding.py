@@ -34,7 +34,7 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="side",
         rate="gait",
-        method="way of the foot that leaves first, from standing to its contact, along the picture",
+        method="way of the foot that leaves first, from standing to its contact, along the run",
         source=LOCKIE,
     ),
     Spec(
@@ -44,7 +44,7 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="side",
         rate="gait",
-        method="distance between the ankles of the first and the second contact, along the picture",
+        method="distance between the ankles of the first and the second contact, along the run",
         source=LOCKIE,
     ),
     common.STEP_LENGTH,
@@ -181,9 +181,8 @@ def _around(scene: Scene, event: Event, half_s: float = WINDOW_S) -> tuple[float
 def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float) -> dict[str, Outcome]:
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
-    Formula: ankleₓ at its first contact minus its own place while standing; ankleₓ of the second contact minus that of
-    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none.
-    sys: at least 5.75 % (Sports Biomech 2022, stride) and what an oblique camera shortens. Source: Lockie 2014.
+    Formula: way from the ankle's place while standing to its first contact; from there to the other ankle's. Less than 0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none.
+    sys: at least 5.75 % (Sports Biomech 2022, stride) and what camera and line leave in doubt. Source: Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
     if scene.camera_moves:
@@ -220,9 +219,9 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
 def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Without a given height, with fewer than 2
-    steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what an oblique
-    camera shortens.
+    Formula: slope of the hips' way in heights × the given height. Without a given height, with fewer than 2 steps or a
+    moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in
+    doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
