@@ -181,8 +181,9 @@ def _around(scene: Scene, event: Event, half_s: float = WINDOW_S) -> tuple[float
 def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float) -> dict[str, Outcome]:
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
-    Formula: way from the ankle's place while standing to its first contact; from there to the other ankle's. Less than 0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none.
-    sys: at least 5.75 % (Sports Biomech 2022, stride) and what camera and line leave in doubt. Source: Lockie 2014.
+    Formula: way from the ankle's place while standing to its first contact; from there to the other ankle's. Less than
+    0.2 s of standing (hips under 35 % of height/s) before, or a moving camera: none. sys: at least 5.75 % (Sports
+    Biomech 2022, stride) and what camera and line leave in doubt. Source: Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
     if scene.camera_moves:
