@@ -141,7 +141,8 @@ def compute_step_length(scene: Scene, run: Sequence[Step]) -> Outcome:
     """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
 
     Formula: mean way from one ankle to the next over feet that alternate. Range 0..150. Fewer than 2 of them, or a
-    moving camera: none. sys: at least 5.75 % (published stride), 3 % of stature, and what camera and line leave in doubt.
+    moving camera: none. sys: at least 5.75 % (published stride), 3 % of stature, and what camera and line leave in
+    doubt.
     """
     motion = scene.motion
     ankles = {side: motion.point(f"{side}_ankle") for side in ("left", "right")}
