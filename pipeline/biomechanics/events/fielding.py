@@ -15,6 +15,9 @@ from pipeline.biomechanics.steps import Side
 
 HAND_LOW = 22.0
 """% of height above the ground: standing, a hanging wrist is at 48."""
+DOWN = 1.5
+"""% of height by which the model's slow error changes within 0.1 s, 2 · √(2 · (1 - e^(-0.1 / 0.3))): so near its lowest
+a hand is down."""
 HIPS_DROP = 6.0
 """% of height below their median."""
 FALL_MAX = 200.0
@@ -26,8 +29,8 @@ THROW_SPEED = 200.0
 """% of height per second of the wrist relative to the hips: 3.5 m/s, the gentlest of lobs."""
 THROW_TOP = 0.8
 """Of its peak: in that stretch the hand is at its fastest, as far as a noisy path tells."""
-RELEASE_S = 0.022
-"""Least half-width of a release (Sports Biomech 2022)."""
+MOMENT_S = 0.022
+"""Least half-width, that of a release (Sports Biomech 2022)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +47,8 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
 
     Nobody who comes down from a jump or a tumble picks up a ball with it: no pick-up within a second after the hips
     fell faster than feet on the ground allow (`FALL_MAX`).
-    Pick-up: the lower wrist's lowest frame, under 22 % of height. Lowest point: of the hips, within half a second of
+    Pick-up: the middle of the stretch in which the lower wrist is within 1.5 % of height of its lowest, which is under
+    22 %; its half-width is half of that stretch. Lowest point: of the hips, within half a second of
     it.
     """
     motion, real = scene.motion, scene.motion.real_s
@@ -67,7 +71,8 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
             lowest = int(near[np.argmin(hips[near])])
             hand: Side = "left" if np.nan_to_num(heights["left"][i], nan=np.inf) <= np.nan_to_num(
                 heights["right"][i], nan=np.inf) else "right"  # fmt: skip
-            events = {"lowest_point": scene.event(lowest, 2.0), "pick_up": scene.event(i, 1.5, 0.02)}
+            down = _around_peak(scene, lower <= lower[i] + DOWN, i, f"{hand}_wrist")
+            events = {"lowest_point": scene.event(lowest, 2.0), "pick_up": down}
             throw = _find_throw(scene, i)
             if throw is not None:
                 events["throw_release"] = throw[0]
@@ -111,14 +116,13 @@ def _find_throw(scene: Scene, pick_up: int) -> tuple[Event, Side] | None:
     return _around_peak(scene, speeds[side] >= THROW_TOP * peak, index, f"{side}_wrist"), side
 
 
-def _around_peak(scene: Scene, fast: Mask, peak: int, name: str) -> Event:
-    """The middle of the stretch of `fast` (T,) around a frame, as wide as it or as the hole in what was seen there."""
-    motion = scene.motion
-    seen = np.flatnonzero(motion.trusted[:, motion.names.index(name)])
-    slow = np.flatnonzero(~fast)
-    first, last = np.max(slow[slow < peak], initial=-1) + 1, np.min(slow[slow > peak], initial=len(fast)) - 1
-    before, after = np.max(seen[seen <= first], initial=first), np.min(seen[seen >= last], initial=last)
-    times = motion.times_s
-    width = max(RELEASE_S * motion.slowmo, 1.5 * motion.frame_s, float(times[last] - times[first]) / 2,
-                float(times[after] - times[before]) / 2 if after - before > last - first else 0.0)  # fmt: skip
-    return Event(time_s=float(times[first] + times[last]) / 2, half_width_s=width)
+def _around_peak(scene: Scene, holds: Mask, peak: int, name: str) -> Event:
+    """The middle of the stretch of `holds` (T,) around a frame, as wide as it or as the hole in what was seen there."""
+    motion, times = scene.motion, scene.motion.times_s
+    seen, over = np.flatnonzero(motion.trusted[:, motion.names.index(name)]), np.flatnonzero(~holds)
+    first, last = np.max(over[over < peak], initial=-1) + 1, np.min(over[over > peak], initial=len(holds)) - 1
+    middle = float(times[first] + times[last]) / 2
+    i = int(np.searchsorted(times[seen], middle))
+    hole = float(times[seen[i]] - times[seen[i - 1]]) if 0 < i < len(seen) else 0.0
+    floor = max(MOMENT_S * motion.slowmo, 1.5 * motion.frame_s)
+    return Event(time_s=middle, half_width_s=max(floor, float(times[last] - times[first]) / 2, hole / 2))

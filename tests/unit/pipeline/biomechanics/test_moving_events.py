@@ -13,12 +13,17 @@ from cricketer.pick_up import Technique, pick_up
 from inference.poses import COCO_17
 
 
-def fielded(judge, hand):
+def fielded(judge, hand, hidden_s=0.0):
     movement = pick_up(Body(), Technique(hand=hand))
     camera = Camera(target=(movement.centre[0] - 150.0, 0.0))
     clip = film([movement], "side", 60.0, np.random.default_rng(0), noise=CLEAN, camera=camera)
-    (repetition,) = judge(clip.poses, "fielding", view="side", height_m=1.8).repetitions
-    return repetition, movement.events["throw_release"] + clip.starts[0]
+    released = movement.events["throw_release"] + clip.starts[0]
+    confidence = clip.poses.confidence.copy()
+    hidden = np.abs(clip.poses.timestamps_s - released) < hidden_s / 2
+    confidence[hidden, COCO_17.index(f"{hand}_wrist")] = 0.1
+    poses = replace(clip.poses, confidence=confidence)
+    (repetition,) = judge(poses, "fielding", view="side", height_m=1.8).repetitions
+    return repetition, released
 
 
 def test_a_gentle_throw_by_the_near_arm_is_found(judge):
@@ -26,6 +31,25 @@ def test_a_gentle_throw_by_the_near_arm_is_found(judge):
     throw = repetition.events["throw_release"]
     assert abs(throw.time_s - released) <= 0.02
     assert 0.022 <= throw.half_width_s <= 0.08
+
+
+def test_a_throw_that_is_too_fast_to_be_seen_is_as_wide_as_what_was_not(judge):
+    repetition, released = fielded(judge, "right", hidden_s=0.18)
+    throw = repetition.events["throw_release"]
+    assert 0.09 <= throw.half_width_s <= 0.11
+    assert abs(throw.time_s - released) <= throw.half_width_s
+
+
+def test_a_hand_that_stays_down_was_down_some_time_in_that_stretch(figures, judge):
+    figure = figures.fielder(60.0)
+    joints, times = figure.joints.copy(), figure.times
+    wrist = COCO_17.index("right_wrist")
+    joints[:, wrist, 2] = np.maximum(joints[:, wrist, 2], 12.0)
+    down = times[joints[:, wrist, 2] <= 12.5]
+    (repetition,) = judge(replace(figure, joints=joints).film(), "fielding", height_m=1.8).repetitions
+    pick_up = repetition.events["pick_up"]
+    assert pick_up.time_s == pytest.approx((down[0] + down[-1]) / 2, abs=0.02)
+    assert pick_up.half_width_s == pytest.approx((down[-1] - down[0]) / 2, rel=0.3)
 
 
 def test_a_throw_by_the_far_arm_which_the_model_draws_on_the_trunk_is_not_given(judge):
