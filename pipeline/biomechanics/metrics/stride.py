@@ -49,10 +49,10 @@ def compute_stride_length(scene: Scene, delivery: Delivery) -> Outcome:
 def _between_contacts(scene: Scene, delivery: Delivery, contact: Event, back: Event) -> Outcome:
     """Front foot's place less the back foot's, along the way, % of height; `sys` is left 0."""
     motion = scene.motion
-    there = _foot_place(scene, delivery.front, contact), _foot_place(scene, delivery.arm, back)
-    if there[0] is None or there[1] is None:
+    landed, stood = _foot_place(scene, delivery.front, contact), _foot_place(scene, delivery.arm, back)
+    if landed is None or stood is None:
         return refused("a foot was not seen at its contact", "Keep the feet in the picture and unobstructed.")
-    (i, front), (j, rear) = there
+    (i, front), (j, rear) = landed, stood
     gap = common.gap_between(scene, (j, rear), (i, front))
     noise = [motion.noise[motion.names.index(f"{side}_ankle")] for side in (delivery.front, delivery.arm)]
     rand = np.hypot(*noise) / motion.stature[i] * 100

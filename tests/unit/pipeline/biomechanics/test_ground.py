@@ -42,7 +42,7 @@ def test_the_exact_line_is_exact():
 
 
 def test_the_stated_error_is_what_a_wrong_slope_and_a_wrong_focal_length_make_of_a_length():
-    yaw, x = np.radians(20.0), np.array([2500.0, 2501.0])
+    yaw, x = np.radians(20.0), np.array([3400.0, 3401.0])
 
     def line(tan, share=1.0, **known):
         focal = share * FOCAL
@@ -57,10 +57,10 @@ def test_the_stated_error_is_what_a_wrong_slope_and_a_wrong_focal_length_make_of
 
     true = length(line(np.tan(yaw)))
     by_slope = abs(length(line(np.tan(yaw) + 0.01)) / true - 1)
-    assert line(np.tan(yaw), yaw_sys=0.01).sys(2500.0) == pytest.approx(np.hypot(by_slope, 0.12 * np.sin(yaw) ** 2),
+    assert line(np.tan(yaw), yaw_sys=0.01).sys(3400.0) == pytest.approx(np.hypot(by_slope, 0.12 * np.sin(yaw) ** 2),
                                                                          rel=0.1)  # fmt: skip
     by_focal = abs(length(line(np.tan(yaw), share=1.01)) / true - 1)
-    assert line(np.tan(yaw)).sys(2500.0) == pytest.approx(12 * by_focal, rel=0.05)
+    assert line(np.tan(yaw)).sys(3400.0) == pytest.approx(12 * by_focal, rel=0.05)
 
 
 def test_what_cannot_be_told_from_square_is_square():

@@ -72,7 +72,7 @@ def test_hips_that_seem_up_for_a_moment_neither_rise_nor_end_the_crouch(figures,
     poses = figures.keeper(30.0, depth=38.0).film(view="side")
     keypoints = poses.keypoints.copy()
     hips = [COCO_17.index("left_hip"), COCO_17.index("right_hip")]
-    keypoints[60:64, hips, 1] -= 4 * 8  # 8 % of height for an eighth of a second
+    keypoints[72:76, hips, 1] -= 4 * 12  # 12 % of height for an eighth of a second, well into the crouch's later half
     (repetition,) = judge(replace(poses, keypoints=keypoints), "wicketkeeping").repetitions
     assert abs(repetition.events["rise"].time_s - 3.0) <= repetition.events["rise"].half_width_s + 0.03
     assert repetition.start_s < 1.2
