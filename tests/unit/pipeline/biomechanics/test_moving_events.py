@@ -69,10 +69,11 @@ def test_an_arm_that_is_only_raised_is_no_throw(figures, judge):
 
 
 def test_hips_that_seem_up_for_a_moment_neither_rise_nor_end_the_crouch(figures, judge):
-    poses = figures.keeper(30.0, depth=38.0).film(view="side")
-    keypoints = poses.keypoints.copy()
-    hips = [COCO_17.index("left_hip"), COCO_17.index("right_hip")]
-    keypoints[72:76, hips, 1] -= 4 * 12  # 12 % of height for an eighth of a second, well into the crouch's later half
+    poses = figures.keeper(60.0, depth=33.0).film(view="side")
+    keypoints, since = poses.keypoints.copy(), poses.timestamps_s - 2.4  # in the crouch's later half
+    bump = np.where((since > 0) & (since < 0.25), 9.0 * np.sin(np.pi * since / 0.25), 0.0)  # % of height
+    for name in ("left_hip", "right_hip"):
+        keypoints[:, COCO_17.index(name), 1] -= 4 * bump
     (repetition,) = judge(replace(poses, keypoints=keypoints), "wicketkeeping").repetitions
     assert abs(repetition.events["rise"].time_s - 3.0) <= repetition.events["rise"].half_width_s + 0.03
     assert repetition.start_s < 1.2
