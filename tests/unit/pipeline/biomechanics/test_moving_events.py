@@ -79,6 +79,14 @@ def test_hips_that_seem_up_for_a_moment_neither_rise_nor_end_the_crouch(figures,
     assert repetition.start_s < 1.2
 
 
+def test_a_far_hand_that_is_drawn_on_the_trunk_does_not_lift_the_hands(figures, judge):
+    poses = figures.keeper(60.0, hands=20.0).film(view="side")
+    keypoints = poses.keypoints.copy()
+    keypoints[:, COCO_17.index("left_wrist")] = keypoints[:, [5, 6, 11, 12]].mean(axis=1)
+    metric = judge(replace(poses, keypoints=keypoints), "wicketkeeping").metrics["hand_height_ready"]
+    assert metric.value == pytest.approx(20.0, abs=0.5)
+
+
 def test_a_rise_is_the_less_well_known_the_slower_it_is(figures, judge):
     (repetition,) = judge(figures.keeper(120.0).film(), "wicketkeeping").repetitions
     # 3.5 % of height are climbed from 1.5 to 5 % above the crouch; 1.5 · 2.45 % of it are the model's slow error.
