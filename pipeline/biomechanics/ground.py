@@ -16,6 +16,8 @@ BLOCK_S = 0.25
 """Seconds over which length and place are medians before the line is fitted."""
 RUNS = 0.4
 """Of the hips' fastest (ninth decile): slower is standing, stopping, picking up, where trunk and legs lean sideways."""
+SHOWN_MIN = 0.2
+"""Of a length along the line: one seen more end on than that is no line across the picture."""
 ROUNDS = 3
 """Line, from it the foreshortening, the line again: the third changes the yaw by less than a tenth of a degree."""
 
@@ -74,7 +76,8 @@ class GroundLine:
 
 
 def find_line(motion: Motion, frame_size: tuple[int, int]) -> GroundLine | None:
-    """The line that the hips run, by the athlete's size along it; None where it cannot be told (`fit_line`).
+    """The line that the hips run, by the athlete's size along it; None where it cannot be told (`fit_line`) or is seen
+    nearly end on.
 
     The body's length in a frame is that of its chain with each part's way across the picture stretched by the line's
     own foreshortening, so that legs that swing along an oblique line do not look like a body farther away.
@@ -95,6 +98,8 @@ def find_line(motion: Motion, frame_size: tuple[int, int]) -> GroundLine | None:
         if line is None:
             return None
         shown = line.foreshortening(x)
+        if np.nanmin(shown) < SHOWN_MIN:
+            return None
     return line
 
 

@@ -6,7 +6,8 @@ from cricketer.clips import film, judge
 from cricketer.delivery import Technique, deliver
 from cricketer.noise import CLEAN
 
-from pipeline.biomechanics.ground import GroundLine, fit_line
+from pipeline.biomechanics.ground import GroundLine, find_line, fit_line
+from pipeline.biomechanics.motion import prepare
 
 FRAME = (3840, 2160)
 FOCAL = 0.9 * 3840
@@ -72,6 +73,14 @@ def test_who_stays_in_place_or_is_hardly_seen_has_no_line():
     times, _, x, size = run(0.0)
     assert fit_line(np.full_like(x, 1900.0), size, times, FRAME) is None
     assert fit_line(np.where(times < 0.4, x, np.nan), size, times, FRAME) is None
+
+
+@pytest.mark.parametrize(("yaw", "there"), [(20.0, True), (80.0, False)])
+def test_a_run_that_is_seen_nearly_end_on_has_no_line(delivery, yaw, there):
+    camera = Camera(yaw=yaw, distance=1400.0, target=(delivery.centre[0] - 150.0, 0.0))
+    clip = film([delivery], "side", 60.0, np.random.default_rng(1), noise=CLEAN, camera=camera)
+    motion = prepare(clip.poses, 1.0, constant_view=True, in_plane=True)
+    assert (find_line(motion, clip.poses.frame_size) is not None) == there
 
 
 @pytest.fixture(scope="module")
