@@ -16,6 +16,7 @@ from pipeline.biomechanics.metrics import bowling as bowling_metrics
 from pipeline.biomechanics.metrics import fielding as fielding_metrics
 from pipeline.biomechanics.metrics.batting import NO_PLANT
 from pipeline.biomechanics.metrics.footwork import NO_RISE
+from pipeline.biomechanics.metrics.stride import NO_BACK_CONTACT
 from pipeline.biomechanics.metrics.weight import NO_STANCE
 from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Reading
 from pipeline.biomechanics.scene import Scene
@@ -44,7 +45,7 @@ NEEDS: Mapping[Mode, Needs] = MappingProxyType({
     "fielding": Needs(event="pick_up", before_s=1.0, before="the approach", after_s=0.5, after="the throw"),
 })  # fmt: skip
 ABSENT_BEFORE = frozenset(verdict.reason for verdict in (
-    bowling_metrics.NO_CONTACT, bowling_metrics.NO_BACK_CONTACT, bowling_metrics.NO_RUN_UP, NO_STANCE, NO_PLANT,
+    bowling_metrics.NO_CONTACT, NO_BACK_CONTACT, bowling_metrics.NO_RUN_UP, NO_STANCE, NO_PLANT,
     fielding_metrics.NO_APPROACH, fielding_metrics.NO_START,
 ))  # fmt: skip
 ABSENT_AFTER = frozenset((NO_RISE.reason, fielding_metrics.NO_THROW.reason))

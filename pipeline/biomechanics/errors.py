@@ -18,6 +18,8 @@ Formula = Callable[..., Array]
 
 POSITION_SYS = 2.0
 """% of height per keypoint and axis: four cameras that watch one walker disagree by 2.0-2.3 %."""
+SIZE_SYS = 0.0315
+"""Share of the body's length in the picture: both ends of a chain of 89.7 % of height, each off by `POSITION_SYS`."""
 SLOW_TAU_S = 0.3
 """Seconds: how long the slow error of a keypoint remembers itself (AR(1))."""
 DISPLACEMENT_SYS = 1.0

@@ -40,11 +40,13 @@ def compute_tilt(upper: Array, lower: Array) -> Array:
     return np.where(np.hypot(delta[..., 0], delta[..., 1]) == 0, np.nan, tilt)
 
 
-def compute_eye_to_ankle(keypoints: dict[str, Array]) -> Array:
-    """Length of the body along its chain, pixels: eyes, shoulders, hips, then the longer leg to its ankle.
+def compute_eye_to_ankle(keypoints: dict[str, Array], *, in_plane: bool = False) -> Array:
+    """Length of the body along its chain, pixels: eyes, shoulders, hips, then a leg to its ankle.
 
     In the picture's plane it does not change with posture, unlike the straight line from eye to ankle, with which it
-    agrees when standing. `keypoints` holds (T, 2) paths by COCO name; (T,) comes back, NaN where a link is missing.
+    agrees when standing. The longer leg of the two, since one that bends towards the camera looks short; `in_plane`:
+    none does, and the mean of both legs, for of two noisy lengths the longer one is too long. `keypoints` holds (T, 2)
+    paths by COCO name; (T,) comes back, NaN where a link is missing.
     """
     eyes = _mean_of_seen(keypoints["left_eye"], keypoints["right_eye"])
     shoulders = (keypoints["left_shoulder"] + keypoints["right_shoulder"]) / 2
@@ -54,7 +56,8 @@ def compute_eye_to_ankle(keypoints: dict[str, Array]) -> Array:
         + _length(keypoints[f"{side}_knee"], keypoints[f"{side}_ankle"])
         for side in ("left", "right")
     ]
-    return _length(eyes, shoulders) + _length(shoulders, hips) + np.fmax(legs[0], legs[1])
+    leg = _mean_of_seen(legs[0], legs[1]) if in_plane else np.fmax(legs[0], legs[1])
+    return _length(eyes, shoulders) + _length(shoulders, hips) + leg
 
 
 def _length(a: Array, b: Array) -> Array:
@@ -67,11 +70,12 @@ def _mean_of_seen(a: Array, b: Array) -> Array:
     return np.where(np.isnan(mean), np.where(np.isnan(a), b, a), mean)
 
 
-def compute_size(chain: Array, times: Array, half_window: float) -> Array:
+def compute_size(chain: Array, times: Array, half_window: float, *, in_plane: bool = False) -> Array:
     """Stature in pixels over time: the upper quartile of chain / 0.897 within ± `half_window` seconds.
 
-    The upper quartile, because foreshortening only ever shortens. Frames without a value take the nearest one; no value
-    at all gives NaN. Shapes: (T,), (T,) → (T,).
+    The upper quartile, because foreshortening only ever shortens; `in_plane`: the median, because nothing foreshortens
+    and the upper quartile would take the noise for length (2 % of it, with the model's slow error). Frames without a
+    value take the nearest one; no value at all gives NaN. Shapes: (T,), (T,) → (T,).
     """
     size = np.full(len(times), np.nan)
     good = np.flatnonzero(~np.isnan(chain))
@@ -79,11 +83,11 @@ def compute_size(chain: Array, times: Array, half_window: float) -> Array:
         return size
     start = np.searchsorted(times[good], times - half_window, side="left")
     end = np.searchsorted(times[good], times + half_window, side="right")
-    values = chain[good] / EYE_TO_ANKLE
+    values, share = chain[good] / EYE_TO_ANKLE, 50 if in_plane else 75
     for i, (a, b) in enumerate(zip(start, end, strict=True)):
         if b - a >= 5:
-            size[i] = np.percentile(values[a:b], 75)
+            size[i] = np.percentile(values[a:b], share)
     known = np.flatnonzero(~np.isnan(size))
     if len(known) == 0:
-        return np.full(len(times), np.percentile(values, 75))
+        return np.full(len(times), np.percentile(values, share))
     return np.asarray(np.interp(times, times[known], size[known]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from pipeline.biomechanics.detected import detect, judge_hand
 from pipeline.biomechanics.doubts import apply_doubts
 from pipeline.biomechanics.events.contacts import find_steps_along
 from pipeline.biomechanics.gates import Verdict, refused, worst
+from pipeline.biomechanics.ground import GroundLine
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
 from pipeline.biomechanics.motion import Motion, prepare
 from pipeline.biomechanics.plots import collect_signals
@@ -74,15 +76,22 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
 
 
 def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
-    given = context.view
-    slowmo = context.options.slowmo_factor
-    motion = prepare(poses, slowmo, constant_view=given.value == "side", overlap=context.overlap)
+    given = view = context.view
+    runs = context.mode in ("bowling", "fielding")
+
+    def clean(*, side: bool) -> Motion:
+        slowmo = context.options.slowmo_factor
+        return prepare(poses, slowmo, constant_view=side, in_plane=side and runs, overlap=context.overlap)
+
+    motion = clean(side=given.value == "side")
     travel = compute_travel(motion, poses.frame_size)
-    view = given
-    if context.mode in ("bowling", "fielding"):
+    if runs:
         view = decide_view(given, travel)
     if view.value == "side" and given.value != "side":
-        motion = prepare(poses, slowmo, constant_view=True, overlap=context.overlap)
+        motion = clean(side=True)
+        travel = compute_travel(motion, poses.frame_size)
+    if runs and view.value == "side" and travel.line is not None:
+        motion = _scale_along(motion, travel.line)
     told = {"right": 1, "left": -1}.get(context.options.direction or "")
     facing = told or compute_facing(motion)
     if view.value in ("front", "behind"):
@@ -93,6 +102,13 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
         motion=motion, mode=context.mode, stage=context.stage, view=view, options=context.options, travel=travel,
         facing=facing, steps=steps, camera_moves=camera_moves(motion, steps),
     )  # fmt: skip
+
+
+def _scale_along(motion: Motion, line: GroundLine) -> Motion:
+    """With the stature of somebody on the line: less noisy than one moment's, and no oblique leg shortens it."""
+    hips = motion.point("hips").path[:, 0]
+    seen = np.flatnonzero(~np.isnan(hips))
+    return replace(motion, stature=line.size(np.interp(np.arange(len(hips)), seen, hips[seen])))
 
 
 def _applicable(specs: Sequence[Spec], scene: Scene) -> tuple[Spec, ...]:

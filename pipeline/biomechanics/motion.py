@@ -130,9 +130,17 @@ class Motion:
 
 
 def prepare(
-    poses: PoseSequence, slowmo: float, *, constant_view: bool, overlap: NDArray[np.float32] | None = None
+    poses: PoseSequence,
+    slowmo: float,
+    *,
+    constant_view: bool,
+    in_plane: bool = False,
+    overlap: NDArray[np.float32] | None = None,
 ) -> Motion:
     """Clean `poses`. `constant_view`: the camera looks square, so that distance and scale hardly change.
+
+    `in_plane`: it does so at somebody who runs, whose limbs swing in the picture's plane and never look short; the
+    knees of who crouches or stands to bat point anywhere.
 
     `overlap`: for each frame of `poses`, the share of the athlete's box that another person's covers, where known.
 
@@ -150,9 +158,10 @@ def prepare(
     confidence[_cut_off(poses.boxes[keep], poses.frame_size)] = 0.0
     raw = signals.mask_doubtful(raw, confidence)
 
-    chain = kinematics.compute_eye_to_ankle({name: raw[:, i] for i, name in enumerate(names)})
-    local = kinematics.compute_size(chain, real, 0.5)
-    stature = _steady_size(chain, local, real, raw, names, constant_view=constant_view)
+    paths = {name: raw[:, i] for i, name in enumerate(names)}
+    chain = kinematics.compute_eye_to_ankle(paths, in_plane=in_plane)
+    local = kinematics.compute_size(chain, real, 0.5, in_plane=in_plane)
+    stature = _steady_size(chain, local, real, raw, names, constant_view=constant_view, in_plane=in_plane)
     raw, report = repair_sides(raw, real, stature)
     cleaned = raw.copy()
     if np.isfinite(stature).all():
@@ -185,7 +194,14 @@ def _cut_off(boxes: NDArray[np.float32], frame_size: tuple[int, int]) -> Mask:
 
 
 def _steady_size(
-    chain: Array, local: Array, real: Array, raw: Array, names: tuple[str, ...], *, constant_view: bool
+    chain: Array,
+    local: Array,
+    real: Array,
+    raw: Array,
+    names: tuple[str, ...],
+    *,
+    constant_view: bool,
+    in_plane: bool,
 ) -> Array:
     """One stature for the whole clip where the distance is known to hold, else the local one."""
     if np.isnan(local).all():
@@ -195,7 +211,7 @@ def _steady_size(
     stays = len(feet) > 0 and bool(np.ptp(feet, axis=0).max() < 0.6 * np.median(local))
     holds = constant_view and float(np.percentile(local, 95) / np.percentile(local, 5)) < 1.12
     if stays or holds:
-        return kinematics.compute_size(chain, real, float("inf"))
+        return kinematics.compute_size(chain, real, float("inf"), in_plane=in_plane)
     return local
 
 

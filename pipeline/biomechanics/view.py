@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.documents import ViewDocument
 from models.requests import View
 from pipeline.biomechanics.gates import YAW_GOOD
+from pipeline.biomechanics.ground import FOCAL_PER_SIDE, GroundLine, find_line
 from pipeline.biomechanics.motion import Motion
 
-FOCAL_PER_SIDE = 0.9
-"""Focal length / longer side of the picture: phones and cameras lie between 0.7 and 1.2."""
 TRAVEL_MIN = 1.5
 """Statures: less travel does not tell a direction."""
 SIDE_MAX, ALONG_MIN = 35.0, 60.0
@@ -41,6 +40,8 @@ class Travel:
     """Statures to the picture's right."""
     away: float
     """Statures away from the camera."""
+    line: GroundLine | None = None
+    """The way on the ground, where it is long enough and runs across the picture."""
 
     @property
     def far_enough(self) -> bool:
@@ -50,26 +51,31 @@ class Travel:
     @property
     def yaw(self) -> float | None:
         """Degrees between the way and the picture's plane, 0..90; None where the way is too short."""
+        if self.line is not None:
+            return float(np.degrees(abs(self.line.yaw)))
         return float(np.degrees(np.arctan2(abs(self.away), abs(self.across)))) if self.far_enough else None
 
 
 def compute_travel(motion: Motion, frame_size: tuple[int, int]) -> Travel:
     """Net travel of the hips from the first to the last 0.3 s in which they are seen, statures.
 
-    Across: Δx / stature. Away: distance = focal length × stature / stature in pixels (pinhole), with an assumed focal
-    length (`FOCAL_PER_SIDE`), so `away` is good to about a third. Nothing seen gives 0, 0.
+    Places by the pinhole: away = focal length / stature in pixels, with an assumed focal length (`FOCAL_PER_SIDE`), so
+    it is good to about a sixth; across = (x − centre) / stature in pixels, which no focal length enters. Nothing seen
+    gives 0, 0.
     """
     hips = motion.point("hips").path[:, 0]
     seen = np.flatnonzero(~np.isnan(hips) & ~np.isnan(motion.stature_local))
     if len(seen) < 2:
         return Travel(across=0.0, away=0.0)
-    real = motion.real_s[seen]
-    first, last = seen[real <= real[0] + 0.3], seen[real >= real[-1] - 0.3]
-    size = motion.stature_local
-    across = (np.median(hips[last]) - np.median(hips[first])) / np.median(size[seen])
-    focal = FOCAL_PER_SIDE * max(frame_size)
-    away = focal / np.median(size[last]) - focal / np.median(size[first])
-    return Travel(across=float(across), away=float(away))
+    real, size = motion.real_s[seen], motion.stature_local[seen]
+    first, last = real <= real[0] + 0.3, real >= real[-1] - 0.3
+    focal, centre = FOCAL_PER_SIDE * max(frame_size), frame_size[0] / 2
+    places = np.stack(((hips[seen] - centre) / size, focal / size), axis=1)
+    across, away = np.median(places[last], axis=0) - np.median(places[first], axis=0)
+    travel = Travel(across=float(across), away=float(away))
+    if travel.yaw is None or travel.yaw > ALONG_MIN:
+        return travel
+    return replace(travel, line=find_line(motion, frame_size))
 
 
 def decide_view(given: ViewDocument, travel: Travel) -> ViewDocument:

@@ -10,7 +10,7 @@ from scipy.signal import find_peaks
 
 from models.documents import Event
 from pipeline.biomechanics.errors import RELEASE_SYS_S
-from pipeline.biomechanics.events.contacts import Stretch, find_landings, find_plants
+from pipeline.biomechanics.events.contacts import Stretch, find_plants
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import segments
 from pipeline.biomechanics.steps import Side
@@ -97,12 +97,12 @@ def _complete(scene: Scene, own: tuple[int, float, Side], group: Sequence[tuple[
     front: Side = "left" if arm == "right" else "right"
     events = {"release": scene.event(release, 1.5, RELEASE_SYS_S)}
     frame = 1 / motion.fps
-    landed = [p for p in _stands(scene, front)
+    landed = [p for p in _plants(scene, front)
               if -FRONT_FOOT_S <= real[p.first] - real[release] <= frame and p.first > 0]  # fmt: skip
     if landed:
         contact = events["front_foot_contact"] = scene.contact(front, landed[-1])
         front_s = contact.time_s / motion.slowmo
-        back = [p for p in _stands(scene, arm)
+        back = [p for p in _plants(scene, arm)
                 if -BACK_FOOT_S <= real[p.first] - front_s <= -0.04 and p.first > 0]  # fmt: skip
         if back:
             events["back_foot_contact"] = scene.contact(arm, back[-1])
@@ -115,7 +115,6 @@ def _complete(scene: Scene, own: tuple[int, float, Side], group: Sequence[tuple[
     return Delivery(arm=arm, events=ordered, clear=1 - rival / speed)
 
 
-def _stands(scene: Scene, side: Side) -> tuple[Stretch, ...]:
-    if scene.athletes_left is None:
-        return find_plants(scene.motion, side, along=False)
-    return find_landings(scene.motion, side)
+def _plants(scene: Scene, side: Side) -> tuple[Stretch, ...]:
+    """None along the pitch: a contact that is found there is another step's in one delivery of three."""
+    return () if scene.athletes_left is not None else find_plants(scene.motion, side, along=False)

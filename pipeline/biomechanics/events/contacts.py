@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
 from pipeline.biomechanics.errors import POSITION_SYS, Array
 from pipeline.biomechanics.motion import Mask, Motion
-from pipeline.biomechanics.signals import segments
+from pipeline.biomechanics.signals import GAP_MAX_S, segments
 from pipeline.biomechanics.steps import STEP_MIN_S, Side, Step
 
 STILL_FLOOR, STILL_FLOOR_ALONG = 60.0, 40.0
@@ -31,6 +32,9 @@ SWING_MAX_S = 0.6
 SLOW_ERROR = 1.5
 """Half-width of a contact in standard errors of place over the foot's speed: 1.5 covers 87 % of them."""
 CONTACT_MAX_S = 0.1
+HOLE_FRAMES = 1.5
+SEEN_MIN_S = 0.03
+"""Of a stand must be seen: what lies in a hole alone was made by filling it."""
 BEFORE_S, AFTER_S = 0.12, 0.1
 """Of the swing's end and of the stand that a contact is fitted to."""
 SHIFT_S = 0.06
@@ -50,7 +54,8 @@ def find_plants(motion: Motion, side: Side, *, along: bool) -> tuple[Stretch, ..
 
     Local and robust: the threshold follows the own swing (within ± 0.5 s), on 12 Hz paths. Along the pitch only
     the lift of a swing is seen, and 40 % of height/s on 6 Hz paths counts. A foot that seems to move for less than
-    0.05 s, or comes no further than 4 % of height from where it stands, stands on. Stretches under 0.05 s are none.
+    0.05 s, or comes no further than 4 % of height from where it stands, stands on. Stretches under 0.05 s are none, nor
+    those of which less than 0.03 s was seen.
     """
     ankle = motion.point(f"{side}_ankle", "posture" if along else "contact")
     velocity = motion.velocity(ankle)
@@ -62,7 +67,7 @@ def find_plants(motion: Motion, side: Side, *, along: bool) -> tuple[Stretch, ..
     for moving in segments(real, ~still & ~np.isnan(speed)):
         if real[moving.stop - 1] - real[moving.start] < FLICKER_S or _stays(place, moving):
             still[moving] = True
-    return find_stretches(still, real, PLANT_MIN_S)
+    return tuple(p for p in find_stretches(still, real, PLANT_MIN_S) if _seen_s(motion, side, p) >= SEEN_MIN_S)
 
 
 def find_landings(motion: Motion, side: Side) -> tuple[Stretch, ...]:
@@ -108,6 +113,12 @@ def find_steps_along(motion: Motion) -> tuple[Step, ...]:
     return tuple(kept)
 
 
+def _seen_s(motion: Motion, side: Side, plant: Stretch) -> float:
+    """Real seconds of a stand in whose frames the ankle itself was seen."""
+    trusted = motion.trusted[plant.first : plant.last + 1, motion.names.index(f"{side}_ankle")]
+    return float(np.sum(trusted)) / motion.fps
+
+
 def _stays(place: Array, moving: slice) -> bool:
     """Whether a stretch between two stands leaves neither: all of it within `WANDER` of both its ends."""
     if moving.start == 0 or moving.stop == len(place):
@@ -121,20 +132,21 @@ def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, floa
     """When the foot came down for a plant, clip seconds, and its half-width: where a swing's end and a stand meet.
 
     Model on the ankle's unfiltered path, both axes: place + b · min(t − contact, 0), least squares over the last 0.12 s
-    of the swing and the first 0.1 s of the stand; contact on a grid of an eighth of a frame, within two frames and
-    60 ms of the plant's first still frame. A low-pass makes a foot seem to stop a frame late. Too few samples, or no
-    swing (less than 2 % of height in that time), give that first frame. Half-width: 1.5 frames, 12 ms, or 1.5 · 2 % of
-    height / |b|, whichever is most: the slower a foot comes down in the picture, the less well its contact is known.
+    of the swing and the first 0.1 s of the stand that were seen; contact on a grid of an eighth of a frame, within two
+    frames and 60 ms of the plant's first still frame and of any hole there. A low-pass makes a foot seem to stop a
+    frame late. Too few samples, or no swing (less than 2 % of height in that time), give that first frame. Half-width:
+    1.5 frames, 12 ms, 1.5 · 2 % of height / |b|, or half of the hole in which the foot came down unseen, whichever is
+    most: the slower a foot comes down in the picture, the less well its contact is known.
     """
-    real, index = motion.real_s, motion.names.index(f"{side}_ankle")
-    first, frame = real[plant.first], 1 / motion.fps
+    real, frame = motion.real_s, 1 / motion.fps
+    first = float(real[plant.first])
+    used = _around_contact(motion, side, plant)
+    path = motion.cleaned[used, motion.names.index(f"{side}_ankle")]
+    hole = _hole_at(real[used], first)
     reach = SHIFT_S + 2 * frame
-    near = (real >= first - BEFORE_S - frame) & (real <= min(first + AFTER_S, real[plant.last]))
-    used = np.flatnonzero(near & ~np.isnan(motion.cleaned[:, index, 0]))
-    path = motion.cleaned[used, index]
     width = max(CONTACT_FRAMES * frame, CONTACT_S)
-    best, speed = (np.inf, float(first)), np.inf
-    for contact in first + np.arange(-reach, reach + 1e-9, frame / 8):
+    best, speed = (np.inf, first), np.inf
+    for contact in np.arange(min(first, hole[0]) - reach, max(first, hole[1]) + reach + 1e-9, frame / 8):
         before = int(np.sum(real[used] < contact))
         if before < 3 or len(used) - before < 2:
             continue
@@ -143,10 +155,33 @@ def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, floa
         if len(residual) and float(residual.sum()) < best[0]:
             best = float(residual.sum()), float(contact)
             speed = float(np.hypot(*fit[1]) / motion.stature[plant.first] * 100)
-    if speed * BEFORE_S < POSITION_SYS:
-        return float(first) * motion.slowmo, width * motion.slowmo
-    width = max(width, min(SLOW_ERROR * POSITION_SYS / speed, CONTACT_MAX_S))
-    return best[1] * motion.slowmo, width * motion.slowmo
+    contact_s = first if speed * BEFORE_S < POSITION_SYS else best[1]
+    if speed * BEFORE_S >= POSITION_SYS:
+        width = max(width, min(SLOW_ERROR * POSITION_SYS / speed, CONTACT_MAX_S))
+    start, end = _hole_at(real[used], contact_s)
+    if end - start > HOLE_FRAMES * frame:
+        width = max(width, (end - start) / 2)
+    return contact_s * motion.slowmo, width * motion.slowmo
+
+
+def _around_contact(motion: Motion, side: Side, plant: Stretch) -> NDArray[np.intp]:
+    """Frames that show the ankle: the last 0.12 s of them before the plant's first frame, and the first 0.1 s from it
+    on."""
+    seen = np.flatnonzero(~np.isnan(motion.cleaned[:, motion.names.index(f"{side}_ankle"), 0]))
+    frame = 1 / motion.fps
+    swing, stand = seen[seen < plant.first], seen[(seen >= plant.first) & (seen <= plant.last)]
+    if len(swing):
+        recent = motion.real_s[swing] >= min(motion.real_s[swing[-1]], motion.real_s[plant.first]) - BEFORE_S - frame
+        swing = swing[recent & (motion.real_s[swing] >= motion.real_s[plant.first] - BEFORE_S - GAP_MAX_S)]
+    if len(stand):
+        stand = stand[motion.real_s[stand] <= motion.real_s[stand[0]] + AFTER_S]
+    return np.concatenate((swing, stand))
+
+
+def _hole_at(times: Array, moment: float) -> tuple[float, float]:
+    """Times of the samples before and after a moment; the moment itself where there is none on a side."""
+    i = int(np.searchsorted(times, moment))
+    return (float(times[i - 1]) if i > 0 else moment, float(times[i]) if i < len(times) else moment)
 
 
 def find_stretches(holds: Mask, times: Array, shortest: float) -> tuple[Stretch, ...]:

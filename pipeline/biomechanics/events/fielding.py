@@ -8,12 +8,16 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from models.documents import Event
+from pipeline.biomechanics.motion import Mask
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import segments
 from pipeline.biomechanics.steps import Side
 
 HAND_LOW = 22.0
 """% of height above the ground: standing, a hanging wrist is at 48."""
+DOWN = 1.5
+"""% of height by which the model's slow error changes within 0.1 s, 2 · √(2 · (1 - e^(-0.1 / 0.3))): so near its lowest
+a hand is down."""
 HIPS_DROP = 6.0
 """% of height below their median."""
 FALL_MAX = 200.0
@@ -21,8 +25,12 @@ FALL_MAX = 200.0
 fall over that way ends at √(2 g · 0.38 / 1.75 m) = 2.06 heights a second. Faster is a jump or a tumble."""
 FALL_S = 1.0
 THROW_S = 3.0
-THROW_SPEED = 300.0
-"""% of height per second of the wrist relative to the hips."""
+THROW_SPEED = 200.0
+"""% of height per second of the wrist relative to the hips: 3.5 m/s, the gentlest of lobs."""
+THROW_TOP = 0.8
+"""Of its peak: in that stretch the hand is at its fastest, as far as a noisy path tells."""
+MOMENT_S = 0.022
+"""Least half-width, that of a release (Sports Biomech 2022)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +47,8 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
 
     Nobody who comes down from a jump or a tumble picks up a ball with it: no pick-up within a second after the hips
     fell faster than feet on the ground allow (`FALL_MAX`).
-    Pick-up: the lower wrist's lowest frame, under 22 % of height. Lowest point: of the hips, within half a second of
+    Pick-up: the middle of the stretch in which the lower wrist is within 1.5 % of height of its lowest, which is under
+    22 %; its half-width is half of that stretch. Lowest point: of the hips, within half a second of
     it.
     """
     motion, real = scene.motion, scene.motion.real_s
@@ -62,10 +71,11 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
             lowest = int(near[np.argmin(hips[near])])
             hand: Side = "left" if np.nan_to_num(heights["left"][i], nan=np.inf) <= np.nan_to_num(
                 heights["right"][i], nan=np.inf) else "right"  # fmt: skip
-            events = {"lowest_point": scene.event(lowest, 2.0), "pick_up": scene.event(i, 1.5, 0.02)}
+            down = _around_peak(scene, lower <= lower[i] + DOWN, i, f"{hand}_wrist")
+            events = {"lowest_point": scene.event(lowest, 2.0), "pick_up": down}
             throw = _find_throw(scene, i)
             if throw is not None:
-                events["throw_release"] = scene.event(throw[0], 1.5, 0.022)
+                events["throw_release"] = throw[0]
             found.append(PickUp(hand=hand, throwing=throw[1] if throw else None, events=events))
     return tuple(found)
 
@@ -78,18 +88,41 @@ def _falls_before(scene: Scene, index: int) -> bool:
     return bool(np.any(rise[before] < -FALL_MAX))  # what was not seen is NaN and no fall
 
 
-def _find_throw(scene: Scene, pick_up: int) -> tuple[int, Side] | None:
-    """The fastest moment of a wrist above its shoulder within 3 s after the pick-up, and whose it is."""
+def _find_throw(scene: Scene, pick_up: int) -> tuple[Event, Side] | None:
+    """The fastest moment of a hand above its shoulder within 3 s after the pick-up, and whose it is.
+
+    The hand then goes more across the picture than up or down: an arm that is merely raised does not. From the side
+    only the arm towards the camera is looked at: the model draws the far one on the trunk and back again, faster than
+    any throw. The moment is the middle of the stretch at 80 % of the peak and more; the half-width is half of that
+    stretch, or half of the hole in which the hand was too fast to be seen, at least 1.5 frames and 22 ms.
+    """
     motion, real = scene.motion, scene.motion.real_s
     hips = motion.velocity(motion.point("hips", "contact"))
     best: tuple[float, int, Side] | None = None
-    sides: tuple[Side, ...] = ("left", "right")
+    sides: tuple[Side, ...] = ("left", "right") if scene.near is None else (scene.near,)
+    speeds = {}
     for side in sides:
-        velocity = motion.velocity(motion.point(f"{side}_wrist", "arm")) - hips
-        speed = np.hypot(velocity[:, 0], velocity[:, 1])
+        across, up = (motion.velocity(motion.point(f"{side}_wrist", "arm")) - hips).T
+        speed = speeds[side] = np.hypot(across, up)
         above = scene.distance(f"{side}_wrist", f"{side}_shoulder", 1, "arm").values > 0
-        allowed = above & (real > real[pick_up] + 0.2) & (real <= real[pick_up] + THROW_S) & ~np.isnan(speed)
+        allowed = above & (np.abs(across) > np.abs(up)) & (real > real[pick_up] + 0.2)
+        allowed &= (real <= real[pick_up] + THROW_S) & ~np.isnan(speed)
         for i in np.flatnonzero(allowed & (speed >= THROW_SPEED)):
             if best is None or speed[i] > best[0]:
                 best = (float(speed[i]), int(i), side)
-    return None if best is None else (best[1], best[2])
+    if best is None:
+        return None
+    peak, index, side = best
+    return _around_peak(scene, speeds[side] >= THROW_TOP * peak, index, f"{side}_wrist"), side
+
+
+def _around_peak(scene: Scene, holds: Mask, peak: int, name: str) -> Event:
+    """The middle of the stretch of `holds` (T,) around a frame, as wide as it or as the hole in what was seen there."""
+    motion, times = scene.motion, scene.motion.times_s
+    seen, over = np.flatnonzero(motion.trusted[:, motion.names.index(name)]), np.flatnonzero(~holds)
+    first, last = np.max(over[over < peak], initial=-1) + 1, np.min(over[over > peak], initial=len(holds)) - 1
+    middle = float(times[first] + times[last]) / 2
+    i = int(np.searchsorted(times[seen], middle))
+    hole = float(times[seen[i]] - times[seen[i - 1]]) if 0 < i < len(seen) else 0.0
+    floor = max(MOMENT_S * motion.slowmo, 1.5 * motion.frame_s)
+    return Event(time_s=middle, half_width_s=max(floor, float(times[last] - times[first]) / 2, hole / 2))

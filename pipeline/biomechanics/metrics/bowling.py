@@ -9,10 +9,11 @@ import numpy as np
 from models.documents import Event
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.events.bowling import Delivery, find_deliveries
-from pipeline.biomechanics.gates import Verdict, degraded, judge_timing, refused, worst
+from pipeline.biomechanics.gates import Verdict, degraded, refused, worst
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.bowling_specs import SPECS
 from pipeline.biomechanics.metrics.front_knee import NO_CONTACT, WINDOW_S, compute_front_knee
+from pipeline.biomechanics.metrics.stride import compute_stride_length
 from pipeline.biomechanics.readings import (
     Found,
     ModeOutcome,
@@ -37,7 +38,6 @@ CONTACT_BEFORE_S = 0.12
 """Real seconds from front-foot contact to release: where the first is not to be had, the second tells it about."""
 FRONT_STANDS_S, BACK_STANDS_S = (-0.06, 0.06), (-0.26, -0.14)
 """From release, real seconds: each foot is on the ground then in every delivery but the slowest and the quickest."""
-NO_BACK_CONTACT = refused("back-foot contact was not found", "Keep the feet in the picture and unobstructed.")
 FAR_ARM = degraded("the bowling arm is on the far side of the body", "Film from the bowling arm's side.")
 FAR_RELEASE = (
     "front_knee_angle_release",
@@ -58,18 +58,19 @@ NO_DELIVERY = refused(
 def measure_bowling(scene: Scene) -> ModeOutcome:
     """Find the deliveries and read every metric in each."""
     deliveries = find_deliveries(scene)
+    run_ups = [_run_up(scene, _run_up_ends(scene, delivery)) for delivery in deliveries]
     return ModeOutcome(
         found=tuple(_measure_delivery(scene, delivery) for delivery in deliveries),
-        whole_clip=common.measure_gait(scene), missing=NO_DELIVERY,
+        whole_clip=common.measure_gait(scene, max(run_ups, key=len) if run_ups else None), missing=NO_DELIVERY,
         hands=tuple((delivery.arm, delivery.clear) for delivery in deliveries),
     )  # fmt: skip
 
 
 def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     events, slow = delivery.events, scene.motion.slowmo
-    first = events.get("back_foot_contact") or events.get("front_foot_contact") or events["release"]
+    first_s = _run_up_ends(scene, delivery)
     last = events.get("follow_through") or events["release"]
-    run_up = _run_up(scene, first.time_s)
+    run_up = _run_up(scene, first_s)
     outcomes: dict[str, Outcome] = {
         **compute_front_knee(scene, delivery),
         "trunk_lateral_flexion_release": compute_trunk_lateral_flexion(scene, delivery),
@@ -77,7 +78,7 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
         "trunk_flexion_change": compute_trunk_flexion_change(scene, delivery),
         "bowling_arm_angle_contact": compute_bowling_arm_angle(scene, delivery),
         "run_up_speed": compute_run_up_speed(scene, run_up),
-        "run_up_speed_ratio": compute_run_up_speed_ratio(scene, run_up, first.time_s),
+        "run_up_speed_ratio": compute_run_up_speed_ratio(scene, run_up, first_s),
         "stride_length": compute_stride_length(scene, delivery),
         "release_height": compute_release_height(scene, delivery),
         "delivery_time": compute_delivery_time(scene, delivery),
@@ -86,7 +87,7 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     }
     if scene.view.value == "side" and scene.near != delivery.arm:
         outcomes = {name: _by_far_arm(one) if name in FAR_RELEASE else one for name, one in outcomes.items()}
-    start = run_up[0].time_s if run_up else first.time_s - WINDOW_S * slow
+    start = run_up[0].time_s if run_up else first_s - WINDOW_S * slow
     return Found(
         start_s=max(start, float(scene.motion.times_s[0])),
         end_s=min(last.time_s + WINDOW_S * slow, float(scene.motion.times_s[-1])),
@@ -94,6 +95,15 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
         steps=tuple(Event(time_s=s.time_s, half_width_s=s.half_width_s) for s in run_up),
         outcomes=outcomes,
     )
+
+
+def _run_up_ends(scene: Scene, delivery: Delivery) -> float:
+    """Clip seconds of the delivery's first contact; where none was found, of the earliest usual back-foot contact."""
+    events = delivery.events
+    contact = events.get("back_foot_contact") or events.get("front_foot_contact")
+    if contact is not None:
+        return contact.time_s
+    return events["release"].time_s + BACK_STANDS_S[0] * scene.motion.slowmo
 
 
 def _run_up(scene: Scene, until_s: float) -> tuple[Step, ...]:
@@ -200,9 +210,9 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps (at least 2), metres per second; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Range 0..12. Without a given height, or
-    with a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what an oblique camera
-    shortens. Source: Ramachandran 2021 (r 0.50 with ball speed).
+    Formula: slope of the hips' way in heights × the given height. Range 0..12. Without a given height, or with a moving
+    camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in doubt.
+    Source: Ramachandran 2021 (r 0.50 with ball speed).
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -211,7 +221,7 @@ def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     if len(run_up) < 2:
         return NO_RUN_UP
     steps = run_up[-RUN_UP_STEPS:]
-    reading = common.compute_speed_between(scene.motion, steps[0].time_s, steps[-1].time_s, scene.travel.yaw or 0.0)
+    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
     return common.to_metres(reading, scene.options.height_m)
 
 
@@ -227,8 +237,8 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
     if len(run_up) < 3:
         return NO_RUN_UP
     start, third = run_up[0].time_s, (until_s - run_up[0].time_s) / 3
-    middle = common.compute_speed_between(scene.motion, start + third, start + 2 * third, 0.0)
-    last = common.compute_speed_between(scene.motion, start + 2 * third, until_s, 0.0)
+    middle = common.compute_speed_between(scene, start + third, start + 2 * third)
+    last = common.compute_speed_between(scene, start + 2 * third, until_s)
     if isinstance(middle, Verdict) or isinstance(last, Verdict):
         return middle if isinstance(middle, Verdict) else last
     one, two = float(middle.value), float(last.value)
@@ -244,45 +254,6 @@ def compute_run_up_speed_ratio(scene: Scene, run_up: tuple[Step, ...], until_s: 
         rand=ratio * errors.combine(middle.rand / one, last.rand / two),
         evidence=evidence_over(scene.motion, start + third, until_s),
     )  # fmt: skip
-
-
-def compute_stride_length(scene: Scene, delivery: Delivery) -> Outcome:
-    """Back ankle at its contact to front ankle at its own, along the picture, % of height, 0..150; side.
-
-    Formula: |front ankleₓ at its contact − back ankleₓ at its own| / stature. A moving camera shifts one contact
-    against the other: none. sys: at least 5.75 % (Sports Biomech 2022) and what an oblique camera shortens.
-    """
-    contact, back = delivery.events.get("front_foot_contact"), delivery.events.get("back_foot_contact")
-    if contact is None or back is None:
-        return NO_CONTACT if contact is None else NO_BACK_CONTACT
-    if scene.camera_moves:
-        return common.CAMERA_MOVES
-    across = _between_contacts(scene, delivery, contact, back)
-    if isinstance(across, Verdict):
-        return across
-    value = abs(float(across.value))
-    camera = errors.combine(errors.STATURE_SYS * value, common.oblique_sys(value, scene.travel.yaw or 0.0))
-    modelled = errors.combine(float(across.modelled or 0.0), camera)
-    sys = max(errors.combine(errors.STRIDE_SYS, camera), modelled)
-    return Reading(
-        value=value, sys=sys, modelled=modelled, rand=across.rand, verdict=judge_timing(0.0, sys),
-        evidence=across.evidence,
-    )  # fmt: skip
-
-
-def _between_contacts(scene: Scene, delivery: Delivery, contact: Event, back: Event) -> Outcome:
-    """Front ankle at its contact minus back ankle at its own, along the picture, % of height; `sys` is left 0."""
-    motion = scene.motion
-    i, j = motion.at(contact.time_s), motion.at(back.time_s)
-    front_foot = motion.point(f"{delivery.front}_ankle", "contact")
-    back_foot = motion.point(f"{delivery.arm}_ankle", "contact")
-    if not (front_foot.trusted[i] and back_foot.trusted[j]):
-        return refused("a foot was not seen at its contact", "Keep the feet in the picture and unobstructed.")
-    size = (motion.stature[i] + motion.stature[j]) / 2
-    gap = (front_foot.path[i, 0] - back_foot.path[j, 0]) / size * 100
-    rand = np.hypot(front_foot.sigma, back_foot.sigma) / size * 100
-    slow = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS)  # two ankles: each drifts on its own
-    return Reading(value=float(gap), sys=0.0, modelled=slow, rand=float(rand), evidence=evidence_at(motion, i, j))
 
 
 def compute_release_height(scene: Scene, delivery: Delivery) -> Outcome:

@@ -120,7 +120,7 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="side",
         rate="contact",
-        method="distance along the picture from the back ankle at its contact to the front ankle at its contact",
+        method="distance along the run from where the back ankle came down to where the front one did",
         source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
     ),
     Spec(

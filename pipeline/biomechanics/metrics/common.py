@@ -26,12 +26,12 @@ CADENCE = Spec(
 )  # fmt: skip
 STEP_LENGTH = Spec(
     id="step_length", label="Step length", unit="pct_height", view="side", rate="gait", estimable_view=True,
-    method="distance along the picture between the ankles of one step and the next, mean over the steps",
+    method="distance along the run between the ankles of one step and the next, mean over the steps",
     source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
 )  # fmt: skip
 TRAVEL_SPEED = Spec(
     id="travel_speed", label="Travel speed", unit="pct_height_per_s", view="side", rate="gait", estimable_view=True,
-    method="slope of the hips' way along the picture over the steps in a row (walking or running; not a run-up speed)",
+    method="slope of the hips' way over the steps in a row (walking or running; not a run-up speed)",
 )  # fmt: skip
 TRUNK_LEAN = Spec(
     id="trunk_lean", label="Lean of the trunk", unit="deg", view="side", rate="still", static=True, angle=True,
@@ -108,10 +108,9 @@ def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None
     return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence
 
 
-def measure_gait(scene: Scene) -> dict[str, Outcome]:
-    """All descriptive metrics over the clip."""
-    run = longest_run(scene.steps, scene.motion.slowmo)
-    yaw = scene.travel.yaw or 0.0
+def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str, Outcome]:
+    """All descriptive metrics over the clip; `steps`: those that are steps of a walk or a run, where not all are."""
+    run = longest_run(scene.steps if steps is None else steps, scene.motion.slowmo)
     no_gait: Verdict | None = None if is_even(run) else UNEVEN
     no_way = no_gait or (CAMERA_MOVES if scene.camera_moves else None)
     cadence = find_implausible_cadence(run, scene.motion.slowmo)
@@ -123,8 +122,8 @@ def measure_gait(scene: Scene) -> dict[str, Outcome]:
         )
     return {
         "cadence": no_gait or no_clock or compute_cadence(scene.motion, run),
-        "step_length": no_way or compute_step_length(scene.motion, run, scene.facing, yaw),
-        "travel_speed": no_way or no_clock or compute_travel_speed(scene, run, yaw),
+        "step_length": no_way or compute_step_length(scene, run),
+        "travel_speed": no_way or no_clock or compute_travel_speed(scene, run),
         "trunk_lean": compute_trunk_lean(scene),
     }
 
@@ -148,25 +147,27 @@ def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
     )  # fmt: skip
 
 
-def compute_step_length(motion: Motion, run: Sequence[Step], facing: int, yaw: float) -> Outcome:
+def compute_step_length(scene: Scene, run: Sequence[Step]) -> Outcome:
     """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
 
-    Formula: mean of (ankle i+1 − ankle i)ₓ / stature over feet that alternate. Range 0..150. Fewer than 2 of them, or a
-    moving camera: none. sys: at least 5.75 % (published stride) and what an oblique camera shortens.
+    Formula: mean way from one ankle to the next over feet that alternate. Range 0..150. Fewer than 2 of them, or a
+    moving camera: none. sys: at least 5.75 % (published stride), 3 % of stature, and what camera and line leave in
+    doubt.
     """
+    motion = scene.motion
     ankles = {side: motion.point(f"{side}_ankle") for side in ("left", "right")}
     lengths: list[float] = []
     for one, two in pairwise(run):
         if one.side != two.side:
-            gap = ankles[two.side].path[two.index, 0] - ankles[one.side].path[one.index, 0]
-            size = (motion.stature[one.index] + motion.stature[two.index]) / 2
-            lengths.append(float(facing * gap / size * 100))
+            places = [(step.index, float(ankles[step.side].path[step.index, 0])) for step in (one, two)]
+            lengths.append(scene.facing * gap_between(scene, *places))
     if len(lengths) < 2:
         return NO_STEPS
     mean = float(np.mean(lengths))
     noise = np.hypot(ankles["left"].sigma, ankles["right"].sigma) / float(np.median(motion.stature)) * 100
-    camera = errors.combine(errors.STATURE_SYS * mean, oblique_sys(mean, yaw))
-    drift = errors.POSITION_SYS * np.sqrt(2 / len(lengths))
+    middle = float(np.mean([ankles[step.side].path[step.index, 0] for step in run]))
+    camera = errors.combine(errors.STATURE_SYS * mean, way_sys(scene, middle) * mean)
+    drift = errors.POSITION_SYS * np.sqrt(2) / len(lengths)  # what one ankle adds to a step it takes from the next
     return Reading(
         value=mean, sys=errors.combine(errors.STRIDE_SYS, camera), modelled=errors.combine(drift, camera),
         rand=float(noise), n=len(lengths),
@@ -180,16 +181,16 @@ def fit_units(specs: Sequence[Spec], options: AnalysisOptions) -> tuple[Spec, ..
     return tuple(metric if spec == TRAVEL_SPEED and options.height_m is not None else spec for spec in specs)
 
 
-def compute_travel_speed(scene: Scene, run: Sequence[Step], yaw: float) -> Outcome:
-    """Speed of mid-hips along the picture over the steps, in the unit of `fit_units`.
+def compute_travel_speed(scene: Scene, run: Sequence[Step]) -> Outcome:
+    """Speed of mid-hips on their way over the steps, in the unit of `fit_units`.
 
     Formula: |slope| of the least-squares line through the way. Range 0..700 % of height per second, 0..12 m/s. Fewer
-    than 3 steps, or a moving camera: none. sys: at least 1 % displacement over the span, 3 % of stature, and what an
-    oblique camera shortens.
+    than 3 steps, or a moving camera: none. sys: at least 1 % displacement over the span, 3 % of stature, and what
+    camera and line leave in doubt (`way_sys`).
     """
     if len(run) < 3:
         return NO_STEPS
-    reading = compute_speed_between(scene.motion, run[0].time_s, run[-1].time_s, yaw)
+    reading = compute_speed_between(scene, run[0].time_s, run[-1].time_s)
     if scene.options.height_m is None:
         return reading
     return to_metres(reading, scene.options.height_m)
@@ -203,21 +204,22 @@ def to_metres(speed: Outcome, height_m: float) -> Outcome:
     return replace(speed, value=float(speed.value) * metres, sys=speed.sys * metres, rand=speed.rand * metres)
 
 
-def compute_speed_between(motion: Motion, start_s: float, end_s: float, yaw: float) -> Outcome:
-    """Speed of mid-hips along the picture within a span, % of height per second; see `compute_travel_speed`."""
+def compute_speed_between(scene: Scene, start_s: float, end_s: float) -> Outcome:
+    """Speed of mid-hips on their way within a span, % of height per second; see `compute_travel_speed`."""
+    motion = scene.motion
     window = motion.window(start_s, end_s)
     hips = motion.point("hips")
     good = window[~np.isnan(hips.path[window, 0])]
     if len(good) < 4 or len(good) < 0.6 * len(window):
         return refused("the hips were not seen throughout", "Keep the whole athlete unobstructed.")
-    place = way_across(motion, hips.path)[good]
+    place = way_along(scene, hips.path)[good]
     real = motion.real_s[good]
     slope = float(np.polyfit(real - real[0], place, 1)[0])
     span = float(real[-1] - real[0])
     sigma = hips.sigma / float(np.median(motion.stature[good])) * 100
     drift = max(errors.DISPLACEMENT_SYS / span, slope_drift(motion, start_s, end_s))
-    local = errors.LOCAL_SCALE_SYS if np.ptp(motion.stature) > 0 else 0.0
-    sys = errors.combine(drift, errors.STATURE_SYS * slope, local * slope, oblique_sys(abs(slope), yaw))
+    camera = way_sys(scene, float(np.mean(hips.path[good, 0])))
+    sys = errors.combine(drift, errors.STATURE_SYS * slope, camera * slope)
     return Reading(
         value=abs(slope), sys=sys, rand=sigma * np.sqrt(12 / len(good)) / span,
         evidence=evidence_over(motion, start_s, end_s),
@@ -230,14 +232,36 @@ def slope_drift(motion: Motion, start_s: float, end_s: float) -> float:
     return errors.POSITION_SYS / np.sqrt(2) * errors.drift_of_slope(own) if len(own) > 2 else 0.0
 
 
-def way_across(motion: Motion, path: Array) -> Array:
-    """(T,) way along the picture in % of height, each stretch by the scale of its own time; NaN where not seen."""
+def way_along(scene: Scene, path: Array) -> Array:
+    """(T,) way along the ground in % of height, positive to the picture's right; NaN where not seen.
+
+    Along the line that the athlete runs, where the travel shows one; else along the picture, each stretch by the scale
+    of its own time.
+    """
+    motion, line = scene.motion, scene.travel.line
+    if line is not None:
+        return line.way(path[:, 0])
     seen = np.flatnonzero(~np.isnan(path[:, 0]))
     out = np.full(len(path), np.nan)
     if len(seen):
         scale = (motion.stature[seen][1:] + motion.stature[seen][:-1]) / 2
         out[seen] = np.concatenate(([0.0], np.cumsum(np.diff(path[seen, 0]) / scale * 100)))
     return out
+
+
+def gap_between(scene: Scene, one: tuple[int, float], two: tuple[int, float]) -> float:
+    """Way along the ground from a place to another, each (frame, x in pixels), % of height; see `way_along`."""
+    (i, start), (j, end) = one, two
+    if scene.travel.line is not None:
+        return float(np.diff(scene.travel.line.way(np.array([start, end])))[0])
+    return float((end - start) / (scene.motion.stature[i] + scene.motion.stature[j]) * 200)
+
+
+def way_sys(scene: Scene, x: float) -> float:
+    """Share of `way_along` around a column of the picture (pixels) that the camera leaves in doubt."""
+    if scene.travel.line is not None:
+        return scene.travel.line.sys(x)
+    return errors.LOCAL_SCALE_SYS if np.ptp(scene.motion.stature) > 0 else 0.0
 
 
 def compute_trunk_lean(scene: Scene) -> Outcome:
@@ -267,11 +291,6 @@ def trunk_sys() -> float:
     """Degrees: position error of mid-shoulders and mid-hips across the trunk, and the camera's roll."""
     across = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS) / np.sqrt(2)
     return errors.combine(float(np.degrees(np.arctan2(across, 28.8))), errors.ROLL_SYS)
-
-
-def oblique_sys(value: float, yaw: float) -> float:
-    """What a camera `yaw` degrees off square takes from a length or a speed."""
-    return abs(value) * (1 / float(np.cos(np.radians(min(yaw, 60.0)))) - 1)
 
 
 def _steps_shown(motion: Motion, run: Sequence[Step]) -> Evidence:

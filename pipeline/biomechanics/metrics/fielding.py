@@ -35,7 +35,7 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="side",
         rate="gait",
-        method="way of the foot that leaves first, from standing to its contact, along the picture",
+        method="way of the foot that leaves first, from standing to its contact, along the run",
         source=LOCKIE,
     ),
     Spec(
@@ -45,7 +45,7 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="side",
         rate="gait",
-        method="distance between the ankles of the first and the second contact, along the picture",
+        method="distance between the ankles of the first and the second contact, along the run",
         source=LOCKIE,
     ),
     common.STEP_LENGTH,
@@ -64,7 +64,7 @@ SPECS: tuple[Spec, ...] = (
         unit="ratio",
         view="side",
         rate="gait",
-        method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach",
+        method="hip speed over pick-up ± 0.15 s / fastest hip speed of the approach over ± 0.3 s",
     ),
     Spec(
         id="hip_height_pick_up",
@@ -117,9 +117,11 @@ SPECS: tuple[Spec, ...] = (
 
 WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
-PICK_UP_LEAN, HEAD_AHEAD = 60.0, 30.0
-"""A usual forward lean at the pick-up (°), and how far the head is ahead of the nearer foot (% of height): what of it a
-camera off the pitch shows sideways."""
+HEAD_AHEAD = 30.0
+"""% of height by which the head is ahead of the nearer foot: what of it a camera off the pitch shows sideways."""
+TRUNK, TRUNK_SHOWN = 0.288, 0.5
+"""Mid-hips to mid-shoulders / stature (Drillis and Contini 1966), and the share of it below which it points at the
+camera."""
 RATIO_MAX = 1.1
 """Who is faster still at the pick-up was not seen on the approach, or fell."""
 APPROACH_S = 5.0
@@ -132,6 +134,9 @@ NO_START = refused("the start from standing was not seen", "Start filming before
 NO_FEET = refused(
     "the feet were not both seen at the start, so which step was the first is not known",
     "Keep both feet in the picture and unobstructed.",
+)
+POINTS_AT_CAMERA = refused(
+    "the trunk points towards the camera or away from it, which hides its tilt", "Film the pick-up from the side too."
 )
 NO_THROW = refused("no throw was found after the pick-up", "Keep filming until after the throw.")
 NO_PICK_UP = refused(
@@ -181,10 +186,10 @@ def _around(scene: Scene, event: Event, half_s: float = WINDOW_S) -> tuple[float
 def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float) -> dict[str, Outcome]:
     """Lengths of the first two steps out of standing, % of height, 0..120; side.
 
-    Formula: ankleₓ at its first contact minus its own place while standing; ankleₓ of the second contact minus that of
-    the first; / stature. Less than 0.2 s of standing (hips under 35 % of height/s) before, a foot that was not seen in
-    60 % of the time from there to the first contact, or a moving camera: none.
-    sys: at least 5.75 % (Sports Biomech 2022, stride) and what an oblique camera shortens. Source: Lockie 2014.
+    Formula: way from the ankle's place while standing to its first contact; from there to the other ankle's. Less than
+    0.2 s of standing (hips under 35 % of height/s) before, a foot that was not seen in 60 % of the time from there to
+    the first contact, or a moving camera: none. sys: at least 5.75 % (Sports Biomech 2022, stride) and what camera and
+    line leave in doubt. Source: Lockie 2014.
     """
     names = ("first_step_length", "second_step_length")
     if scene.camera_moves:
@@ -202,17 +207,19 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     if np.mean(motion.point("feet").trusted[setting_off]) < MIN_COVERED:
         return dict.fromkeys(names, NO_FEET)
     foot = motion.point(f"{first.side}_ankle")
-    standing = np.median(foot.path[slow, 0])
-    lengths = {"first_step_length": (foot.path[first.index, 0] - standing, first)}
+    landed = (first.index, float(foot.path[first.index, 0]))
+    standing = (int(slow[len(slow) // 2]), float(np.median(foot.path[slow, 0])))
+    lengths = {"first_step_length": (common.gap_between(scene, standing, landed), first)}
     if second.side != first.side:
         other = motion.point(f"{second.side}_ankle")
-        lengths["second_step_length"] = (other.path[second.index, 0] - foot.path[first.index, 0], second)
+        place = (second.index, float(other.path[second.index, 0]))
+        lengths["second_step_length"] = (common.gap_between(scene, landed, place), second)
     out: dict[str, Outcome] = dict.fromkeys(names, refused("the feet of the first two steps could not be told apart"))
     for name, (gap, step) in lengths.items():
-        value = scene.facing * float(gap) / motion.stature[step.index] * 100
+        value = scene.facing * gap
         if np.isfinite(value) and value > 0:
             out[name] = Reading(
-                value=value, sys=errors.combine(errors.STRIDE_SYS, common.oblique_sys(value, scene.travel.yaw or 0.0)),
+                value=value, sys=errors.combine(errors.STRIDE_SYS, common.way_sys(scene, landed[1]) * value),
                 rand=float(foot.sigma * np.sqrt(2) / motion.stature[step.index] * 100),
                 evidence=evidence_at(motion, step.index, first.index),
             )  # fmt: skip
@@ -222,9 +229,9 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
 def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the way along the picture in heights × the given height. Without a given height, with fewer than 2
-    steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what an oblique
-    camera shortens.
+    Formula: slope of the hips' way in heights × the given height. Without a given height, with fewer than 2 steps or a
+    moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in
+    doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -233,41 +240,41 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
     if len(approach) < 2:
         return NO_APPROACH
     steps = approach[-5:]
-    reading = common.compute_speed_between(scene.motion, steps[0].time_s, steps[-1].time_s, scene.travel.yaw or 0.0)
+    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
     return common.to_metres(reading, scene.options.height_m)
 
 
 def compute_pick_up_speed_ratio(scene: Scene, moment: Event, start_s: float) -> Outcome:
     """Hip speed around the pick-up / fastest of the approach, 0..1.1; side. The stature drops out.
 
-    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over windows as long before it. No
-    running approach, a ratio above 1.1 or a moving camera: none. sys: at least 1 % of height of displacement in each
-    window.
+    Formula: slope of the hips' way over pick-up ± 0.15 s / largest such slope over ± 0.3 s before it: the largest of
+    many short, noisy ones would be the noise's. No running approach, a ratio above 1.1 or a moving camera: none. sys:
+    at least 1 % of height of displacement in each window, and 3 % of scale.
     """
     if scene.camera_moves:
         return common.CAMERA_MOVES
     motion, half = scene.motion, SPEED_WINDOW_S * scene.motion.slowmo
-    at_pick_up = common.compute_speed_between(motion, moment.time_s - half, moment.time_s + half, 0.0)
+    at_pick_up = common.compute_speed_between(scene, moment.time_s - half, moment.time_s + half)
     if isinstance(at_pick_up, Verdict):
         return at_pick_up
-    fastest: Reading | None = None
-    for centre in np.arange(moment.time_s - half, start_s + half, -half):
-        speed = common.compute_speed_between(motion, float(centre) - half, float(centre) + half, 0.0)
-        if isinstance(speed, Reading) and (fastest is None or float(speed.value) > float(fastest.value)):
-            fastest = speed
-    if fastest is None or float(fastest.value) < 2 * STANDING:
+    fastest: tuple[Reading, float] | None = None
+    for centre in np.arange(moment.time_s - 2 * half, start_s + 2 * half, -half):
+        speed = common.compute_speed_between(scene, float(centre) - 2 * half, float(centre) + 2 * half)
+        if isinstance(speed, Reading) and (fastest is None or float(speed.value) > float(fastest[0].value)):
+            fastest = speed, float(centre)
+    if fastest is None or float(fastest[0].value) < 2 * STANDING:
         return refused("no running approach was seen before the pick-up", "Film the whole approach from the side.")
-    peak, now = float(fastest.value), float(at_pick_up.value)
+    peak, now = float(fastest[0].value), float(at_pick_up.value)
     if now > RATIO_MAX * peak:
         return refused("no approach faster than the pick-up itself was seen", "Film the whole approach from the side.")
-    drift = max(
-        errors.DISPLACEMENT_SYS / (2 * SPEED_WINDOW_S),
-        common.slope_drift(motion, moment.time_s - half, moment.time_s + half),
-    )
+    drifts = [
+        max(errors.DISPLACEMENT_SYS / (2 * width / motion.slowmo), common.slope_drift(motion, at - width, at + width))
+        for at, width in ((moment.time_s, half), (fastest[1], 2 * half))
+    ]
     scale = np.sqrt(2) * errors.LOCAL_SCALE_SYS * now / peak
     return Reading(
-        value=now / peak, sys=errors.combine(drift / peak, drift * now / peak**2, float(scale)),
-        rand=errors.combine(at_pick_up.rand / peak, fastest.rand * now / peak**2),
+        value=now / peak, sys=errors.combine(drifts[0] / peak, drifts[1] * now / peak**2, float(scale)),
+        rand=errors.combine(at_pick_up.rand / peak, fastest[0].rand * now / peak**2),
         evidence=evidence_over(motion, moment.time_s - half, moment.time_s + half, motion.at(moment.time_s)),
     )  # fmt: skip
 
@@ -304,14 +311,24 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at the pick-up, degrees, -90..90, positive to the fielder's left; front or
     behind.
 
-    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). Seen in under 60 % of it: none. sys: at least 4.4° and 2° of
-    the camera's roll (Sports Biomech 2022).
+    Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). Seen in under 60 % of it: none; nor where the trunk shows
+    less than half of its length, so that it points at the camera or away by 60° and more, and little of its tilt is
+    left to see. sys: at least 4.4° and 2° of the camera's roll (Sports Biomech 2022), and what a camera a little off
+    the pitch makes of the lean that the trunk's length in the picture tells.
     """
+    motion, span = scene.motion, _around(scene, moment)
     tilt = scene.trunk_tilt("contact")
     turned = replace(tilt, values=(scene.athletes_left or 1) * tilt.values)
-    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(PICK_UP_LEAN))
+    trunk = motion.point("shoulders", "contact").path - motion.point("hips", "contact").path
+    shown = (np.hypot(*trunk.T) / motion.stature)[motion.window(*span)]
+    shown = shown[~np.isnan(shown)]
+    share = float(np.median(shown)) / TRUNK if len(shown) else 1.0  # not seen at all: `read_over` says so
+    if share < TRUNK_SHOWN:
+        return POINTS_AT_CAMERA
+    lean = float(np.degrees(np.arccos(min(1.0, share))))
+    camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(lean))
     sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
-    return read_over(scene.motion, turned, _around(scene, moment), sys, "at the pick-up", camera=camera, moment=moment)
+    return read_over(motion, turned, span, sys, "at the pick-up", camera=camera, moment=moment)
 
 
 def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:

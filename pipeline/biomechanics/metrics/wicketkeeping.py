@@ -8,11 +8,11 @@ import numpy as np
 
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.events.wicketkeeping import READY_S, Crouch, find_crouches
-from pipeline.biomechanics.gates import degraded, refused, worst
+from pipeline.biomechanics.gates import refused
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.batting import compute_stray
 from pipeline.biomechanics.metrics.footwork import NO_RISE, compute_footwork, find_footwork, to_events
-from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Reading, Spec, read_over
+from pipeline.biomechanics.readings import Found, ModeOutcome, Outcome, Spec, read_over
 from pipeline.biomechanics.scene import Scene
 
 NO_EFFECT = "J Hum Mov Stud 2006 51:181 (posture had no effect on the next movement)"
@@ -67,7 +67,8 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="any",
         rate="still",
-        method="middle of the wrists above the ground, median over the last 0.5 s before the rise",
+        method="middle of the wrists (from the side the near one) above the ground, median over the last 0.5 s before "
+        "the rise",
     ),
     Spec(
         id="head_steadiness",
@@ -101,9 +102,9 @@ SPECS: tuple[Spec, ...] = (
 
 CROUCH_LEAN = 40.0
 """Degrees forward in a usual crouch: what of it a camera off the pitch shows sideways."""
-FAR_HAND_SYS = 4.0
-"""% of height that the middle of the hands is off where one of them is drawn on the trunk for a part of the time."""
-FAR_HAND = degraded("from the side the far hand is often drawn on the body")
+NEAR_UNKNOWN = refused(
+    "which side is nearer to the camera is not clear", "Film square to the pitch and give that view."
+)
 NO_CROUCH = refused(
     "no crouch found in this clip: the hips never stay low and in one place for 0.4 s",
     "Film the keeper from before the crouch until after the take, the whole body in the picture.",
@@ -187,19 +188,19 @@ def compute_crouch_tilt(scene: Scene, crouch: Crouch) -> Outcome:
 def compute_hand_height_ready(scene: Scene, crouch: Crouch) -> Outcome:
     """Middle of the wrists above the ground, median over the last 0.5 s before the rise, % of height, 0..60; any view.
 
-    Formula: median of wrists above the lower ankle + 3.9 %. No rise: none; from the side the far hand degrades it. sys:
-    at least 2 % a keypoint and 3 % of stature.
+    Formula: median of wrists above the lower ankle + 3.9 %; from the side that of the near wrist alone, for the model
+    draws the far one on the trunk. No rise, or not known which hand is nearer: none. sys: at least 2 % a keypoint and
+    3 % of stature.
     """
     ready = _ready(scene, crouch)
     if ready is None:
         return NO_RISE
-    sys, camera = scene.offset_sys(20.0, 2, 1), scene.scale_sys(20.0)
-    if scene.view.value == "side":
-        sys, camera = errors.combine(sys, FAR_HAND_SYS), errors.combine(camera, FAR_HAND_SYS)
-    read = read_over(scene.motion, scene.height_above_feet("hands"), ready, sys, "before the rise", camera=camera)
-    if scene.view.value == "side" and isinstance(read, Reading):
-        return replace(read, verdict=worst(read.verdict, FAR_HAND))
-    return read
+    side = scene.view.value == "side"
+    if side and scene.near is None:
+        return NEAR_UNKNOWN
+    sys, camera = scene.offset_sys(20.0, 1 if side else 2, 1), scene.scale_sys(20.0)
+    height = scene.height_above_feet(f"{scene.near}_wrist" if side else "hands")
+    return read_over(scene.motion, height, ready, sys, "before the rise", camera=camera)
 
 
 def compute_head_steadiness(scene: Scene, crouch: Crouch) -> Outcome:

@@ -128,7 +128,7 @@ def _read(
     head, left, right = (seen.of(name)[:, 1] for name in ("head", "left_ankle", "right_ankle"))
     low, high = np.minimum(left, right), np.maximum(left, right)
     outside = np.maximum(0, np.maximum(head - high, low - head))
-    fastest = max(seen.speed(t - 0.15, t + 0.15) for t in np.arange(0.2, moment - 0.15, 0.05))
+    fastest = max(seen.speed(t - 0.3, t + 0.3) for t in np.arange(0.3, moment - 0.3, 0.05))
     thrown = seen.offset(f"{how.hand}_elbow", f"{how.hand}_shoulder", 2)
     return {
         "approach_speed": seen.speed(steps[-5], steps[-1]) * body.height_m / 100,

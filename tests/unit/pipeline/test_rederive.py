@@ -65,10 +65,10 @@ def test_other_rules_change_findings_and_no_metric(poses, stored):
 
 
 def test_another_height_moves_what_is_in_metres(poses, stored):
-    after = rederive(stored, poses, stored.options.model_copy(update={"height_m": 1.9}))
+    after = rederive(stored, poses, stored.options.model_copy(update={"height_m": 2.4}))
     moved = {item.metric: item for item in diff(stored, after).moved}
     assert set(moved) == {"run_up_speed", "travel_speed"}
-    assert moved["run_up_speed"].after == pytest.approx(moved["run_up_speed"].before * 1.9 / 1.8, abs=0.001)
+    assert moved["run_up_speed"].after == pytest.approx(moved["run_up_speed"].before * 2.4 / 1.8, abs=0.001)
 
 
 def test_another_slow_motion_is_another_rate(poses, stored):

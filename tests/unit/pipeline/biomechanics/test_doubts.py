@@ -20,12 +20,13 @@ def test_the_projection_error_is_that_of_the_table(yaw, degrees):
 def test_it_is_added_to_the_angles_of_an_oblique_run_up_and_to_nothing_else(figures, judge):
     figure = figures.bowler(60.0)
     x, y, z = np.moveaxis(figure.joints, -1, 0)
+    x = x - x.mean()
     measured = {}
     for yaw in (10.0, 25.0):
         turn = np.radians(yaw)
         depth = 1000 - x * np.sin(turn) + y * np.cos(turn)
         picture = np.stack((x * np.cos(turn) + y * np.sin(turn), -z), axis=-1) * (2 * 1728 / depth)[..., None]
-        poses = figures.pose_sequence(picture + np.array([200.0, 900.0]), figure.times)
+        poses = figures.pose_sequence(picture + np.array([1920.0, 900.0]), figure.times)
         object.__setattr__(poses, "frame_size", (3840, 2160))
         measured[yaw] = judge(poses, "bowling").metrics
     knees = [measured[yaw]["front_knee_min"].sys for yaw in (10.0, 25.0)]

@@ -42,3 +42,15 @@ def test_the_size_follows_who_comes_nearer_and_is_nan_without_a_body():
     size = compute_size(0.897 * (100 + 50 * times), times, 0.5)
     assert size[60] == pytest.approx(100 + 50 * 2.25, abs=3)  # the upper quartile of ± 0.5 s
     assert np.isnan(compute_size(np.full(120, np.nan), times, 0.5)).all()
+
+
+def test_of_noisy_legs_in_the_picture_s_plane_the_mean_and_of_noisy_sizes_the_median_are_not_too_long():
+    rng = np.random.default_rng(0)
+    straight = {"eye": 89.7, "shoulder": 77.9, "hip": 49.1, "knee": 24.6, "ankle": 0.0}
+    paths = {f"{side}_{name}": np.stack((rng.normal(0, 1, 2000), height + rng.normal(0, 2, 2000)), axis=1)
+             for name, height in straight.items() for side in ("left", "right")}  # fmt: skip
+    times = np.arange(2000) / 100
+    plane = compute_size(compute_eye_to_ankle(paths, in_plane=True), times, np.inf, in_plane=True)[0]
+    usual = compute_size(compute_eye_to_ankle(paths), times, np.inf)[0]
+    assert plane == pytest.approx(100.0, abs=0.7)
+    assert usual > 103.0

@@ -51,6 +51,16 @@ def test_a_mirrored_body_seen_from_the_front_is_turned_back(figures):
     assert np.array_equal(repaired, points)
 
 
+def test_one_overlooked_edge_does_not_exchange_what_lies_between_the_others(figures):
+    poses = figures.keeper(60.0).film(view="front")
+    points, size = poses.keypoints.astype(float), np.full(len(poses.timestamps_s), 400.0)
+    points[39] = np.nan  # nobody is seen as the first run begins, so that only its end is
+    runs = [40, 41, *range(50, 53), *range(60, 63), *range(70, 72)]
+    repaired, report = repair_sides(exchanged(points, runs, LEFT, RIGHT), poses.timestamps_s, size)
+    assert report.mirrored_share == pytest.approx(8 / (len(points) - 1))
+    assert np.array_equal(repaired[42:], points[42:])
+
+
 def test_a_jump_without_a_way_back_is_not_repaired(walk):
     points, times, size = walk
     broken = exchanged(points, range(75, len(points)), *LEG)

@@ -23,7 +23,7 @@ MAKERS = {
     "bowling": lambda: delivery.deliver(Body(), delivery.Technique()),
     "batting": lambda: drive.drive(Body(), drive.Technique()),
     "wicketkeeping": lambda: take.take(Body(), take.Technique()),
-    "fielding": lambda: pick_up.pick_up(Body(), pick_up.Technique()),
+    "fielding": lambda: pick_up.pick_up(Body(), pick_up.Technique(lean=50.0)),
 }
 VIEWS = {"bowling": "behind", "batting": "front", "wicketkeeping": "front", "fielding": "front"}
 EVERY = [(mode, view) for mode in MAKERS for view in ("side", VIEWS[mode])]
