@@ -91,7 +91,7 @@ def count_steps(run: Sequence[Step]) -> Array:
     intervals = np.diff([step.time_s for step in run])
     same = np.array([one.side == two.side for one, two in pairwise(run)])
     usual = float(np.median(intervals[~same])) if not same.all() else 0.0
-    return 1.0 + (same & (intervals > MISSED_FROM * usual))
+    return np.where(same & (intervals > MISSED_FROM * usual), 2.0, 1.0)
 
 
 def is_even(run: Sequence[Step]) -> bool:
