@@ -34,6 +34,7 @@ ACTORS: dict[str, Callable[[], Movement]] = {
     "keeper": lambda: take.take(Body(), take.Technique()),
     "shuffler": lambda: shuffle(Body()),
     "fielder": lambda: pick_up.pick_up(Body(), pick_up.Technique()),
+    "upright": lambda: pick_up.pick_up(Body(), pick_up.Technique(lean=45.0, hips=30.0)),
     "starter": lambda: set_off(Body()),
 }
 HEAD = "nose left_eye right_eye left_ear right_ear"
@@ -55,7 +56,7 @@ class Row:
     """Seconds of the movement over which they are hidden."""
     needs: float = 0.0
     """Real frames a second below which it is refused."""
-    refused: str = "not seen|too few frames|fewer than|was not found|no .* found|not clear|not both seen|is not known"
+    refused: str = "not seen|too few frames|fewer than|was not found|no .* found|not clear|not both seen|is not known|cannot be told apart"
     """Why, where they are hidden; empty: then nobody walks, and who does not is not asked."""
     may: dict[str, str] = field(default_factory=dict)
     """Disturbance → why it may be refused there, though it need not."""
@@ -126,7 +127,7 @@ ROWS = [
         crouch_knee_angle right_knee
         crouch_hip_angle right_knee
         crouch_depth left_hip
-        hand_height_ready left_wrist
+        hand_height_ready right_wrist
         """, CROUCH),
     Row(mode="wicketkeeping", metric="head_steadiness", actor="keeper", view="front", hides=HEAD, over=CROUCH),
     Row(mode="wicketkeeping", metric="crouch_tilt", actor="keeper", view="front", hides="left_shoulder", over=CROUCH,
@@ -149,7 +150,7 @@ ROWS = [
         throw_elbow_height right_elbow
         """, WHOLE),
     *rows("fielding", "fielder", "front", "head_outside_feet_pick_up left_ankle\nreach_pick_up left_ankle", PICK_UP),
-    Row(mode="fielding", metric="trunk_lateral_flexion_pick_up", actor="fielder", view="front", hides="left_shoulder",
+    Row(mode="fielding", metric="trunk_lateral_flexion_pick_up", actor="upright", view="front", hides="left_shoulder",
         over=PICK_UP, signed=True),
     *(row for mode in ("batting", "wicketkeeping") for row in rows(mode, "starter", "side", """
         cadence left_ankle,right_ankle
