@@ -7,6 +7,7 @@ low-pass (`smooth`). Long gaps stay NaN and cut a path into segments that never 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -123,9 +124,15 @@ def smooth(path: Array, times: Array, cutoff: float) -> Array:
 
 def _low_pass(values: Array, fps: float, cutoff: float) -> Array:
     design = allowed_cutoff(cutoff, fps) / TWO_PASS
-    sos = butter(2, design, fs=fps, output="sos")
+    sos = _sections(design, fps)
     pad = min(len(values) - 1, int(np.ceil(fps / design)))
     return np.asarray(sosfiltfilt(sos, values, axis=0, padtype="odd", padlen=pad), dtype=np.float64)
+
+
+@lru_cache(maxsize=64)
+def _sections(design: float, fps: float) -> Array:
+    """The filter; every keypoint asks for the same few, and designing one takes longer than running it."""
+    return np.asarray(butter(2, design, fs=fps, output="sos"))
 
 
 def white_noise(raw: Array, smoothed: Array, trusted: Mask, cutoff: float, fps: float) -> float:
@@ -141,6 +148,7 @@ def white_noise(raw: Array, smoothed: Array, trusted: Mask, cutoff: float, fps: 
     return float(np.sqrt(np.mean(spread**2)) / noise_shares(cutoff, fps)[0])
 
 
+@lru_cache(maxsize=64)
 def noise_shares(cutoff: float, fps: float) -> tuple[float, float]:
     """What becomes of white noise of unit SD: SD of the residual that `smooth` takes out, and SD of what it leaves.
 
@@ -148,7 +156,7 @@ def noise_shares(cutoff: float, fps: float) -> tuple[float, float]:
     for the first takes a wall for a slope and underestimates the noise, at 30 frames a second by a fifth and more.
     """
     design = allowed_cutoff(cutoff, fps) / TWO_PASS
-    _, response = sosfreqz(butter(2, design, fs=fps, output="sos"), worN=512)
+    _, response = sosfreqz(_sections(design, fps), worN=512)
     gain = np.abs(response) ** 2
     return float(np.sqrt(np.mean((1 - gain) ** 2))), float(np.sqrt(np.mean(gain**2)))
 
