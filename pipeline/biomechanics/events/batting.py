@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,11 @@ from scipy.signal import find_peaks
 from models.documents import Event
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.events.contacts import WANDER, Stretch, find_plants
+from pipeline.biomechanics.gates import judge_rate
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Side
 
-HAND_SPEED, HAND_SPEED_ALONG = 250.0, 130.0
+HAND_SPEED, HAND_SPEED_ALONG = 200.0, 130.0
 """% of height per second relative to the hips, at the middle of the hands; along the pitch only the fall is seen."""
 HANDS_TOGETHER, TOGETHER_SHARE = 16.0, 0.35
 """% of height: both hands on one handle, in at least this share of the last 1.5 s before impact: the model draws the
@@ -135,12 +135,7 @@ def _complete(scene: Scene, top: int, hit: Event, grip: str) -> Shot:
     events["backlift_top"] = scene.event(top, 2.0)
     if front is not None:
         since = scene.motion.at(stance[1]) if stance else top
-        landed = [
-            p
-            for p in find_plants(scene.motion, front, along=scene.athletes_left is not None, floor=STRIDE_STILL)
-            if since < p.first <= impact + 1
-        ]
-        plant = first_of_last_stand(scene, front, landed)
+        plant = find_plant(scene, front, since, impact)
         if plant is not None and front_foot_moved(scene, front, stance, plant.first):
             events["front_foot_plant"] = scene.contact(front, plant)
     events["impact"] = hit
@@ -168,16 +163,25 @@ def find_stance(scene: Scene, before_real_s: float) -> tuple[float, float] | Non
     return None
 
 
-def first_of_last_stand(scene: Scene, side: Side, plants: Sequence[Stretch]) -> Stretch | None:
-    """The first of the plants in the place of the last one: a foot that seems to stir after it has landed stands on."""
-    path = scene.motion.point(f"{side}_ankle", "contact").path / scene.motion.stature[:, None] * 100
+def find_plant(scene: Scene, side: Side, since: int, impact: int) -> Stretch | None:
+    """The stand in which the foot is at impact, begun after `since`: the first plant in the place of the last one.
+
+    A foot that seems to stir after it has landed stands on. Along the pitch a stride shows only its low lift, and below
+    48 frames a second not when it ends: none there.
+    """
+    motion, along = scene.motion, scene.athletes_left is not None
+    if along and judge_rate("contact", motion.fps).status != "measurable":
+        return None
+    found = find_plants(motion, side, along=along, floor=STRIDE_STILL)
+    plants = [plant for plant in found if since < plant.first <= impact + 1]
+    path = motion.point(f"{side}_ankle", "contact").path / motion.stature[:, None] * 100
     places = [np.nanmedian(path[plant.first : plant.last + 1], axis=0) for plant in plants]
-    found = None
+    first = None
     for plant, place in zip(reversed(plants), reversed(places), strict=True):
         if np.hypot(*(place - places[-1])) > WANDER:
             break
-        found = plant
-    return found
+        first = plant
+    return first
 
 
 def find_front_foot(scene: Scene, stance: tuple[float, float] | None, impact: int) -> Side | None:
