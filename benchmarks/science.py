@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--balls", type=int, action="append", help="findings: repetitions a clip (1, 3 and 6)")
     parser.add_argument("--margin", type=float, action="append", help="findings: errors inside the limits (3, 2 and 1)")
     parser.add_argument("--size", type=float, action="append", help="findings: errors beyond (0, fixed; 2.5 and 2)")
+    parser.add_argument("--rule", action="append", help="findings: faults of these rules alone")
     parser.add_argument("--faulty", type=int, help="findings: athletes a fault, where not as many as clean ones")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     arguments = parser.parse_args()
@@ -81,7 +82,7 @@ def _findings_rows(asked: argparse.Namespace) -> Iterator[Figures]:
                 for balls in asked.balls or BALLS:
                     filming = Filming(mode=mode, view=view, fps=fps, balls=balls, yaw=yaw, seed=asked.seed)
                     yield from clean_rows(filming, asked.margin or MARGINS, asked.athletes)
-                    yield from fault_rows(filming, asked.size or SIZES, faulty)
+                    yield from fault_rows(filming, asked.size or SIZES, faulty, asked.rule)
 
 
 def generators(mode: str, view: str, fps: float, athletes: int, seed: int) -> Iterator[np.random.Generator]:

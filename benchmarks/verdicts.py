@@ -4,8 +4,8 @@
 good cricketer's own range goes, `GOOD`); a report with any finding of a fault is a false one. *Fault*: all others are
 three errors inside, and one number lies beyond its limit: at a fixed size (`FAULTS`) or so many errors beyond.
 
-The total expected error is what the product states for that view, rate and number of balls, in the median over random
-athletes (`stated_errors`), and never less than the rule's own tolerance. A spread has the error that the laws give it.
+The total expected error is what the product states for that view, rate and number of balls, in the median over athletes
+at the limits (`stated_errors`), and never less than the rule's tolerance. A spread has the error that the laws give it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from cricketer.catalogue import random_movement
 from cricketer.clips import film
 from cricketer.movement import Movement
 from cricketer.noise import Noise
-from cricketer.steer import Unreachable, steer
+from cricketer.steer import Unreachable, steer, true_value
 
 from models.documents import Findings
 from pipeline.biomechanics.measure import measure
@@ -56,17 +55,14 @@ GOOD: Mapping[str, tuple[float, float]] = MappingProxyType({
 """Metric → the range in which numbers of cricketers lie: no clean athlete is asked for a better one."""
 ONE_SIDED = frozenset({"head_sideways_contact", "trunk_lateral_flexion_pick_up"})
 """Compared by size, but a body does it to one side only: away from the bowling arm, towards the hand that picks up."""
-USUAL: Mapping[str, float] = MappingProxyType({"reach_pick_up": 12.0, "hand_height_ready": 18.0, "crouch_depth": 28.0,
-                                               "stride_length": 58.0})  # fmt: skip
-"""Where the number itself is not judged, only its spread."""
 SIZES, MARGINS = (0.0, 2.5, 2.0), (3.0, 2.0, 1.0)
 """Errors beyond a limit (0: a fault of its fixed size), and inside it."""
-PILOTS = 12
+PILOTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """What the product says of one metric's error, in the median over athletes."""
+    """What the product says of the error of what a rule judges, in the median over athletes."""
 
     sys: float
     rand: float
@@ -106,17 +102,38 @@ def rules_for(mode: str, view: str) -> tuple[Rule, ...]:
 
 @cache
 def stated_errors(mode: str, view: str, fps: float, yaw: float) -> Mapping[str, Stated]:
-    """Median sys and rand of each metric that the rules of a view judge: a dozen random athletes, one ball each."""
-    filming = Filming(mode=mode, view=view, fps=fps, balls=1, yaw=yaw, seed=-1)
-    seen: dict[str, list[tuple[float, float]]] = {rule.metric: [] for rule in rules_for(mode, view)}
-    for athlete in range(PILOTS):
-        rng = np.random.default_rng([7, ord(mode[0]), len(view), round(fps), athlete])
-        metrics = _measured(filming, [random_movement(mode, rng)], rng).metrics
+    """Rule → median sys and rand of its metric, one ball each, over athletes who stand at the rules' limits.
+
+    An error may grow with the number, so what a metric is off in the middle says little about where it is judged. Where
+    two rules judge a metric from either side, each has its own athletes.
+    """
+    stated: dict[str, Stated] = {}
+    left = list(rules_for(mode, view))
+    while left:
+        group = {rule.metric: rule for rule in reversed(left)}
+        left = [rule for rule in left if rule not in group.values()]
+        seen = _pilots(Filming(mode=mode, view=view, fps=fps, balls=1, yaw=yaw), tuple(group.values()))
+        for metric, pairs in seen.items():
+            if pairs:
+                sys, rand = np.median(pairs, axis=0)
+                stated[group[metric].id] = Stated(sys=float(sys), rand=float(rand))
+    return stated
+
+
+def _pilots(filming: Filming, rules: Sequence[Rule]) -> dict[str, list[tuple[float, float]]]:
+    """Metric → (sys, rand) of the pilots in whom it was measured."""
+    at_limit = {rule.metric: rule.finding for rule in rules if rule.comparison == "external"}
+    seen: dict[str, list[tuple[float, float]]] = {rule.metric: [] for rule in rules}
+    for seed, rng in _athletes(filming, "".join(rule.id for rule in rules), 0, PILOTS):
+        try:
+            movement = steer(filming.mode, filming.view, seed, at_limit)
+        except Unreachable:
+            continue
+        metrics = _measured(filming, [movement], rng).metrics
         for name, pairs in seen.items():
             if (metric := metrics[name]).sys is not None and metric.rand is not None:
                 pairs.append((metric.sys, metric.rand))
-    return {name: Stated(sys=float(sys), rand=float(rand))
-            for name, pairs in seen.items() if pairs for sys, rand in [np.median(pairs, axis=0)]}  # fmt: skip
+    return seen
 
 
 def clean_numbers(
@@ -126,20 +143,18 @@ def clean_numbers(
     either side is near one of them. Signs of what is compared by size are random."""
     wanted: dict[str, float] = {}
     for metric in dict.fromkeys(rule.metric for rule in rules):
-        low, high = GOOD.get(metric, (-math.inf, math.inf))
-        own = [rule for rule in rules if rule.metric == metric and rule.comparison == "external"]
-        if not own or metric not in stated:
-            wanted[metric] = USUAL.get(metric, 0.0)
+        own = [rule for rule in rules if rule.metric == metric and rule.comparison == "external" and rule.id in stated]
+        if not own:
             continue
-        edges = []
+        low, high = GOOD.get(metric, (-math.inf, math.inf))
         for rule in own:
-            edge = rule.finding - rule.sign * margin * stated[metric].total(rule, balls)
+            edge = rule.finding - rule.sign * margin * stated[rule.id].total(rule, balls)
             if rule.sign > 0:
                 high = max(0.0 if rule.absolute else low, min(high, edge))
             else:
                 low = min(high, max(low, edge))
-            edges.append(rule.sign)
-        number = (high if rng.choice(edges) > 0 else low) if low <= high else (low + high) / 2
+        above = own[int(rng.integers(len(own)))].sign > 0
+        number = (high if above else low) if low <= high else (low + high) / 2
         turned = own[0].absolute and metric not in ONE_SIDED and rng.random() < 0.5
         wanted[metric] = -number if turned else number
     return wanted
@@ -151,9 +166,9 @@ def margins_reached(
     """Rule → how many errors inside its limit the wanted number lies."""
     reached = {}
     for rule in rules:
-        if rule.comparison == "external" and rule.metric in stated:
+        if rule.comparison == "external" and rule.id in stated:
             number = abs(wanted[rule.metric]) if rule.absolute else wanted[rule.metric]
-            reached[rule.id] = round(rule.sign * (rule.finding - number) / stated[rule.metric].total(rule, balls), 2)
+            reached[rule.id] = round(rule.sign * (rule.finding - number) / stated[rule.id].total(rule, balls), 2)
     return reached
 
 
@@ -173,9 +188,12 @@ def perform(
     if spread is None or spread[1] == 0:
         return [steer(filming.mode, filming.view, seed, wanted)] * filming.balls
     metric, size = spread
+    usual = wanted.get(metric)
+    if usual is None:
+        usual = true_value(steer(filming.mode, filming.view, seed, wanted), metric, filming.view)
     pattern = np.linspace(-1, 1, filming.balls)
     pattern = np.random.default_rng(seed).permutation(pattern / np.std(pattern, ddof=1))
-    return [steer(filming.mode, filming.view, seed, {**wanted, metric: wanted[metric] + size * float(z)})
+    return [steer(filming.mode, filming.view, seed, {**wanted, metric: usual + size * float(z)})
             for z in pattern]  # fmt: skip
 
 
@@ -198,7 +216,7 @@ def clean_row(filming: Filming, margin: float, athletes: int) -> Figures:
     """Reports of clean athletes, and how many find a fault."""
     rules = rules_for(filming.mode, filming.view)
     stated = stated_errors(filming.mode, filming.view, filming.fps, filming.yaw)
-    consistency = [rule for rule in rules if rule.comparison == "within_clip" and rule.metric in stated]
+    consistency = [rule for rule in rules if rule.comparison == "within_clip" and rule.id in stated]
     reports, false, compared, least = 0, Counter[str](), 0, dict[str, float]()
     impossible = faulty = 0
     for seed, rng in _athletes(filming, "clean", round(margin * 10), athletes):
@@ -206,7 +224,7 @@ def clean_row(filming: Filming, margin: float, athletes: int) -> Figures:
         spread = None
         if consistency and filming.balls >= MIN_REPETITIONS:
             rule = consistency[int(rng.integers(len(consistency)))]
-            spread = rule.metric, stated[rule.metric].spread(rule, filming.balls, -margin)
+            spread = rule.metric, stated[rule.id].spread(rule, filming.balls, -margin)
         try:
             movements = perform(filming, seed, wanted, spread)
         except Unreachable:
@@ -236,10 +254,11 @@ def fault_row(filming: Filming, rule: Rule, size: float, athletes: int) -> Figur
         "what": "fault", "mode": filming.mode, "view": filming.view, "fps": filming.fps, "balls": filming.balls,
         "rule": rule.id, "size": size, "reports": 0, "found": 0, "compared": 0, "others": 0, "impossible": 0,
     }  # fmt: skip
-    if rule.metric not in stated:
+    if rule.id not in stated:
         return row
-    row["number"] = round(fault_number(rule, stated[rule.metric], filming.balls, size), 3)
-    row["error"] = round(stated[rule.metric].total(rule, filming.balls), 3)
+    row["number"] = round(fault_number(rule, stated[rule.id], filming.balls, size), 3)
+    if rule.comparison == "external":
+        row["error"] = round(stated[rule.id].total(rule, filming.balls), 3)
     for seed, rng in _athletes(filming, rule.id, round(10 * size), athletes):
         wanted = clean_numbers(rules, stated, filming.balls, MARGINS[0], rng)
         spread = None
@@ -278,10 +297,13 @@ def clean_rows(filming: Filming, margins: Sequence[float], athletes: int) -> Ite
         yield clean_row(filming, margin, athletes)
 
 
-def fault_rows(filming: Filming, sizes: Sequence[float], athletes: int) -> Iterator[Figures]:
-    """Every fault at every size; of a few balls no spread is judged."""
+def fault_rows(
+    filming: Filming, sizes: Sequence[float], athletes: int, only: Sequence[str] | None = None
+) -> Iterator[Figures]:
+    """Every fault (`only`: of these rules) at every size; of a few balls no spread is judged."""
     for rule in rules_for(filming.mode, filming.view) if athletes else ():
-        if rule.comparison == "external" or filming.balls >= MIN_REPETITIONS:
+        told = rule.comparison == "external" or filming.balls >= MIN_REPETITIONS
+        if told and (only is None or rule.id in only):
             for size in sizes:
                 yield fault_row(filming, rule, size, athletes)
 

@@ -234,16 +234,26 @@ def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
 
     From the side: RMS about its mean of head − hips from stance to plant. Along the pitch (or unknown): RMS of the head
     about its mean at stance. Formula: √(var x + var y), the white noise taken out. No stance, or the head seen in under
-    60 % of it: none. sys: 1 %, the displacement of one keypoint.
+    60 % of it: none. sys: at least 1 %, the displacement of one keypoint, with what a camera 6° off its view mixes in
+    of the other direction, and the scale.
     """
     if shot.stance is None:
         return NO_STANCE
     plant = shot.events.get("front_foot_plant")
     if scene.view.value != "side":
-        return compute_stray(scene, "head", None, shot.stance, "at stance")
+        return _with_camera(compute_stray(scene, "head", None, shot.stance, "at stance"))
     if plant is None:
         return NO_PLANT
-    return compute_stray(scene, "head", "hips", (shot.stance[0], plant.time_s), "from stance to plant")
+    span = shot.stance[0], plant.time_s
+    return _with_camera(compute_stray(scene, "head", "hips", span, "from stance to plant"))
+
+
+def _with_camera(stray: Outcome) -> Outcome:
+    """A camera a little off its view mixes in as much of what strays along its axis; and the scale."""
+    if not isinstance(stray, Reading):
+        return stray
+    value = float(stray.value)
+    return replace(stray, sys=errors.combine(stray.sys, errors.along_sys(value), errors.LONG_CHAIN_SYS * value))
 
 
 def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[float, float], what: str) -> Outcome:

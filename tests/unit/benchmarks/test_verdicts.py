@@ -108,13 +108,13 @@ def test_what_no_body_can_do_is_said():
 
 def test_clean_numbers_lie_so_many_errors_inside_and_faults_beyond():
     rules = rules_for("batting", "side")
-    stated = {rule.metric: Stated(sys=3.0, rand=4.0) for rule in rules}  # √(9 + 16/4) = 3.606 with 4 balls
+    stated = {rule.id: Stated(sys=3.0, rand=4.0) for rule in rules}  # √(9 + 16/4) = 3.606 with 4 balls
     error = 13**0.5
     numbers = clean_numbers(rules, stated, 4, 1.0, np.random.default_rng(0))
     assert numbers["head_forward_plant"] == pytest.approx(-5 + error)
     assert numbers["base_width"] in (pytest.approx(20 + error), pytest.approx(50 - error))
     behind = next(rule for rule in rules if rule.id == "batting_head_behind")
-    assert fault_number(behind, stated["head_forward_plant"], 4, 2.5) == pytest.approx(-5 - 2.5 * error)
+    assert fault_number(behind, stated[behind.id], 4, 2.5) == pytest.approx(-5 - 2.5 * error)
 
 
 def test_a_spread_lies_as_far_beyond_as_the_laws_count():
