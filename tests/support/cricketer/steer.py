@@ -12,7 +12,7 @@ from cricketer import delivery, drive, pick_up, take
 from cricketer.catalogue import random_movement
 from cricketer.movement import Movement
 
-TRIES = 10
+TRIES = 16
 CLOSE, CLOSE_RATIO = 0.2, 0.004
 """Degrees or % of height, and of a ratio, within which the truth meets what was wanted."""
 
