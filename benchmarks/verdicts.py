@@ -55,6 +55,11 @@ GOOD: Mapping[str, tuple[float, float]] = MappingProxyType({
 """Metric → the range in which numbers of cricketers lie: no clean athlete is asked for a better one."""
 ONE_SIDED = frozenset({"head_sideways_contact", "trunk_lateral_flexion_pick_up"})
 """Compared by size, but a body does it to one side only: away from the bowling arm, towards the hand that picks up."""
+RANGE: Mapping[str, tuple[float, float]] = MappingProxyType({
+    "reach_pick_up": (1.0, 45.0), "hand_height_ready": (2.0, 42.0), "crouch_depth": (17.0, 40.0),
+    "stride_length": (30.0, 78.0),
+})  # fmt: skip
+"""Metric → between which numbers the balls of a spread lie, where a body has bounds."""
 SIZES, MARGINS = (0.0, 2.5, 2.0), (3.0, 2.0, 1.0)
 """Errors beyond a limit (0: a fault of its fixed size), and inside it."""
 PILOTS = 8
@@ -193,6 +198,8 @@ def perform(
         usual = true_value(steer(filming.mode, filming.view, seed, wanted), metric, filming.view)
     pattern = np.linspace(-1, 1, filming.balls)
     pattern = np.random.default_rng(seed).permutation(pattern / np.std(pattern, ddof=1))
+    least, most = RANGE.get(metric, (-math.inf, math.inf))
+    usual = float(np.clip(usual, least + size * pattern.max(), most - size * pattern.max()))
     return [steer(filming.mode, filming.view, seed, {**wanted, metric: usual + size * float(z)})
             for z in pattern]  # fmt: skip
 

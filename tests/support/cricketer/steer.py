@@ -37,7 +37,7 @@ KNOBS: Mapping[str, Knob] = MappingProxyType({
     "foot_line_offset": Knob(parameter="line", low=-30, high=30),
     "run_up_speed_ratio": Knob(parameter="ratio", low=0.5, high=1.2),
     "front_knee_min": Knob(parameter="flexion", low=0, high=95, slope=-1),
-    "stride_length": Knob(parameter="ahead", low=8, high=42),
+    "stride_length": Knob(parameter="ahead", low=4, high=42),
     "head_sideways_plant": Knob(parameter="head_off", low=-30, high=30),
     "trunk_lateral_flexion_plant": Knob(parameter="tilt", low=-50, high=50),
     "head_forward_plant": Knob(parameter="head_forward", low=-25, high=15),
