@@ -27,7 +27,7 @@ SPEED_NOISE = 35.0
 (2 % · √(4 · 6 Hz / 0.3 s) = 18 for the wrist, 13 for mid-hips, and the white noise). Hands that are slower than their
 peak by less may have been the fastest."""
 NEAR_S = 0.15
-"""How far the peak at 6 Hz may lie from the one at 12 Hz, which the noise moves more."""
+"""How far impact may lie from the peak at 12 Hz, which the noise moves more than one at 6 Hz."""
 RISING = 0.25
 """Share of the hands' speed that may go upwards in the downswing: more is the backlift or the finish."""
 DOWNSWING = 12.0
@@ -97,8 +97,8 @@ def _time_impact(scene: Scene, grip: str, peak: int) -> Event:
     near = motion.window(motion.times_s[peak] - NEAR_S * motion.slowmo, motion.times_s[peak] + NEAR_S * motion.slowmo)
     peak = int(near[np.argmax(np.nan_to_num(speed[near], nan=0.0))])
     slow = np.flatnonzero((speed < speed[peak] - SPEED_NOISE) & point(grip).trusted)
-    first = int(slow[slow < peak].max(initial=-1)) + 1
-    last = int(slow[slow > peak].min(initial=len(speed))) - 1
+    first = max(int(slow[slow < peak].max(initial=-1)) + 1, int(near[0]))
+    last = min(int(slow[slow > peak].min(initial=len(speed))) - 1, int(near[-1]))
     start, end = float(motion.times_s[first]), float(motion.times_s[last])
     width = max(IMPACT_FRAMES * motion.frame_s, IMPACT_S * motion.slowmo, (end - start) / 2)
     return Event(time_s=(start + end) / 2, half_width_s=width)
