@@ -10,7 +10,6 @@ from scipy.signal import find_peaks
 from models.documents import Event
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.events.contacts import WANDER, Stretch, find_plants
-from pipeline.biomechanics.gates import judge_rate
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Side
 
@@ -166,13 +165,13 @@ def find_stance(scene: Scene, before_real_s: float) -> tuple[float, float] | Non
 def find_plant(scene: Scene, side: Side, since: int, impact: int) -> Stretch | None:
     """The stand in which the foot is at impact, begun after `since`: the first plant in the place of the last one.
 
-    A foot that seems to stir after it has landed stands on. Along the pitch a stride shows only its low lift, and below
-    48 frames a second not when it ends: none there.
+    A foot that seems to stir after it has landed stands on. Along the pitch a stride shows only its low lift, and not
+    when it ends: none there.
     """
-    motion, along = scene.motion, scene.athletes_left is not None
-    if along and judge_rate("contact", motion.fps).status != "measurable":
+    motion = scene.motion
+    if scene.athletes_left is not None:
         return None
-    found = find_plants(motion, side, along=along, floor=STRIDE_STILL)
+    found = find_plants(motion, side, along=False, floor=STRIDE_STILL)
     plants = [plant for plant in found if since < plant.first <= impact + 1]
     path = motion.point(f"{side}_ankle", "contact").path / motion.stature[:, None] * 100
     places = [np.nanmedian(path[plant.first : plant.last + 1], axis=0) for plant in plants]
