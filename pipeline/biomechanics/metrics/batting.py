@@ -194,7 +194,8 @@ def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
     """Head against the middle of the feet, sideways, % of height, -60..60; front or behind.
 
     Formula: median over the 0.2 s before impact of (head − mid-ankles)ₓ / stature; positive to the off side where the
-    batter's hand is given. sys: at least 2 % a keypoint and 2° of unknown roll over the height of the head.
+    batter's hand is given. Seen in under 60 % of it: none. sys: at least 2 % a keypoint and 2° of unknown roll over the
+    height of the head.
     """
     impact = shot.events["impact"]
     offset = scene.distance("head", "feet", 0, "contact")
@@ -288,8 +289,8 @@ def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[floa
 def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at plant, degrees, -90..90, signed like the head; front or behind.
 
-    Formula: median over the 0.2 s before impact of atan2(Δx, Δy). sys: at least 4.4° and 2° of the camera's roll
-    (Sports Biomech 2022).
+    Formula: median over the 0.2 s before impact of atan2(Δx, Δy). Seen in under 60 % of it: none. sys: at
+    least 4.4° and 2° of the camera's roll (Sports Biomech 2022).
     """
     impact = shot.events["impact"]
     tilt = scene.trunk_tilt("contact")
