@@ -54,7 +54,8 @@ KNOBS: Mapping[str, Knob] = MappingProxyType({
     "head_steadiness": Knob(parameter="sway", low=0, high=24),
 })  # fmt: skip
 PLAIN = {"bowling": delivery.Technique(), "batting": drive.Technique(), "wicketkeeping": take.Technique(),
-         "fielding": pick_up.Technique()}  # fmt: skip
+         "fielding": pick_up.Technique(outside=8.0)}  # fmt: skip
+"""Where each search begins: with the head outside the feet, for above them its number stays 0 wherever the hips go."""
 STRAIGHT_LEG = 172.0
 """Degrees of the front knee at contact, where a minimum is asked for."""
 

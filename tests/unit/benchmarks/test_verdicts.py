@@ -101,6 +101,11 @@ def test_a_movement_shows_the_numbers_that_were_wanted(mode, view):
         assert true_value(movement, metric, view) == pytest.approx(number, abs=closeness(metric))
 
 
+def test_a_number_that_stays_0_at_first_is_reached():
+    movement = steer("fielding", "front", [1], {"head_outside_feet_pick_up": 0.6})
+    assert true_value(movement, "head_outside_feet_pick_up", "front") == pytest.approx(0.6, abs=0.2)
+
+
 def test_what_no_body_can_do_is_said():
     with pytest.raises(Unreachable):
         steer("fielding", "side", [1], {"hip_height_pick_up": 60.0})
