@@ -102,7 +102,8 @@ def test_a_movement_shows_the_numbers_that_were_wanted(mode, view):
 
 
 def test_a_number_that_stays_0_at_first_is_reached():
-    movement = steer("fielding", "front", [1], {"head_outside_feet_pick_up": 0.6})
+    numbers = {"head_outside_feet_pick_up": 0.6, "trunk_lateral_flexion_pick_up": 0.0}
+    movement = steer("fielding", "front", [1], numbers)
     assert true_value(movement, "head_outside_feet_pick_up", "front") == pytest.approx(0.6, abs=0.2)
 
 
