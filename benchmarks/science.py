@@ -2,12 +2,14 @@
 
     python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--seed 1] [--json]
     python benchmarks/science.py flip|halves|bones [--clip PATH] --json
+    python benchmarks/science.py findings --mode bowling [--view side] [--fps 60] [--balls 3] [--athletes 50] [--json]
 
 `errors`: every metric and event of random athletes, filmed by random cameras, beside the truth. Coverage is the share
 within two expected errors. `ratio` is RMSE / expected error, both without what no simulation contains (published
 floors): over 1.1 boasts, under 0.7 hides.
 
 `flip`, `halves`, `bones`: what a real clip says of itself without labels (`benchmarks/real_video.py`).
+`findings`: how often a report finds a fault in clean athletes, and misses one of a known size (`verdicts.py`).
 """
 
 from __future__ import annotations
@@ -30,25 +32,32 @@ from cricketer.noise import CLEAN, Noise
 
 from benchmarks.machine import SAMPLE, as_json, provenance
 from benchmarks.real_video import CHECKS
+from benchmarks.verdicts import MARGINS, SIZES, Filming, clean_rows, fault_rows, print_findings
 
 Figures = dict[str, Any]
 RATES = (24.0, 30.0, 60.0, 120.0, 240.0)
 COVERAGE, RATIO = (0.90, 0.99), (0.7, 1.1)
 YAW_SIDE, YAW_TOLD = 40.0, 10.0
 """Degrees off the view: where the athlete's travel shows it, and where only a caller's word does."""
+FINDINGS_FPS, BALLS = 60.0, (1, 3, 6)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("errors", *CHECKS))
+    parser.add_argument("what", choices=("errors", "findings", *CHECKS))
     parser.add_argument("--mode", choices=tuple(MODES), action="append")
     parser.add_argument("--view", choices=("side", "behind", "front"), action="append")
     parser.add_argument("--fps", type=float, action="append")
     parser.add_argument("--athletes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="other athletes, cameras and noise")
     parser.add_argument("--yaw", type=float, help="instead of 40 or 10 degrees")
-    parser.add_argument("--clean", action="store_true", help="without noise, square and level")
+    parser.add_argument("--clean", action="store_true", help="errors without noise, square and level")
+    parser.add_argument("--balls", type=int, action="append", help="findings: repetitions a clip (1, 3 and 6)")
+    parser.add_argument("--margin", type=float, action="append", help="findings: errors inside the limits (3, 2 and 1)")
+    parser.add_argument("--size", type=float, action="append", help="findings: errors beyond (0, fixed; 2.5 and 2)")
+    parser.add_argument("--rule", action="append", help="findings: faults of these rules alone")
+    parser.add_argument("--faulty", type=int, help="findings: athletes a fault, where not as many as clean ones")
     parser.add_argument("--clip", type=Path, default=SAMPLE, help="of flip, halves and bones")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object; flip, halves and bones print nothing else"
@@ -57,17 +66,32 @@ def main() -> None:
     if arguments.what in CHECKS:
         print(as_json({**provenance(), **CHECKS[arguments.what](arguments.clip)}))
         return
-    rows = [
-        errors(mode, view, fps, arguments.athletes, arguments.yaw, seed=arguments.seed, clean=arguments.clean)
-        for mode in arguments.mode or MODES
-        for view in arguments.view or MODES[mode]
-        for fps in arguments.fps or RATES
-    ]
+    rows: list[Figures] = []
+    for row in _errors_rows(arguments) if arguments.what == "errors" else _findings_rows(arguments):
+        rows.append(row)
+        if not arguments.json:
+            print_errors(row) if arguments.what == "errors" else print_findings(row)
     if arguments.json:
         print(as_json({**provenance(), "rows": rows}))
-        return
-    for row in rows:
-        print_errors(row)
+
+
+def _errors_rows(asked: argparse.Namespace) -> Iterator[Figures]:
+    for mode in asked.mode or MODES:
+        for view in asked.view or MODES[mode]:
+            for fps in asked.fps or RATES:
+                yield errors(mode, view, fps, asked.athletes, asked.yaw, seed=asked.seed, clean=asked.clean)
+
+
+def _findings_rows(asked: argparse.Namespace) -> Iterator[Figures]:
+    faulty = asked.athletes if asked.faulty is None else asked.faulty
+    for mode in asked.mode or MODES:
+        for view in asked.view or MODES[mode]:
+            yaw = yaw_of(mode, view) if asked.yaw is None else asked.yaw
+            for fps in asked.fps or (FINDINGS_FPS,):
+                for balls in asked.balls or BALLS:
+                    filming = Filming(mode=mode, view=view, fps=fps, balls=balls, yaw=yaw, seed=asked.seed)
+                    yield from clean_rows(filming, asked.margin or MARGINS, asked.athletes)
+                    yield from fault_rows(filming, asked.size or SIZES, faulty, asked.rule)
 
 
 def generators(mode: str, view: str, fps: float, athletes: int, seed: int) -> Iterator[np.random.Generator]:

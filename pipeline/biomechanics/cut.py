@@ -117,7 +117,8 @@ def _activity(scene: Scene) -> tuple[Mask, str]:
         up = (over[0] > 0) & fast[0] | (over[1] > 0) & fast[1]
         return np.asarray(up), "with an arm coming over"
     if scene.mode == "batting":
-        hands = motion.velocity(motion.point("hands", "contact")) - motion.velocity(motion.point("hips", "contact"))
+        grip = batting.choose_hands(scene)
+        hands = motion.velocity(motion.point(grip, "contact")) - motion.velocity(motion.point("hips", "contact"))
         return np.hypot(*hands.T) > batting.HAND_SPEED_ALONG, "with the hands swinging"
     if scene.mode == "wicketkeeping":
         return scene.height_above_feet("hips").values < wicketkeeping.CROUCHED, "in a crouch"

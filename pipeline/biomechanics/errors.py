@@ -28,6 +28,9 @@ STATURE_SYS = 0.03
 """Share of a length: spread of eye-to-ankle / stature between people (Drillis and Contini 1966)."""
 STATURE_ALONG_SYS = 0.05
 """More of it, where the camera looks along the pitch: knees bent towards it shorten the chain that gives the scale."""
+LONG_CHAIN_SYS = 0.05
+"""Share of a length of who stands: the upper quartile and the longer leg of the body's noisy chain are 5 % too long
+where nothing foreshortens it, and right where knees point at the camera. Nobody knows which."""
 FLATTENED_SYS, FLATTENED_LOW_SYS = 1.5, 4.0
 """Degrees that the low-pass takes from a 172/150/164° knee (contact, minimum, release): at 12 Hz, and at the lower
 cut-off that fewer than 38 frames a second allow."""

@@ -7,7 +7,8 @@
   and drops out. The measurement's variance is subtracted. The error is what the sample variance of n repetitions would
   vary by if the athlete's true spread were exactly the reference, (ref² + rand²)·√(2/(n-1)). A watch begins only at
   the reference itself (or `watch`): the spread of a handful of repetitions is so uncertain that a lower start would
-  flag everybody.
+  flag everybody. One repetition makes no habit, and may be misread: without the one farthest from the mean the spread
+  must still be beyond the reference, or it is a watch.
 - A `degraded` metric is `likely` at most and never a strength.
 - A `convention` is never above `medium`, and without evidence frames for a still it is a watch at most.
 - Severity is the excess in practical steps, whatever the error: a better camera does not make the same fault worse.
@@ -16,7 +17,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, variance
 from typing import Literal
 
 from models.documents import Claim, Level, Metric
@@ -51,8 +54,10 @@ def own_spread(metric: Metric) -> float | None:
     return math.sqrt(max(metric.spread**2 - metric.rand**2, 0.0))
 
 
-def compare(rule: Rule, metric: Metric) -> Comparison | None:
+def compare(rule: Rule, metric: Metric, values: Sequence[float] = ()) -> Comparison | None:
     """Hold `metric` against `rule`; None where there is no value, error or spread to compare.
+
+    `values`: its number in each repetition, behind its spread; none: not known.
 
     Raises `DataFileError` where the two are in different units: the rule is wrong, and no number may hide it.
     """
@@ -65,6 +70,8 @@ def compare(rule: Rule, metric: Metric) -> Comparison | None:
         return None
     value, beyond_finding, beyond_watch = measured
     verdict = _verdict(rule, metric, beyond_finding, beyond_watch)
+    if verdict == "finding" and rule.comparison == "within_clip" and not _holds_without_one(rule, metric, values):
+        verdict = "watch"
     excess = rule.sign * (value - rule.finding)
     return Comparison(
         verdict=verdict,
@@ -100,6 +107,15 @@ def _within_clip(rule: Rule, metric: Metric) -> tuple[float, float, float] | Non
         return ((metric.spread or 0.0) ** 2 - expected) / (expected * math.sqrt(2 / (metric.n - 1)))
 
     return own, beyond(rule.finding), beyond(rule.finding if rule.watch is None else rule.watch)
+
+
+def _holds_without_one(rule: Rule, metric: Metric, values: Sequence[float]) -> bool:
+    """Whether the spread is beyond the reference without the repetition that is farthest from the mean."""
+    if len(values) < MIN_REPETITIONS:
+        return True
+    mean = fmean(values)
+    rest = sorted(values, key=lambda value: abs(value - mean))[:-1]
+    return variance(rest) > rule.finding**2 + (metric.rand or 0.0) ** 2
 
 
 def _verdict(rule: Rule, metric: Metric, beyond_finding: float, beyond_watch: float) -> Verdict:

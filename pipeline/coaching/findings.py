@@ -80,10 +80,16 @@ def _judge(measurements: Measurements, rules: tuple[Rule, ...]) -> list[_Judged]
     judged = []
     for rule in rules:
         metric = measurements.metrics.get(rule.metric)
-        comparison = None if metric is None else compare(rule, metric)
+        comparison = None if metric is None else compare(rule, metric, _values(rule, measurements))
         if metric is not None and comparison is not None:
             judged.append(_Judged(rule=rule, metric=metric, comparison=comparison))
     return judged
+
+
+def _values(rule: Rule, measurements: Measurements) -> list[float]:
+    """The rule's metric in each repetition in which it was measured."""
+    found = [repetition.metrics.get(rule.metric) for repetition in measurements.repetitions]
+    return [metric.value for metric in found if metric is not None and isinstance(metric.value, float)]
 
 
 def _coverage(measurements: Measurements) -> Coverage:
@@ -194,8 +200,7 @@ def _reference(rule: Rule, words: Words) -> str:
 
 def _share(item: _Judged, measurements: Measurements, words: Words) -> str:
     """`Past that mark in 5 of 6 deliveries.`; nothing for a spread or a single repetition."""
-    found = [repetition.metrics.get(item.rule.metric) for repetition in measurements.repetitions]
-    values = [metric.value for metric in found if metric is not None and isinstance(metric.value, float)]
+    values = _values(item.rule, measurements)
     if item.rule.comparison == "within_clip" or len(values) < 2:
         return ""
     sizes = [abs(value) if item.rule.absolute else value for value in values]

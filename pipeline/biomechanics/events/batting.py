@@ -8,21 +8,38 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from models.documents import Event
-from pipeline.biomechanics.events.contacts import find_plants
+from pipeline.biomechanics.errors import Array
+from pipeline.biomechanics.events.contacts import WANDER, Stretch, find_plants
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Side
 
-HAND_SPEED, HAND_SPEED_ALONG = 250.0, 130.0
+HAND_SPEED, HAND_SPEED_ALONG = 200.0, 130.0
 """% of height per second relative to the hips, at the middle of the hands; along the pitch only the fall is seen."""
-HANDS_TOGETHER = 16.0
-"""% of height: both hands on one handle."""
+HANDS_TOGETHER, TOGETHER_SHARE = 16.0, 0.35
+"""% of height: both hands on one handle, in at least this share of the last 1.5 s before impact: the model draws the
+wrist that it does not see on the trunk, in two frames of five from the side."""
+TOGETHER_S = 1.5
+APART_SHARE = 0.05
+"""Of the frames with the wrists apart: up to that many, both are where the hands are."""
+SPEED_NOISE = 35.0
+"""% of height per second: 1.5 times what the slow error (2 %, 0.3 s) of wrist and hips makes of a speed at 6 Hz
+(2 % · √(4 · 6 Hz / 0.3 s) = 18 for the wrist, 13 for mid-hips, and the white noise). Hands that are slower than their
+peak by less may have been the fastest."""
+NEAR_S = 0.15
+"""How far impact may lie from the peak at 12 Hz, which the noise moves more than one at 6 Hz."""
+RISING = 0.25
+"""Share of the hands' speed that may go upwards in the downswing: more is the backlift or the finish."""
 DOWNSWING = 12.0
 """% of height by which the hands come down from the top of the backlift to impact."""
 BACKLIFT_S = 1.0
+IMPACT_FRAMES, IMPACT_S = 1.5, 0.02
+"""Half-width of an impact, at least."""
 STANCE_S = 0.4
 STANCE_BEFORE_S = 2.5
 STANCE_STILL = 40.0
 """% of height per second of the hips: a batter who waits."""
+STRIDE_STILL = 40.0
+"""% of height per second: twice the wander of a planted ankle. A short stride (15 % in 0.3 s) hardly exceeds 60."""
 STRIDE_MIN = 4.0
 """% of height: a front foot that moves less has not stridden."""
 FINISH_S = 0.8
@@ -49,28 +66,65 @@ class Shot:
 def find_shots(scene: Scene) -> tuple[Shot, ...]:
     """Every shot in order of time; of two within 1.5 s the faster counts.
 
-    Impact: peak speed of the middle of the hands relative to the hips, both hands together, after a downswing.
+    Impact: peak speed of the hands relative to the hips while they do not rise, both on one handle, after a downswing;
+    the middle of the frames within `SPEED_NOISE` of it, with those about it in which the hands are too fast to be seen.
     """
-    motion, real = scene.motion, scene.motion.real_s
-    hands = motion.velocity(motion.point("hands", "contact")) - motion.velocity(motion.point("hips", "contact"))
+    motion, real, grip = scene.motion, scene.motion.real_s, choose_hands(scene)
+    hands = motion.velocity(motion.point(grip, "contact")) - motion.velocity(motion.point("hips", "contact"))
     speed = np.hypot(hands[:, 0], hands[:, 1])
-    apart = np.hypot(*(scene.distance("left_wrist", "right_wrist", axis, "contact").values for axis in (0, 1)))
-    height = scene.distance("hands", "hips", 1, "contact").values
+    falling = np.where(hands[:, 1] <= RISING * speed, speed, 0.0)
+    together = compute_apart(scene) <= HANDS_TOGETHER
+    height = scene.distance(grip, "hips", 1, "contact").values
     gap = max(1, round(1.5 * motion.fps))
     fast = HAND_SPEED if scene.athletes_left is None else HAND_SPEED_ALONG
-    peaks, _ = find_peaks(np.nan_to_num(speed, nan=0.0), height=fast, distance=gap)
+    peaks, _ = find_peaks(np.nan_to_num(falling, nan=0.0), height=fast, distance=gap)
     shots = []
     for impact in (int(p) for p in peaks):
         before = np.flatnonzero((real >= real[impact] - BACKLIFT_S) & (real <= real[impact]) & ~np.isnan(height))
         top = int(before[np.argmax(height[before])]) if len(before) else impact
-        if height[top] - height[impact] < DOWNSWING or not np.nanmedian(apart[top : impact + 1]) <= HANDS_TOGETHER:
+        held = (real >= real[impact] - TOGETHER_S) & (real <= real[impact])
+        if height[top] - height[impact] < DOWNSWING or np.mean(together[held]) < TOGETHER_SHARE:
             continue
-        shots.append(_complete(scene, top, impact))
+        shots.append(_complete(scene, top, _time_impact(scene, grip, impact), grip))
     return tuple(shots)
 
 
-def _complete(scene: Scene, top: int, impact: int) -> Shot:
-    real = scene.motion.real_s
+def _time_impact(scene: Scene, grip: str, peak: int) -> Event:
+    motion, point = scene.motion, scene.motion.point
+    hands = motion.velocity(point(grip)) - motion.velocity(point("hips"))
+    speed = np.hypot(hands[:, 0], hands[:, 1])
+    near = motion.window(motion.times_s[peak] - NEAR_S * motion.slowmo, motion.times_s[peak] + NEAR_S * motion.slowmo)
+    peak = int(near[np.argmax(np.nan_to_num(speed[near], nan=0.0))])
+    slow = np.flatnonzero((speed < speed[peak] - SPEED_NOISE) & point(grip).trusted)
+    first = max(int(slow[slow < peak].max(initial=-1)) + 1, int(near[0]))
+    last = min(int(slow[slow > peak].min(initial=len(speed))) - 1, int(near[-1]))
+    start, end = float(motion.times_s[first]), float(motion.times_s[last])
+    width = max(IMPACT_FRAMES * motion.frame_s, IMPACT_S * motion.slowmo, (end - start) / 2)
+    return Event(time_s=(start + end) / 2, half_width_s=width)
+
+
+def choose_hands(scene: Scene) -> str:
+    """The point that shows the hands: the middle of both wrists, or one wrist where the other is drawn on the trunk.
+
+    Both hold one handle. So where they are apart one is not where it is drawn, and that is the one nearer to the middle
+    of the trunk: there the model puts a wrist that it does not see. One wrist for the whole clip: paths do not jump.
+    """
+    apart = compute_apart(scene) > HANDS_TOGETHER
+    if np.mean(apart) <= APART_SHARE:
+        return "hands"
+    point = scene.motion.point
+    trunk = (point("shoulders", "contact").path + point("hips", "contact").path) / 2
+    left, right = (np.hypot(*(point(f"{side}_wrist", "contact").path - trunk).T) for side in ("left", "right"))
+    return "right_wrist" if np.sum(apart & (left < right)) > np.sum(apart & (left > right)) else "left_wrist"
+
+
+def compute_apart(scene: Scene) -> Array:
+    """(T,) distance between the wrists, % of height; NaN where not seen."""
+    return np.hypot(*(scene.distance("left_wrist", "right_wrist", axis, "contact").values for axis in (0, 1)))
+
+
+def _complete(scene: Scene, top: int, hit: Event, grip: str) -> Shot:
+    real, impact = scene.motion.real_s, scene.motion.at(hit.time_s)
     stance = find_stance(scene, real[top])
     front = find_front_foot(scene, stance, impact)
     events: dict[str, Event] = {}
@@ -80,15 +134,11 @@ def _complete(scene: Scene, top: int, impact: int) -> Shot:
     events["backlift_top"] = scene.event(top, 2.0)
     if front is not None:
         since = scene.motion.at(stance[1]) if stance else top
-        landed = [
-            p
-            for p in find_plants(scene.motion, front, along=scene.athletes_left is not None)
-            if since < p.first <= impact + 1
-        ]
-        if landed and front_foot_moved(scene, front, stance, landed[-1].first):
-            events["front_foot_plant"] = scene.contact(front, landed[-1])
-    events["impact"] = scene.event(impact, 1.5, 0.02)
-    after = scene.distance("hands", "hips", 1, "contact").values
+        plant = find_plant(scene, front, since, impact)
+        if plant is not None and front_foot_moved(scene, front, stance, plant.first):
+            events["front_foot_plant"] = scene.contact(front, plant)
+    events["impact"] = hit
+    after = scene.distance(grip, "hips", 1, "contact").values
     rest = np.flatnonzero((real > real[impact]) & (real <= real[impact] + FINISH_S) & ~np.isnan(after))
     if len(rest):
         events["finish"] = scene.event(int(rest[np.argmax(after[rest])]), 2.0)
@@ -110,6 +160,27 @@ def find_stance(scene: Scene, before_real_s: float) -> tuple[float, float] | Non
             first = max(real[start], real[end] - 1.0)
             return float(first * motion.slowmo), float(motion.times_s[end])
     return None
+
+
+def find_plant(scene: Scene, side: Side, since: int, impact: int) -> Stretch | None:
+    """The stand in which the foot is at impact, begun after `since`: the first plant in the place of the last one.
+
+    A foot that seems to stir after it has landed stands on. Along the pitch a stride shows only its low lift, and not
+    when it ends: none there.
+    """
+    motion = scene.motion
+    if scene.athletes_left is not None:
+        return None
+    found = find_plants(motion, side, along=False, floor=STRIDE_STILL)
+    plants = [plant for plant in found if since < plant.first <= impact + 1]
+    path = motion.point(f"{side}_ankle", "contact").path / motion.stature[:, None] * 100
+    places = [np.nanmedian(path[plant.first : plant.last + 1], axis=0) for plant in plants]
+    first = None
+    for plant, place in zip(reversed(plants), reversed(places), strict=True):
+        if np.hypot(*(place - places[-1])) > WANDER:
+            break
+        first = plant
+    return first
 
 
 def find_front_foot(scene: Scene, stance: tuple[float, float] | None, impact: int) -> Side | None:

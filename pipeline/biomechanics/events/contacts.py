@@ -49,20 +49,22 @@ class Stretch:
     last: int
 
 
-def find_plants(motion: Motion, side: Side, *, along: bool) -> tuple[Stretch, ...]:
+def find_plants(motion: Motion, side: Side, *, along: bool, floor: float | None = None) -> tuple[Stretch, ...]:
     """Stretches in which the ankle stays in place: slower than 60 % of height/s or a quarter of its local peak speed.
 
     Local and robust: the threshold follows the own swing (within ± 0.5 s), on 12 Hz paths. Along the pitch only
     the lift of a swing is seen, and 40 % of height/s on 6 Hz paths counts. A foot that seems to move for less than
     0.05 s, or comes no further than 4 % of height from where it stands, stands on. Stretches under 0.05 s are none, nor
-    those of which less than 0.03 s was seen.
+    those of which less than 0.03 s was seen. `floor`: another speed than those, for feet that swing more slowly than a
+    runner's.
     """
     ankle = motion.point(f"{side}_ankle", "posture" if along else "contact")
     velocity = motion.velocity(ankle)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     real = motion.real_s
     peak = rolling_max(speed, real, 0.5)
-    still = speed < np.fmax(STILL_FLOOR_ALONG if along else STILL_FLOOR, STILL_SHARE * peak)
+    floor = floor or (STILL_FLOOR_ALONG if along else STILL_FLOOR)
+    still = speed < np.fmax(floor, STILL_SHARE * peak)
     place = ankle.path / motion.stature[:, None] * 100
     for moving in segments(real, ~still & ~np.isnan(speed)):
         if real[moving.stop - 1] - real[moving.start] < FLICKER_S or _stays(place, moving):

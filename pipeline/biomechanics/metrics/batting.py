@@ -32,8 +32,8 @@ SPECS: tuple[Spec, ...] = (
         unit="pct_height",
         view="along",
         rate="posture",
-        method="head against the middle of the feet, median over plant ± 0.1 s; positive to the off side "
-        "where the batter's hand is given, else to the picture's right",
+        method="head against the middle of the feet, median over the 0.2 s before impact (the front foot lands "
+        "in it); positive to the off side where the batter's hand is given, else to the picture's right",
     ),
     Spec(
         id="head_forward_plant",
@@ -71,7 +71,7 @@ SPECS: tuple[Spec, ...] = (
         view="along",
         rate="posture",
         angle=True,
-        method="mid-hips to mid-shoulders against the vertical, median over plant ± 0.1 s; "
+        method="mid-hips to mid-shoulders against the vertical, median over the 0.2 s before impact; "
         "signed like head_sideways_plant",
         source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
     ),
@@ -135,6 +135,8 @@ SPECS: tuple[Spec, ...] = (
 )
 
 PLANT_S = 0.1
+BEFORE_IMPACT_S = 0.2
+"""Along the pitch a low stride does not show when it ends, but the foot lands just before impact (Stuelcken 2005)."""
 PLANT_LEAN, HEAD_AHEAD = 15.0, 10.0
 """A usual forward lean at plant (°), and how far the head is ahead of the feet (% of height): what of it a camera off
 the pitch shows sideways."""
@@ -184,21 +186,24 @@ def _around(scene: Scene, event: Event) -> tuple[float, float]:
     return event.time_s - half, event.time_s + half
 
 
+def _before(scene: Scene, event: Event) -> tuple[float, float]:
+    return event.time_s - max(BEFORE_IMPACT_S * scene.motion.slowmo, 2 * scene.motion.frame_s), event.time_s
+
+
 def compute_head_sideways(scene: Scene, shot: Shot) -> Outcome:
     """Head against the middle of the feet, sideways, % of height, -60..60; front or behind.
 
-    Formula: median over plant ± 0.1 s of (head − mid-ankles)ₓ / stature; positive to the off side where the batter's
-    hand is given. No plant: none. sys: at least 2 % a keypoint and 2° of unknown roll over the height of the head.
+    Formula: median over the 0.2 s before impact of (head − mid-ankles)ₓ / stature; positive to the off side where the
+    batter's hand is given. Seen in under 60 % of it: none. sys: at least 2 % a keypoint and 2° of unknown roll over the
+    height of the head.
     """
-    plant = shot.events.get("front_foot_plant")
-    if plant is None:
-        return NO_PLANT
+    impact = shot.events["impact"]
     offset = scene.distance("head", "feet", 0, "contact")
     turned = replace(offset, values=_off_side(scene) * offset.values)
     camera = errors.combine(errors.roll_sys(HEAD_LEVER), errors.along_sys(HEAD_AHEAD))
     sys = errors.combine(scene.offset_sys(0.0, 1, 2), camera)
     return read_over(
-        scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", camera=camera, moment=plant
+        scene.motion, turned, _before(scene, impact), sys, "just before impact", camera=camera, moment=impact
     )
 
 
@@ -230,23 +235,34 @@ def compute_head_steadiness(scene: Scene, shot: Shot) -> Outcome:
 
     From the side: RMS about its mean of head − hips from stance to plant. Along the pitch (or unknown): RMS of the head
     about its mean at stance. Formula: √(var x + var y), the white noise taken out. No stance, or the head seen in under
-    60 % of it: none. sys: 1 %, the displacement of one keypoint.
+    60 % of it: none. sys: at least 1 %, the displacement of one keypoint, with what a camera 6° off its view mixes in
+    of the other direction, and the scale.
     """
     if shot.stance is None:
         return NO_STANCE
     plant = shot.events.get("front_foot_plant")
     if scene.view.value != "side":
-        return compute_stray(scene, "head", None, shot.stance, "at stance")
+        return _with_camera(compute_stray(scene, "head", None, shot.stance, "at stance"))
     if plant is None:
         return NO_PLANT
-    return compute_stray(scene, "head", "hips", (shot.stance[0], plant.time_s), "from stance to plant")
+    span = shot.stance[0], plant.time_s
+    return _with_camera(compute_stray(scene, "head", "hips", span, "from stance to plant"))
+
+
+def _with_camera(stray: Outcome) -> Outcome:
+    """A camera a little off its view mixes in as much of what strays along its axis; and the scale."""
+    if not isinstance(stray, Reading):
+        return stray
+    value = float(stray.value)
+    return replace(stray, sys=errors.combine(stray.sys, errors.along_sys(value), errors.LONG_CHAIN_SYS * value))
 
 
 def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[float, float], what: str) -> Outcome:
     """RMS distance of a point from its mean place over a span, % of height, on its own or against another point.
 
     The white noise left in the paths, and what the slow error of the head (and of two hips) strays within the span, are
-    taken out: √(max(0, var − noise² − slow²)). sys: that slow stray, at least 1 % (`errors.DISPLACEMENT_SYS`).
+    taken out: √(max(0, var − noise² − slow²)). sys: that slow stray over the root of how many independent values it
+    takes within the span (one in 2 τ), at least 1 % (`errors.DISPLACEMENT_SYS`).
     """
     motion = scene.motion
     point = motion.point(name)
@@ -265,25 +281,24 @@ def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[floa
     slow = errors.POSITION_SYS * np.sqrt(keypoints * (1 - errors.drift_of_mean(motion.real_s[good]) ** 2))
     value = float(np.sqrt(max(0.0, variance - 2 * noise**2 - 2 * slow**2)))
     rand = noise / np.sqrt(max(1.0, (span[1] - span[0]) / motion.slowmo * 6.0))
-    sys = max(errors.DISPLACEMENT_SYS, float(slow))
+    apart = 2 * errors.SLOW_TAU_S * motion.slowmo / max(span[1] - span[0], 2 * errors.SLOW_TAU_S * motion.slowmo)
+    sys = max(errors.DISPLACEMENT_SYS, float(slow * np.sqrt(apart)))
     return Reading(value=value, sys=sys, rand=float(rand), evidence=evidence_over(motion, *span))
 
 
 def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
     """Tilt of mid-hips to mid-shoulders at plant, degrees, -90..90, signed like the head; front or behind.
 
-    Formula: median over plant ± 0.1 s of atan2(Δx, Δy). No plant: none. sys: at least 4.4° and 2° of the camera's roll
-    (Sports Biomech 2022).
+    Formula: median over the 0.2 s before impact of atan2(Δx, Δy). Seen in under 60 % of it: none. sys: at
+    least 4.4° and 2° of the camera's roll (Sports Biomech 2022).
     """
-    plant = shot.events.get("front_foot_plant")
-    if plant is None:
-        return NO_PLANT
+    impact = shot.events["impact"]
     tilt = scene.trunk_tilt("contact")
     turned = replace(tilt, values=_off_side(scene) * tilt.values)
     camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(PLANT_LEAN))
     sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
     return read_over(
-        scene.motion, turned, _around(scene, plant), sys, "at front-foot plant", camera=camera, moment=plant
+        scene.motion, turned, _before(scene, impact), sys, "just before impact", camera=camera, moment=impact
     )
 
 
@@ -337,8 +352,8 @@ def compute_lead_elbow_impact(scene: Scene, shot: Shot) -> Outcome:
 def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
     """Distance between the ankles along the picture, median over the stance, % of height, 0..100; side.
 
-    Formula: median of |left ankle − right ankle|ₓ / stature. No stance: none. sys: at least 2 % a keypoint and 3 % of
-    stature.
+    Formula: median of |left ankle − right ankle|ₓ / stature. No stance: none. sys: at least 2 % a keypoint, 3 % of
+    stature between people and 5 % of it that the noise makes too long.
     """
     if shot.stance is None:
         return NO_STANCE
@@ -347,7 +362,9 @@ def compute_base_width(scene: Scene, shot: Shot) -> Outcome:
     known = width.values[scene.motion.window(*shot.stance)]
     known = known[~np.isnan(known)]
     usual = float(np.median(known)) if len(known) else 0.0
-    sys, camera = scene.offset_sys(usual, 1, 1), scene.scale_sys(usual)
+    long = errors.LONG_CHAIN_SYS * usual
+    sys = errors.combine(scene.offset_sys(usual, 1, 1), long)
+    camera = errors.combine(scene.scale_sys(usual), long)
     return read_over(scene.motion, width, shot.stance, sys, "at stance", camera=camera)
 
 

@@ -69,8 +69,8 @@ def assemble(
 ) -> Array:
     """(T, 17, 3) from mid-hips (T, 3), the trunk's forward lean and tilt to the left (°), ankles and wrists (T, 3).
 
-    `head` (T, 3) moves the head beside the trunk; hips and shoulders are turned `turn` degrees to the right. Hips that
-    planted legs do not reach come down to where they do.
+    `head` (T, 3) moves the head, and the trunk beneath it with it; hips and shoulders are turned `turn` degrees to the
+    right. Hips that planted legs do not reach come down to where they do.
     """
     left = np.array([np.sin(np.radians(turn)), np.cos(np.radians(turn)), 0.0])
     ankles = (np.broadcast_to(ankles[0], hips.shape), np.broadcast_to(ankles[1], hips.shape))
@@ -80,8 +80,10 @@ def assemble(
         np.broadcast_arrays(np.sin(lean) * np.cos(tilt), np.sin(tilt) + 0 * hips[:, 0], np.cos(lean) * np.cos(tilt)),
         axis=-1,
     )
+    up = (body.trunk + body.neck) * up + head
+    up /= np.linalg.norm(up, axis=-1, keepdims=True)
     shoulders = hips + body.trunk * up
-    eyes = shoulders + body.neck * up + head
+    eyes = shoulders + body.neck * up
     joints = np.zeros((len(hips), 17, 3))
     joints[:, 0] = eyes + 3 * FORWARD - 2 * UP
     for i, sign in ((0, 1), (1, -1)):

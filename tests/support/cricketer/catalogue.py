@@ -19,7 +19,7 @@ MODES: dict[str, tuple[str, ...]] = {
     "fielding": ("side", "front"),
 }
 """Mode → the views in which it is proved."""
-_RANDOM: dict[str, Callable[[np.random.Generator], Movement]] = {
+_RANDOM: dict[str, Callable[..., Movement]] = {
     "bowling": random_delivery,
     "batting": random_drive,
     "wicketkeeping": random_take,
@@ -27,6 +27,6 @@ _RANDOM: dict[str, Callable[[np.random.Generator], Movement]] = {
 }
 
 
-def random_movement(mode: str, rng: np.random.Generator) -> Movement:
-    """A random athlete of a mode."""
-    return _RANDOM[mode](rng)
+def random_movement(mode: str, rng: np.random.Generator, **fixed: float) -> Movement:
+    """A random athlete of a mode; `fixed` sets parameters of its `Technique`."""
+    return _RANDOM[mode](rng, **fixed)

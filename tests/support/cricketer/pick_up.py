@@ -26,6 +26,8 @@ class Technique:
     """To the side of the hand, as a camera along the pitch sees it."""
     outside: float = -4.0
     """Hips to the side of the hand against the middle of the feet."""
+    aside: float = 0.0
+    """The hand farther to its side than the hips have moved."""
     elbow: float = 1.0
     """Elbow above the shoulder at the throw."""
 
@@ -79,10 +81,11 @@ def pick_up(body: Body, how: Technique) -> Movement:
         right_x, right_z = foot(times, x_at, beside)
         left_x, left_z = foot(times, x_at, other)
         lateral = float(np.degrees(np.arctan(np.tan(np.radians(how.tilt)) * np.cos(np.radians(how.lean)))))
+        hand = how.outside + how.aside
         joints = assemble(
             body, hips=column(x, -how.outside * low, run + (how.hips - run) * low), lean=8 + (how.lean - 8) * low,
             tilt=-lateral * low, ankles=(column(left_x, 5.0, left_z), column(right_x, -5.0, right_z)),
-            wrists=(column(x + 8, 10.0, 52.0 - 20 * low), column(x + 10 + 14 * low, -10 - how.outside * low,
+            wrists=(column(x + 8, 10.0, 52.0 - 20 * low), column(x + 10 + 14 * low, -10 - hand * low,
                     50 - 43 * ease(times, [(down - 0.35, 0.0), (down, 1.0), (down + 0.35, 0.0)]))),
         )  # fmt: skip
         return _throw(joints, times, throw, how, body) if how.hand == "right" else mirror(
@@ -129,6 +132,7 @@ def _read(
     low, high = np.minimum(left, right), np.maximum(left, right)
     outside = np.maximum(0, np.maximum(head - high, low - head))
     fastest = max(seen.speed(t - 0.3, t + 0.3) for t in np.arange(0.3, moment - 0.3, 0.05))
+    reach = np.minimum(*(np.abs(seen.offset(f"{how.hand}_wrist", f"{side}_ankle", 1)) for side in ("left", "right")))
     thrown = seen.offset(f"{how.hand}_elbow", f"{how.hand}_shoulder", 2)
     return {
         "approach_speed": seen.speed(steps[-5], steps[-1]) * body.height_m / 100,
@@ -136,5 +140,6 @@ def _read(
         "hip_height_pick_up": float(np.median(seen.height("hips")[window])),
         "head_outside_feet_pick_up": float(np.median(outside[window])),
         "trunk_lateral_flexion_pick_up": float(np.median(seen.lean(1)[window])),
+        "reach_pick_up": float(np.median(reach[window])),
         "throw_elbow_height": float(np.median(thrown[seen.over(throw - 0.05, throw + 0.05)])),
     }

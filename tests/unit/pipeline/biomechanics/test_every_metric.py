@@ -56,7 +56,10 @@ class Row:
     """Seconds of the movement over which they are hidden."""
     needs: float = 0.0
     """Real frames a second below which it is refused."""
-    refused: str = "not seen|too few frames|fewer than|was not found|no .* found|not clear|not both seen|is not known|cannot be told apart"
+    refused: str = (
+        "not seen|too few frames|fewer than|was not found|no .* found|not clear|not both seen|is not known"
+        "|cannot be told apart"
+    )
     """Why, where they are hidden; empty: then nobody walks, and who does not is not asked."""
     may: dict[str, str] = field(default_factory=dict)
     """Disturbance → why it may be refused there, though it need not."""

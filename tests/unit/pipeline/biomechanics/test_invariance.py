@@ -66,10 +66,21 @@ def same(one: Measurements, other: Measurements, *, later: float = 0.0, slower: 
 
 @pytest.mark.parametrize(("mode", "view"), VIEWS)
 @few
-@given(athlete=ATHLETES, right=st.floats(-1500, 1500), down=st.floats(-1500, 1500))
+@given(athlete=ATHLETES, right=st.floats(-300, 300), down=st.floats(-300, 300))
 def test_where_in_the_picture(mode: str, view: str, athlete: int, right: float, down: float) -> None:
+    """From the side, where in the picture somebody travels says from which angle the camera sees it, for its axis is the
+    picture's middle: there numbers may move, by less than they may be off, and verdicts at their limits.
+    """
     one = clip(mode, view, athlete)
-    same(judged(moved(one)), judged(moved(one, right=right, down=down)))
+    before, after = judged(moved(one)), judged(moved(one, right=right, down=down))
+    if view != "side":
+        return same(before, after)
+    assert [rep.events.keys() for rep in before.repetitions] == [rep.events.keys() for rep in after.repetitions]
+    for name, metric in before.metrics.items():
+        value, other = metric.value, after.metrics[name].value
+        if isinstance(value, float) and isinstance(other, float):
+            assert abs(other - value) <= 0.5 * (metric.expected_error or 0.0) + 1e-6, name
+    return None
 
 
 @pytest.mark.parametrize(("mode", "view"), VIEWS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -90,6 +91,13 @@ def a_metric(value: float | str | None = 14.0, **fields: Any) -> Metric:
     return Metric(value=value, **(known | fields))
 
 
+def _in_one(metric: Metric, index: int) -> Metric:
+    """Repetitions alternate about the mean, with the metric's spread as the SD of the six."""
+    if not isinstance(metric.value, float) or metric.spread is None:
+        return metric
+    return metric.model_copy(update={"value": metric.value + (-1) ** index * sqrt(5 / 6) * metric.spread})
+
+
 def measurements_with(metrics: dict[str, Metric], *, mode: Mode = "bowling", **fields: Any) -> Measurements:
     """A deep pass seen from behind with 6 repetitions, where all that is not in `metrics` is missing."""
     every = {name: metrics.get(name, MISSING) for name in METRICS[mode]} | metrics
@@ -98,7 +106,7 @@ def measurements_with(metrics: dict[str, Metric], *, mode: Mode = "bowling", **f
             index=index,
             start_s=index * 10.0,
             end_s=index * 10.0 + 4,
-            metrics={name: metric for name, metric in metrics.items() if metric.value is not None},
+            metrics={name: _in_one(metric, index) for name, metric in metrics.items() if metric.value is not None},
         )
         for index in range(6)
     )

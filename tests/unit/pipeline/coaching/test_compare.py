@@ -141,6 +141,21 @@ def test_spread_is_compared_as_variance(make_metric, spread, verdict, claim):
     assert (comparison.verdict, comparison.claim) == (verdict, claim)
 
 
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 25.0), "watch"),  # one ball, or one that was misread
+        ((-9.0, 9.0, -9.0, 9.0, -9.0, 9.0), "finding"),
+        ((-9.0, 9.0, 9.0), "finding"),  # too few are known to leave one out
+    ],
+)
+def test_one_repetition_makes_no_habit(make_metric, values, verdict):
+    rule = a_rule(comparison="within_clip", finding=4, step=2)
+    metric = make_metric(spread=9.86, rand=1.0, n=6)
+    assert compare(rule, metric).verdict == "finding"
+    assert compare(rule, metric, values).verdict == verdict
+
+
 def test_spread_ignores_the_systematic_error(make_metric):
     rule = a_rule(comparison="within_clip", finding=4, step=2)
     one, other = (compare(rule, make_metric(spread=9.0, sys=sys, expected_error=sys)) for sys in (0.5, 20.0))

@@ -80,7 +80,7 @@ TABLE = {
     "wicketkeeping": [
         ("crouch_tilt", ALONG, "size", "above", None, 10, None),
         ("head_steadiness", ANY, "value", "above", None, 3, None),
-        ("hand_height_ready", ANY, "spread", "above", None, 5, None),
+        ("hand_height_ready", ALONG, "spread", "above", None, 5, None),
         ("crouch_depth", SIDE, "spread", "above", None, 4, None),
     ],
     "fielding": [
