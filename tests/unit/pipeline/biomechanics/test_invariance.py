@@ -68,8 +68,8 @@ def same(one: Measurements, other: Measurements, *, later: float = 0.0, slower: 
 @few
 @given(athlete=ATHLETES, right=st.floats(-300, 300), down=st.floats(-300, 300))
 def test_where_in_the_picture(mode: str, view: str, athlete: int, right: float, down: float) -> None:
-    """From the side, where in the picture somebody travels says from which angle the camera sees it, for its axis is the
-    picture's middle: there numbers may move, by less than they may be off, and verdicts at their limits.
+    """From the side, where in the picture somebody travels says from which angle the camera sees it, for its axis is
+    the picture's middle: there numbers may move, by less than they may be off, and verdicts at their limits.
     """
     one = clip(mode, view, athlete)
     before, after = judged(moved(one)), judged(moved(one, right=right, down=down))
