@@ -299,7 +299,7 @@ def compute_head_sideways(scene: Scene, delivery: Delivery) -> Outcome:
     under 60 % of it: none. sys: at least 2 % a keypoint and 2° of unknown roll over the height of the head.
 
     These are the 0.2 s from front-foot contact of a delivery that takes 0.12 s from contact to release. Along the pitch
-    a contact is found in one delivery of four, and then often another step's; a release in nineteen of twenty.
+    no contact is given, for those found were often another step's; a release is found in nineteen deliveries of twenty.
     """
     release = delivery.events["release"]
     motion, sign = scene.motion, _away_from_arm(scene, delivery)

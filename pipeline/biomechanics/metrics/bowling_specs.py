@@ -141,7 +141,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="head_sideways_contact",
-        label="Head sideways of the feet after contact",
+        label="Head sideways of the feet around release",
         unit="pct_height",
         view="along",
         rate="posture",

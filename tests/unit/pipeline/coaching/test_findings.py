@@ -23,9 +23,7 @@ def test_a_finding_says_what_was_seen_how_sure_and_what_to_do(make_metric, make_
         "head_sideways_contact",
     )
     assert (finding.severity, finding.claim, finding.confidence) == ("medium", "clear", 2.5)
-    assert finding.text.startswith(
-        "Just after your front foot landed, your head was 17 ± 2 % of your height to one side"
-    )
+    assert finding.text.startswith("Around letting go of the ball, your head was 17 ± 2 % of your height to one side")
     assert "That was past the mark in 6 of 6 deliveries." in finding.text
     assert finding.reference is not None
     assert "12 % of your height" in finding.reference

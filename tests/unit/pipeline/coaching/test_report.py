@@ -74,8 +74,8 @@ def test_a_full_report_has_all_its_parts_in_order(written, six_deliveries):
         "method",
     ]
     assert report.text.startswith(
-        "**Overall Assessment**: judged from 6 deliveries: head position at landing and foot line. First thing to "
-        "work on: Head falls away as you bowl (clear). Just after your front foot landed, your head was 17 ± 2 % of "
+        "**Overall Assessment**: judged from 6 deliveries: head position as you let go and foot line. First thing to "
+        "work on: Head falls away as you bowl (clear). Around letting go of the ball, your head was 17 ± 2 % of "
         "your height to one side of the middle of your feet. That was past the mark in 6 of 6 deliveries. Which way: "
         "away from your bowling arm, in 6 of 6 deliveries. The mark: head no more than 12 % of your height to the side "
         "of the feet; from 8 % of your height on worth a look. Where it comes from: coaching convention, no study "
@@ -90,7 +90,7 @@ def test_a_priority_says_seen_why_how_known_cue_and_drill(written, six_deliverie
     assert text.splitlines() == [
         "### 1. Head falls away as you bowl",
         "",
-        "Just after your front foot landed, your head was 17 ± 2 % of your height to one side of the middle of your "
+        "Around letting go of the ball, your head was 17 ± 2 % of your height to one side of the middle of your "
         "feet. That was past the mark in 6 of 6 deliveries. Coaches like the head over the feet here, so that the body "
         "goes towards the batter and not off to the side.",
         "",
@@ -110,7 +110,7 @@ def test_numbers_come_with_errors_and_the_degraded_with_their_reason(written, si
         "- Sideways lean as you let go: 41 ± 5° away from your bowling arm (6 deliveries, varied by 1.3°). Only "
     )
     assert lines[1] == (
-        "- Head position at landing: 17 ± 2 % of your height away from your bowling arm (6 deliveries, varied by 0.6 % "
+        "- Head position as you let go: 17 ± 2 % of your height away from your bowling arm (6 deliveries, varied by 0.6 % "
         "of your height). Counted from the middle of your feet."
     )
     assert lines[3] == "Less certain: 30 pictures a second; 48 are needed for full trust."
