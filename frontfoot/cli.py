@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frontfoot import anew, exits
+from frontfoot import anew, exits, models_cli
 from frontfoot.options import (
     AudienceOption,
     BackendOption,
@@ -248,6 +248,7 @@ def submit(
 
 keys = typer.Typer(help="API keys, in the database that the settings name.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+app.add_typer(models_cli.app, name="models")
 
 
 def _owner(text: str) -> Owner:

@@ -18,13 +18,15 @@ import typer
 import uvicorn
 from alembic.util import CommandError
 
-from frontfoot import exits, logs, metrics, wiring
+from frontfoot import exits, logs, metrics, model_choice, wiring
 from frontfoot.settings import Settings, new_token
 from migrations import upgrade
 from models.access import parse_owner
 from models.database import Database, SchemaState, schema_state
 from models.errors import StoreUnavailable
 from models.keys import KeyRegister
+from models.known_models import KnownModels
+from models.model_catalogue import ModelCatalogue
 from models.tables import SCHEMA_REVISIONS
 
 if TYPE_CHECKING:
@@ -204,7 +206,7 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
         jwts=_jwt_reader(settings),
         metrics=ApiMetrics(registry),
         webhook_policy=wiring.webhook_policy(settings),
-        models={_model_name(settings)},
+        models=KnownModels(ModelCatalogue(storage.database), _own_file(settings)),
         limits=Limits(
             max_upload_bytes=settings.max_upload_bytes,
             upload_expiry_s=settings.upload_expiry_s,
@@ -276,7 +278,6 @@ def _kept_token(data_dir: Path) -> str:
     return path.read_text().strip()
 
 
-def _model_name(settings: Settings) -> str:
-    """What a caller may ask for: the catalogue's name, or that of the operator's file."""
-    path = Path(settings.model)
-    return path.stem if path.suffix == ".pt" else settings.model
+def _own_file(settings: Settings) -> set[str]:
+    """What a caller may ask for besides the catalogue: the operator's file, by its name."""
+    return {Path(settings.model).stem} if model_choice.is_file(settings) else set()

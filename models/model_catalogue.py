@@ -74,6 +74,11 @@ class ModelCatalogue:
         moved = {row.alias: ModelRef(name=row.to_name, version=row.to_version) for row in found if row}
         return {PRODUCTION: BUILT_IN.ref, **moved}
 
+    def names(self) -> frozenset[str]:
+        """Everything that `resolve` knows: aliases, names, and `name@version`."""
+        ready = [version.ref for version in self.list() if version.retired_at is None]
+        return frozenset({*self.aliases(), *(ref.name for ref in ready), *map(str, ready)})
+
     def resolve(self, reference: str) -> ModelVersion:
         """What `name@version`, an alias, or a name alone (its newest version) means now. Raises ModelNotInCatalogue."""
         with self._database.transaction(read_only=True) as transaction:
@@ -193,6 +198,17 @@ class ModelCatalogue:
             raise _exists(ref)
         if ref.name == PRODUCTION or _last_move(transaction, ref.name) is not None:
             raise ModelRefused(f"{ref.name} is an alias, so it cannot be the name of a model.")
+
+
+def meant(transaction: Transaction, reference: str, runs: str | None) -> str | None:
+    """`name@version` that a job asks for; None where there is no such model. `runs` is the claiming worker's.
+
+    A worker that runs an operator's own file, which no catalogue holds, is asked for by its name.
+    """
+    try:
+        return str(resolve(transaction, reference).ref)
+    except ModelNotInCatalogue:
+        return runs if runs is not None and reference in {runs, runs.partition("@")[0]} else None
 
 
 def resolve(transaction: Transaction, reference: str) -> ModelVersion:
