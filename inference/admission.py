@@ -70,7 +70,10 @@ def admit(source: Path, declared: Declaration, *, threads: int | None = None) ->
         if kind == "ultralytics":
             np.save(scratch / EXAMPLE, _example(), allow_pickle=False)
         keypoints = len(declared.skeleton.keypoint_names)
-        sandbox.convert(private, kind, keypoints=keypoints, folder=folder, scratch=scratch)
+        try:
+            sandbox.convert(private, kind, keypoints=keypoints, folder=folder, scratch=scratch)
+        except WeightsRejected as error:
+            raise WeightsRejected(f"{source.name}: {error.message}") from None
         if not (folder / NETWORK).is_file():
             raise WeightsRejected(f"{source.name}: its conversion left no network")
         manifest = _look(folder, source.name, declared)

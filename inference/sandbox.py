@@ -34,7 +34,7 @@ def convert(source: Path, fmt: Format, *, keypoints: int, folder: Path, scratch:
         "folder": str(folder),
         "scratch": str(scratch),
     }
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "inference.converting"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -43,19 +43,18 @@ def convert(source: Path, fmt: Format, *, keypoints: int, folder: Path, scratch:
         cwd=scratch,
         env=_environment(scratch),
         start_new_session=True,  # so that whatever it starts ends with it
-    )
-    try:
-        said, complained = process.communicate(json.dumps(asked), timeout=PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        raise WeightsRejected(f"{source.name} was not converted within {PATIENCE_S:.0f} s") from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    ) as process:
+        try:
+            said, complained = process.communicate(json.dumps(asked), timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            raise WeightsRejected(f"it was not converted within {PATIENCE_S:.0f} s") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     refused = _refused(said, process.returncode)
     if refused is not None:
         logger.info("Conversion refused: %s", complained[-2000:])
-        raise WeightsRejected(f"{source.name}: {refused}")
+        raise WeightsRejected(refused)
 
 
 def _environment(scratch: Path) -> dict[str, str]:

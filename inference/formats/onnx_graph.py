@@ -5,18 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from inference.artifact import NETWORK
-from inference.errors import WeightsRejected
-from inference.formats.openvino_ir import write_checked
-from inference.vendors import quiet_openvino
+from inference.formats.openvino_ir import read, write_checked
 
 
 def convert(source: Path, keypoints: int, folder: Path, scratch: Path) -> None:
     """See `inference.formats`."""
-    quiet_openvino()
-    import openvino
-
-    try:
-        model = openvino.convert_model(source)
-    except (RuntimeError, ValueError) as error:
-        raise WeightsRejected(f"{source.name} is no ONNX graph that OpenVINO reads: {str(error)[:300]}") from error
-    write_checked(model, source.name, folder / NETWORK)
+    write_checked(read(source, "no ONNX graph"), folder / NETWORK)
