@@ -154,7 +154,7 @@ def test_a_database_that_is_away_does_not_end_a_full_worker(bench: Bench, monkey
     queue = bench.worker._storage.queue
     tried = threading.Event()
 
-    def away(worker_id: str, *, above: int | None = None) -> None:
+    def away(worker_id: str, *, above: int | None = None, runs: str | None = None) -> None:
         tried.set()
         raise StoreUnavailable
 
