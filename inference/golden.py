@@ -62,6 +62,8 @@ def _photograph(entry: Mapping[str, Any], assets: Path) -> Photograph:
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise WeightsRejected(f"the golden photograph {entry['file']} is missing or another one")
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise WeightsRejected(f"the golden photograph {entry['file']} cannot be read")
     people = tuple(
         GoldenPerson(
             box=tuple(person["box"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def exported(folder: Path, fmt: str, **options: object) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "yolo11n-pose.pt"
     shutil.copyfile(resolve(DEFAULT_MODEL).weights, weights)
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the vendor's exporter uses what torch will drop
         made = Path(YOLO(str(weights)).export(format=fmt, verbose=False, **options))
     return next(made.glob("*.xml")) if made.is_dir() else made
