@@ -37,7 +37,8 @@ def reordered(found: Found, order: Sequence[int]) -> Found:
 
 
 def test_the_golden_points_lie_in_their_boxes_and_name_every_keypoint() -> None:
-    assert {name for person in PEOPLE for name in person.points} == set(NAMES)
+    feet = {"left_big_toe", "right_big_toe", "left_heel", "right_heel"}
+    assert {name for person in PEOPLE for name in person.points} == {*NAMES, *feet}
     for person in PEOPLE:
         x1, y1, x2, y2 = person.box
         assert all(x1 <= x <= x2 and y1 <= y <= y2 for x, y in person.points.values())
@@ -53,6 +54,16 @@ def test_any_two_that_are_exchanged_are_named(one: int, other: int) -> None:
     order[one], order[other] = other, one
     _, faults = check_order([reordered(seen(person), order) for person in PEOPLE], NAMES)
     assert faults == [f"{NAMES[one]} and {NAMES[other]} are exchanged"]
+
+
+@pytest.mark.parametrize("part", ["big_toe", "heel"])
+def test_feet_that_are_exchanged_are_named(part: str) -> None:
+    names = HALPE_26.keypoint_names
+    left, right = names.index(f"left_{part}"), names.index(f"right_{part}")
+    order = list(range(26))
+    order[left], order[right] = right, left
+    _, faults = check_order([reordered(seen(person, names), order) for person in PEOPLE], names)
+    assert faults == [f"left_{part} and right_{part} are exchanged"]
 
 
 def test_three_in_another_order_are_named_together() -> None:
