@@ -23,7 +23,7 @@ from frontfoot.settings import Settings, new_token
 from migrations import upgrade
 from models.access import parse_owner
 from models.database import Database, SchemaState, schema_state
-from models.errors import StoreUnavailable
+from models.errors import StoreError, StoreUnavailable
 from models.keys import KeyRegister
 from models.known_models import KnownModels
 from models.model_catalogue import ModelCatalogue
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from api.jwts import JwtReader
+    from pipeline.cluster import ClusterOptions
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
         return
     from pipeline.cluster import Cluster
 
-    cluster = Cluster(wiring.cluster_options(settings))
+    cluster = Cluster(_cluster_options(settings))
     try:
         cluster.start(signals.stop, on_connected=signals.install)
         # Only now: what it imports loads ray, which reads its environment when it is loaded.
@@ -118,6 +119,18 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
         ).run(signals.stop, signals.hand_back)
     finally:
         cluster.stop()
+
+
+def _cluster_options(settings: Settings) -> ClusterOptions:
+    """What the actors load is looked up and fetched here; one clear line and an end where there is nothing to load."""
+    from inference.errors import WeightsRejected
+
+    try:
+        return wiring.cluster_options(settings)
+    except (StoreError, WeightsRejected) as error:
+        fields = {"model": settings.model, "error_code": error.code}
+        logger.error("No model to run: model=%s error_code=%s %s", *fields.values(), error.message, extra=fields)
+        raise typer.Exit(exits.ERROR if error.transient else exits.USAGE) from None
 
 
 def _wait_for_the_schema(settings: Settings, stop: threading.Event) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
-from frontfoot import exits, model_choice
+from frontfoot import exits, model_choice, services
 from frontfoot.cli import app
 from frontfoot.model_sources import local_source
 from frontfoot.settings import Settings
@@ -206,3 +207,10 @@ class TestChoice:
         store.delete("local", "models/1.zip")
         with pytest.raises(NotFound):
             model_choice.registered(version, store)
+
+
+def test_a_worker_that_has_nothing_to_load_says_so_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        services._cluster_options(Settings(model="nobody@1"))
+    assert ended.value.exit_code == exits.USAGE
+    assert "No model to run: model=nobody@1 error_code=model_unknown There is no model 'nobody@1'" in caplog.text
