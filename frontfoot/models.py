@@ -1,4 +1,7 @@
-"""What `frontfoot models` does: the model catalogue, in the database and the store that the settings name."""
+"""What `frontfoot models` does: the model catalogue, in the database and the store that the settings name.
+
+Only `register` and `verify` load what looks at pixels, so that the others work where nothing of that is installed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -20,15 +23,14 @@ from rich.table import Table
 from frontfoot import exits, logs, model_choice, wiring
 from frontfoot.model_sources import local_source
 from frontfoot.settings import Settings
-from inference.admission import Admitted, Declaration, admit, measure
-from inference.catalog import catalogued
 from inference.errors import InferenceError, SourceUnavailable
-from inference.formats import Format
-from inference.skeletons import SKELETONS, as_json
 from models.artifacts import ArtifactStore
 from models.errors import StoreError, StoreUnavailable
 from models.model_catalogue import ModelCatalogue
-from models.model_versions import AliasMove, ModelRef, ModelVersion, StoredArtifact
+from models.model_versions import AliasMove, ModelFormat, ModelRef, ModelVersion, StoredArtifact
+
+if TYPE_CHECKING:
+    from inference.admission import Admitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +41,16 @@ class Wanted:
     source: str
     sha256: str
     skeleton: str
-    format: Format | None
+    format: ModelFormat | None
     licence: str | None
     notes: str | None
 
 
 def register(wanted: Wanted, *, as_json: bool) -> None:
     """Check a model's file, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
+    from inference.admission import Declaration, admit
+    from inference.skeletons import SKELETONS
+
     with _room(as_json=as_json) as (catalogue, store):
         catalogue.check_new(wanted.ref)
         declared = Declaration(
@@ -99,6 +104,9 @@ def show(reference: str, *, as_json: bool) -> None:
 
 def verify(reference: str, *, as_json: bool) -> None:
     """Fetch what workers load of a version, compare its checksum, and hold it against the keypoint contract anew."""
+    from inference.admission import measure
+    from inference.catalog import catalogued
+
     with _room(as_json=as_json) as (catalogue, store), tempfile.TemporaryDirectory(prefix="frontfoot-verify-") as name:
         version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
         model = model_choice.registered(version, store)
@@ -142,6 +150,8 @@ def retire(reference: str, *, as_json: bool) -> None:
 
 def _keep(catalogue: ModelCatalogue, store: ArtifactStore, wanted: Wanted, admitted: Admitted) -> ModelVersion:
     """Store the artifact, then enter the version; where that fails, the artifact goes again."""
+    from inference.skeletons import SKELETONS, as_json
+
     artifact = StoredArtifact(bucket=store.bucket, key=f"models/{admitted.sha256}.zip", sha256=admitted.sha256)
     store.put_bytes(artifact.bucket, artifact.key, admitted.content)
     try:

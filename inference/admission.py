@@ -23,6 +23,7 @@ from inference.formats.ultralytics_pt import ANSWER, EXAMPLE
 from inference.golden import photographs
 from inference.poses import FloatArray, Skeleton
 from inference.preprocess import Letterbox
+from inference.vendors import quiet_openvino
 
 PARITY_PX = 0.5
 """By how much a converted network may place what counts elsewhere than the one that it was made from."""
@@ -143,6 +144,7 @@ def _private_copy(source: Path, kind: Format, sha256: str, scratch: Path) -> Pat
 
 def _look(folder: Path, name: str, declared: Declaration) -> Manifest:
     """What the network answers to one picture and to two. Raises WeightsRejected where that is no pose."""
+    quiet_openvino()
     import openvino
 
     compiled: Any = openvino.Core().compile_model(folder / NETWORK, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
