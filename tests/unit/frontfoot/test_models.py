@@ -16,7 +16,7 @@ from frontfoot import exits, model_choice, services
 from frontfoot.cli import app
 from frontfoot.model_sources import local_source
 from frontfoot.settings import Settings
-from inference.errors import WeightsRejected
+from inference.errors import SourceUnavailable, WeightsRejected
 from models.artifacts import FolderStore
 from models.database import Database
 from models.errors import ModelNotInCatalogue, NotFound, StoreUnavailable
@@ -173,6 +173,19 @@ class TestSources:
         assert not path.exists()
         with local_source("s3://local/in/net.onnx", store) as path:
             assert [entry.name for entry in path.parent.iterdir()] == ["net.onnx"]
+
+    @pytest.mark.model
+    def test_a_name_of_the_vendors_is_fetched_by_the_vendor_or_not_at_all(
+        self, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there: no request leaves this machine
+        monkeypatch.setenv("no_proxy", "")
+        with (
+            pytest.raises(SourceUnavailable, match=r"Ultralytics could not fetch yolo11s-pose\.pt"),
+            local_source("yolo11s-pose", store),
+        ):
+            pass
 
 
 class TestChoice:
