@@ -24,7 +24,6 @@ y2, score, class, keypoints; rows without anybody have the score 0."""
 
 NETWORK, COARSE = "model.xml", "coarse.xml"
 """File names of the whole network and of the one without the finest level of its head."""
-MAX_BYTES = 4 * 1024**3
 _MANIFEST = "manifest.json"
 _FORMAT = 1
 _ALLOWED = frozenset({_MANIFEST, NETWORK, "model.bin", COARSE, "coarse.bin"})
@@ -69,19 +68,18 @@ def pack(folder: Path, manifest: Manifest) -> bytes:
 
 def keep(content: bytes, sha256: str, cache_dir: Path) -> Artifact:
     """Put an artifact into the cache and look at its manifest. Raises WeightsRejected where it is another one."""
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise WeightsRejected(f"the converted model has the checksum {found}, not {sha256}")
+    _check(content, sha256)
+    manifest = _manifest(content)
     path = cache_dir / "models" / f"{sha256}.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     Path(partial).replace(path)
-    return Artifact(path=path, sha256=sha256, manifest=_manifest(content))
+    return Artifact(path=path, sha256=sha256, manifest=manifest)
 
 
-def unpacked(artifact: Artifact, cache_dir: Path) -> Path:
+def unpacked(artifact: Artifact) -> Path:
     """The folder of its networks. Its bytes are compared with its checksum every time, and then unpacked anew.
 
     Raises WeightsRejected.
@@ -90,17 +88,22 @@ def unpacked(artifact: Artifact, cache_dir: Path) -> Path:
         content = artifact.path.read_bytes()
     except OSError as error:
         raise WeightsRejected(f"the converted model cannot be read: {error.strerror}") from error
-    keep(content, artifact.sha256, cache_dir)
+    _check(content, artifact.sha256)
     folder = Path(tempfile.mkdtemp(prefix=f"{artifact.sha256[:12]}-", dir=artifact.path.parent))
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for entry in archive.infolist():
-                if entry.filename in _ALLOWED:
-                    (folder / entry.filename).write_bytes(archive.read(entry))
+            for name in archive.namelist():  # `keep` saw that these are the allowed ones
+                (folder / name).write_bytes(archive.read(name))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
+
+
+def _check(content: bytes, sha256: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise WeightsRejected(f"the converted model has the checksum {found}, not {sha256}")
 
 
 def _manifest(content: bytes) -> Manifest:

@@ -110,7 +110,7 @@ def openvino_networks(spec: ModelSpec, cache_dir: Path) -> Iterator[Networks]:
             fine=openvino_model(spec, cache_dir, fine=True), coarse=openvino_model(spec, cache_dir, fine=False)
         )
         return
-    folder = unpacked(spec.artifact, cache_dir)
+    folder = unpacked(spec.artifact)
     try:
         coarse = folder / COARSE if spec.artifact.manifest.coarse else None
         yield Networks(fine=folder / NETWORK, coarse=coarse)

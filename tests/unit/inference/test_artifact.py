@@ -38,7 +38,7 @@ def test_what_was_packed_comes_back_and_nothing_else(tmp_path: Path) -> None:
     content = pack(networks(tmp_path / "a"), MANIFEST)
     kept = keep(content, sha256(content), tmp_path / "cache")
     assert kept.manifest == MANIFEST
-    folder = unpacked(kept, tmp_path / "cache")
+    folder = unpacked(kept)
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"} == FILES
 
 
@@ -51,10 +51,10 @@ def test_another_byte_is_refused_before_it_is_kept_and_afterwards(tmp_path: Path
     kept = keep(content, sha256(content), tmp_path / "cache")
     kept.path.write_bytes(other)
     with pytest.raises(WeightsRejected, match="has the checksum"):
-        unpacked(kept, tmp_path / "cache")
+        unpacked(kept)
     kept.path.unlink()
     with pytest.raises(WeightsRejected, match="cannot be read"):
-        unpacked(kept, tmp_path / "cache")
+        unpacked(kept)
 
 
 @pytest.mark.parametrize(
