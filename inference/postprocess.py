@@ -95,7 +95,7 @@ def _people(rows: FloatArray, letterbox: Letterbox, selection: Selection) -> lis
     """(R, 6 + 3K) → the people of one picture."""
     people = rows[rows[:, 4] > selection.confidence]
     people = people[np.argsort(-people[:, 4], kind="stable")][: selection.limit]
-    triples = people[:, _BOX_AND_SCORE + 1 :].reshape(len(people), -1, 3)
+    triples = people[:, _BOX_AND_SCORE + 1 :].reshape(len(people), (rows.shape[1] - _BOX_AND_SCORE - 1) // 3, 3)
     return _in_source(people[:, :4], people[:, 4], triples, letterbox)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,12 @@ def sha256(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def with_keypoints(path: Path, order: Sequence[int]) -> Path:
-    """The real weights, saved again, with a keypoint for each of `order`: the one of that place in COCO-17."""
+def with_keypoints(path: Path, order: Sequence[int | Mapping[int, float]]) -> Path:
+    """The real weights, saved again, with a keypoint for each of `order`: the one of that place in COCO-17.
+
+    Or a point on the line through several, such as `{15: 1.25, 13: -0.25}`; the shares sum to 1, and the first one's
+    confidence is the point's. A keypoint's place is linear in what the head's last layers say, so it is exact.
+    """
     quiet_ultralytics(path.parent / "ultralytics")
     import torch
     from ultralytics.nn import tasks
@@ -31,13 +35,19 @@ def with_keypoints(path: Path, order: Sequence[int]) -> Path:
     saved: dict[str, Any] = tasks.torch_safe_load(str(resolve(DEFAULT_MODEL).weights))[0]
     network = saved["model"]
     head = network.model[-1]
-    rows = [3 * keypoint + part for keypoint in order for part in range(3)]
+    mixed = torch.zeros(3 * len(order), 51)
+    for row, entry in enumerate(order):
+        shares = {entry: 1.0} if isinstance(entry, int) else entry
+        for keypoint, share in shares.items():
+            mixed[3 * row, 3 * keypoint] = mixed[3 * row + 1, 3 * keypoint + 1] = share
+        mixed[3 * row + 2, 3 * next(iter(shares)) + 2] = 1.0
     for branch in head.cv4:
         last = branch[-1]
-        last.weight = torch.nn.Parameter(last.weight.data[rows].clone())
-        last.bias = torch.nn.Parameter(last.bias.data[rows].clone())
-        last.out_channels = len(rows)
-    head.nk, head.kpt_shape = len(rows), (len(order), 3)
+        last.weight = torch.nn.Parameter(torch.einsum("oi,i...->o...", mixed, last.weight.data.float()))
+        last.bias = torch.nn.Parameter(mixed @ last.bias.data.float())
+        last.out_channels = len(mixed)
+    network.float()
+    head.nk, head.kpt_shape = len(mixed), (len(order), 3)
     network.kpt_shape = [len(order), 3]
     network.yaml["kpt_shape"] = [len(order), 3]
     torch.save(saved, path)

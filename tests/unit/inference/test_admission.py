@@ -26,8 +26,9 @@ from inference.vendors import quiet_ultralytics
 
 pytestmark = pytest.mark.model
 
-HALPE_OF_COCO = [*range(17), 0, 0, 0, 15, 16, 15, 16, 15, 16]
-"""Which of COCO-17's keypoints stands in for each of HALPE-26's: feet are where ankles are."""
+_FOOT = ({15: 1.25, 13: -0.25}, {16: 1.25, 14: -0.25})
+HALPE_OF_COCO = [*range(17), 0, 0, 0, *_FOOT * 3]
+"""What of COCO-17's keypoints stands in for each of HALPE-26's: a foot is one point below its ankle."""
 
 
 def declared(digest: str, skeleton: Skeleton = COCO_17) -> Declaration:

@@ -115,6 +115,7 @@ def test_rows_below_the_threshold_and_beyond_the_limit_are_nobody() -> None:
     made = rows((0, 0, 9, 9, 0.25), (0, 0, 9, 9, 0.26), (0, 0, 9, 9, 0.8))
     (people,) = poses_from_rows(made, [WHOLE], keypoints=17)
     assert [round(pose.score, 2) for pose in people] == [0.8, 0.26]
+    assert poses_from_rows(rows(), [WHOLE], keypoints=17) == [[]]
     (one,) = poses_from_rows(made, [WHOLE], keypoints=17, selection=Selection(limit=1))
     assert [round(pose.score, 2) for pose in one] == [0.8]
 
