@@ -58,7 +58,8 @@ def torch_model(content: bytes, name: str, keypoints: int, scratch: Path) -> tor
         try:
             network, _ = tasks.load_checkpoint(private)
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-            raise WeightsRejected(f"{name} holds no usable Ultralytics model: {error}") from error
+            said = str(error).strip().partition("\n")[0].removeprefix("ERROR ❌️ ").replace(str(private), "it")
+            raise WeightsRejected(f"{name} holds no usable Ultralytics model: {said}") from error
     if not isinstance(network, tasks.PoseModel) or list(network.kpt_shape) != [keypoints, 3] or len(network.names) != 1:
         raise WeightsRejected(f"{name} is not a pose model of one class and {keypoints} keypoints")
     head = network.model[-1]

@@ -76,7 +76,7 @@ def test_what_is_promoted_is_what_measures(tmp_path: Path, model_cache: Path, fo
     model = alone["model"]
     assert (model["name"], model["version"], model["conversion"]) == ("net", "1", conversion)
     assert model["sha256"] == sha256(weights)
-    stored = json.loads((tmp_path / "job" / "results.json").read_text())
+    stored = json.loads((tmp_path / "job" / "quick_results.json").read_text())
     assert stored["model"] == model
     assert stored["metrics"] == alone["metrics"]
 

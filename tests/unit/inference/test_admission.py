@@ -158,7 +158,7 @@ def test_a_pickle_that_would_run_code_does_not_even_in_the_sandbox(tmp_path: Pat
         torch.save({"model": Payload(trace)}, path)
     else:
         path.write_bytes(pickle.dumps({"model": Payload(trace)}, protocol=2))
-    with pytest.raises(WeightsRejected, match=r"^evil\.pt: weights\.pt holds no usable Ultralytics model"):
+    with pytest.raises(WeightsRejected, match=r"^evil\.pt: the file holds no usable Ultralytics model"):
         let_in(path)
     assert not trace.exists()
     torch.load(path, weights_only=False) if zipped else pickle.loads(path.read_bytes())  # noqa: S301 - the trap works
