@@ -120,7 +120,7 @@ def create_app(
         store=store,
         authenticator=Authenticator(tokens=Tokens(owners), keys=KeyRegister(database), jwts=jwts),
         rates=RateLimiter(limits.requests_per_minute),
-        models=frozenset(models),
+        models=models,
         rule_faults=rule_faults,
         limits=limits,
         version=version,

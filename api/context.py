@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -72,7 +73,7 @@ class Services:
     store: ArtifactStore
     authenticator: Authenticator
     rates: RateLimiter
-    models: frozenset[str]
+    models: Set[str]
     """Catalogue names that a caller may choose."""
     rule_faults: RuleCheck
     limits: Limits

@@ -141,6 +141,7 @@ JOB_SUMMARY: dict[str, Any] = {
     "deep_enabled": True,
     "priority": 0,
     "model": "yolo11n-pose",
+    "resolved_model": "yolo11n-pose@1",
     "options": {
         "height_m": None,
         "slowmo_factor": 1.0,

@@ -225,7 +225,8 @@ class JobSummary(BaseModel):
     include_frames: bool
     deep_enabled: bool
     priority: int
-    model: str | None = Field(description="Catalogue name; null is the operator's default.")
+    model: str | None = Field(description="What was asked for; null is what the worker runs.")
+    resolved_model: str | None = Field(description="`name@version` that it meant when the job was last begun.")
     options: dict[str, Any]
     s3_bucket: str | None
     s3_key: str | None

@@ -26,6 +26,7 @@ from inference.given_poses import read_poses
 from inference.poses_io import write_npz
 from inference.sources import LocalClip
 from inference.tracking import SubjectHint
+from models.errors import StoreError
 from models.requests import AnalysisRequest, SubjectPoint
 from pipeline.results import json_bytes
 from pipeline.run import Analysis, run_given_poses, run_pose_metrics_findings_report
@@ -63,6 +64,9 @@ def reported_errors(*, as_json: bool) -> Iterator[None]:
         yield
     except InferenceError as error:
         failure, code, message = _exit_code(error), error.code, error.message
+    except StoreError as error:  # of the model catalogue
+        code, message = error.code, error.message
+        failure = exits.ERROR if error.transient else exits.USAGE
     except OSError as error:
         failure, code, message = exits.ERROR, "io_error", str(error)
     else:

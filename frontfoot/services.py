@@ -18,13 +18,15 @@ import typer
 import uvicorn
 from alembic.util import CommandError
 
-from frontfoot import exits, logs, metrics, wiring
+from frontfoot import exits, logs, metrics, model_choice, wiring
 from frontfoot.settings import Settings, new_token
 from migrations import upgrade
 from models.access import parse_owner
 from models.database import Database, SchemaState, schema_state
-from models.errors import StoreUnavailable
+from models.errors import StoreError, StoreUnavailable
 from models.keys import KeyRegister
+from models.known_models import KnownModels
+from models.model_catalogue import ModelCatalogue
 from models.tables import SCHEMA_REVISIONS
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from api.jwts import JwtReader
+    from pipeline.cluster import ClusterOptions
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +102,7 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
         return
     from pipeline.cluster import Cluster
 
-    cluster = Cluster(wiring.cluster_options(settings))
+    cluster = Cluster(_cluster_options(settings))
     try:
         cluster.start(signals.stop, on_connected=signals.install)
         # Only now: what it imports loads ray, which reads its environment when it is loaded.
@@ -116,6 +119,18 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
         ).run(signals.stop, signals.hand_back)
     finally:
         cluster.stop()
+
+
+def _cluster_options(settings: Settings) -> ClusterOptions:
+    """What the actors load is looked up and fetched here; one clear line and an end where there is nothing to load."""
+    from inference.errors import WeightsRejected
+
+    try:
+        return wiring.cluster_options(settings)
+    except (StoreError, WeightsRejected) as error:
+        fields = {"model": settings.model, "error_code": error.code}
+        logger.error("No model to run: model=%s error_code=%s %s", *fields.values(), error.message, extra=fields)
+        raise typer.Exit(exits.ERROR if error.transient else exits.USAGE) from None
 
 
 def _wait_for_the_schema(settings: Settings, stop: threading.Event) -> None:
@@ -204,7 +219,7 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
         jwts=_jwt_reader(settings),
         metrics=ApiMetrics(registry),
         webhook_policy=wiring.webhook_policy(settings),
-        models={_model_name(settings)},
+        models=KnownModels(ModelCatalogue(storage.database), _own_file(settings)),
         limits=Limits(
             max_upload_bytes=settings.max_upload_bytes,
             upload_expiry_s=settings.upload_expiry_s,
@@ -276,7 +291,6 @@ def _kept_token(data_dir: Path) -> str:
     return path.read_text().strip()
 
 
-def _model_name(settings: Settings) -> str:
-    """What a caller may ask for: the catalogue's name, or that of the operator's file."""
-    path = Path(settings.model)
-    return path.stem if path.suffix == ".pt" else settings.model
+def _own_file(settings: Settings) -> set[str]:
+    """What a caller may ask for besides the catalogue: the operator's file, by its name."""
+    return {Path(settings.model).stem} if model_choice.is_file(settings) else set()

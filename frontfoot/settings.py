@@ -86,7 +86,8 @@ class Settings(BaseSettings):
     """The client's token."""
 
     # Inference.
-    model: str = "yolo11n-pose"
+    model: str = "production"
+    """An alias or `name@version` of the catalogue (`frontfoot models list`), or a weights file with `model_sha256`."""
     model_sha256: str | None = None
     """Needed when `model` is a path."""
     backend: Literal["auto", "torch", "openvino"] = "auto"

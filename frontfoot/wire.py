@@ -57,6 +57,7 @@ class Job(_JobState, total=False):
     error: JobError | None
     priority: int
     model: str | None
+    resolved_model: str | None
     tags: list[str]
     metadata: dict[str, str]
     webhook_url: str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from frontfoot import model_choice
 from frontfoot.settings import Settings
 from models.s3 import S3Options
 from models.storage import StorageOptions
@@ -63,12 +64,27 @@ def jwt_options(settings: Settings) -> JwtOptions | None:
 
 
 def extractor_options(settings: Settings) -> ExtractorOptions:
-    """The pose model and how it runs."""
+    """The pose model and how it runs: a file that the settings name, or what they mean in the catalogue, fetched.
+
+    Raises ModelNotInCatalogue, WeightsRejected, and what the store and the database raise.
+    """
+    from inference.errors import WeightsRejected
     from inference.extract import ExtractorOptions
 
+    name, registered = settings.model, None
+    if not model_choice.is_file(settings):
+        version = model_choice.chosen_version(settings)
+        name = version.ref.name
+        if settings.model_sha256 not in {None, version.source_sha256}:
+            raise WeightsRejected(f"{version.ref} has the checksum {version.source_sha256}")
+        if version.artifact is not None:
+            storage = storage_options(settings).open()
+            registered = model_choice.registered(version, storage.store)
+            storage.close()
     return ExtractorOptions(
-        model=settings.model,
+        model=name,
         sha256=settings.model_sha256,
+        registered=registered,
         backend=settings.backend,
         precision=settings.precision,
         threads=settings.cpu_threads,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from inference.artifact import Artifact, Head, keep
 from inference.errors import ModelUnknown, WeightsRejected
 from inference.poses import COCO_17, Skeleton
 
@@ -31,11 +32,46 @@ class ModelSpec:
     """Of the file `weights`, lower-case hexadecimal."""
     skeleton: Skeleton
     licence: str
+    artifact: Artifact | None = None
+    """What is loaded instead of `weights`, of a model from the catalogue in the database: the weights stay away."""
 
     def __post_init__(self) -> None:
         """Check the checksum's form; raises ValueError."""
         if not _SHA256.fullmatch(self.sha256):
             raise ValueError(f"invalid ModelSpec: {self.sha256!r} is not a SHA-256")
+
+    @property
+    def head(self) -> Head:
+        """How the network's output is laid out."""
+        return self.artifact.manifest.head if self.artifact else "raw"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredModel:
+    """A version from the catalogue in the database, with what is loaded of it: travels to wherever the actors are."""
+
+    name: str
+    version: str
+    sha256: str
+    """Of the weights, before they were converted."""
+    skeleton: Skeleton
+    licence: str
+    artifact_sha256: str
+    content: bytes = field(repr=False)
+    """The artifact (`inference.artifact`)."""
+
+    def spec(self, cache_dir: Path) -> ModelSpec:
+        """The model, its artifact compared with its checksum and put into the cache. Raises WeightsRejected."""
+        kept = keep(self.content, self.artifact_sha256, cache_dir)
+        return ModelSpec(
+            name=self.name,
+            version=self.version,
+            weights=kept.path,
+            sha256=self.sha256,
+            skeleton=self.skeleton,
+            licence=self.licence,
+            artifact=kept,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

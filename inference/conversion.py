@@ -13,10 +13,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inference.artifact import COARSE, NETWORK, unpacked
 from inference.catalog import ModelSpec, read_weights
 from inference.errors import WeightsRejected
 from inference.vendors import quiet_openvino, quiet_ultralytics
@@ -27,20 +29,25 @@ if TYPE_CHECKING:
 CONVERTER = "2"
 """Raised when this module would make another file of the same weights with the same vendors."""
 
-_IR = {True: "model.xml", False: "coarse.xml"}
+_IR = {True: NETWORK, False: COARSE}
 """By whether the finest level of the head is in it."""
 _MANIFEST = "manifest.json"
 _log = logging.getLogger(__name__)
 
 
 def load_torch_model(spec: ModelSpec, cache_dir: Path) -> torch.nn.Module:
+    """See `torch_model`: that of a packaged model, or of an operator's file. Raises WeightsRejected."""
+    return torch_model(read_weights(spec), spec.name, len(spec.skeleton.keypoint_names), cache_dir)
+
+
+def torch_model(content: bytes, name: str, keypoints: int, scratch: Path) -> torch.nn.Module:
     """The fused fp32 network on the CPU, whose forward maps (N, 3, H, W) in 0..1 to raw (N, 5 + 3K, A).
 
-    Raises WeightsRejected if the checksum differs, the file holds anything but known classes, or it is another kind of
-    model.
+    Of a model with two heads (YOLO26) it is the one-to-many head, whose candidates `postprocess` tells from each other;
+    the other one was trained on what this one finds. Vendors write under `scratch`. Raises WeightsRejected if the
+    file holds anything but known classes, or is another kind of model.
     """
-    content = read_weights(spec)
-    quiet_ultralytics(cache_dir / "ultralytics")
+    quiet_ultralytics(scratch / "ultralytics")
     from ultralytics.nn import tasks as vendor
 
     tasks: Any = vendor
@@ -49,15 +56,17 @@ def load_torch_model(spec: ModelSpec, cache_dir: Path) -> torch.nn.Module:
         private = Path(folder) / "weights.pt"
         private.write_bytes(content)
         try:
-            network, _ = tasks.load_checkpoint(private, fuse=True)
+            network, _ = tasks.load_checkpoint(private)
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-            raise WeightsRejected(f"{spec.name} holds no usable Ultralytics model: {error}") from error
-    keypoints = len(spec.skeleton.keypoint_names)
+            said = str(error).strip().partition("\n")[0].removeprefix("ERROR ❌️ ").replace(str(private), "it")
+            raise WeightsRejected(f"{name} holds no usable Ultralytics model: {said}") from error
     if not isinstance(network, tasks.PoseModel) or list(network.kpt_shape) != [keypoints, 3] or len(network.names) != 1:
-        raise WeightsRejected(f"{spec.name} is not a pose model of one class and {keypoints} keypoints")
+        raise WeightsRejected(f"{name} is not a pose model of one class and {keypoints} keypoints")
     head = network.model[-1]
+    head.end2end = False
+    network.fuse(verbose=False)  # also drops the head that is not used
     if head.end2end:
-        raise WeightsRejected(f"{spec.name} has an end-to-end head, which is not supported")
+        raise WeightsRejected(f"{name} was saved with its one-to-one head alone; save it unfused")
     head.export = True  # hands out the decoded tensor alone
     model: torch.nn.Module = network
     return model
@@ -76,9 +85,38 @@ def without_finest_level(model: torch.nn.Module) -> torch.nn.Module:
         return network
     head.nl -= 1
     head.f, head.stride = head.f[1:], head.stride[1:]
-    for branch in ("cv2", "cv3", "cv4"):
-        setattr(head, branch, getattr(head, branch)[1:])
+    for branch in ("cv2", "cv3", "cv4", "cv4_kpts"):  # the last one only in YOLO26
+        if hasattr(head, branch):
+            setattr(head, branch, getattr(head, branch)[1:])
     return network
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Networks:
+    """Files that OpenVINO reads."""
+
+    fine: Path
+    coarse: Path | None
+    """That of `without_finest_level`; None: the fine one serves for both."""
+
+
+@contextmanager
+def openvino_networks(spec: ModelSpec, cache_dir: Path) -> Iterator[Networks]:
+    """The networks of a model while the block runs: a registered one's from its artifact, others' converted.
+
+    Raises WeightsRejected.
+    """
+    if spec.artifact is None:
+        yield Networks(
+            fine=openvino_model(spec, cache_dir, fine=True), coarse=openvino_model(spec, cache_dir, fine=False)
+        )
+        return
+    folder = unpacked(spec.artifact)
+    try:
+        coarse = folder / COARSE if spec.artifact.manifest.coarse else None
+        yield Networks(fine=folder / NETWORK, coarse=coarse)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def openvino_model(spec: ModelSpec, cache_dir: Path, *, fine: bool = True) -> Path:
@@ -131,8 +169,8 @@ def _convert(spec: ModelSpec, cache_dir: Path, folder: Path) -> None:
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
     try:
         model = load_torch_model(spec, cache_dir)
-        _write_ir(without_finest_level(model), staging / _IR[False])
-        _write_ir(model, staging / _IR[True])
+        write_ir(without_finest_level(model), staging / _IR[False])
+        write_ir(model, staging / _IR[True])
         (staging / _MANIFEST).write_text(json.dumps(_checksums(staging)))
         if folder.exists():
             shutil.rmtree(folder)  # damaged, and nobody else is here: the lock is ours
@@ -141,7 +179,7 @@ def _convert(spec: ModelSpec, cache_dir: Path, folder: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _write_ir(model: torch.nn.Module, path: Path) -> None:
+def write_ir(model: torch.nn.Module, path: Path) -> None:
     """Trace the network for any batch and size, and save it with fp32 weights."""
     import torch
 

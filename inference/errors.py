@@ -179,3 +179,9 @@ class SkeletonUnknown(PosesUnreadable):
     """The poses lack keypoints that the measurements need."""
 
     code = "skeleton_unknown"
+
+
+class ContractBroken(InferenceError):
+    """The model does not do on the golden photographs what a pose model must do."""
+
+    code = "model_contract_broken"

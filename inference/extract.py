@@ -16,7 +16,7 @@ import numpy as np
 
 from inference.backends import BackendChoice, PrecisionChoice
 from inference.batcher import FairBatcher, OnBroken
-from inference.catalog import resolve
+from inference.catalog import RegisteredModel, resolve
 from inference.decoding import DecodeSeconds
 from inference.errors import ExtractionCanceled, FrameAccountingError, NoPerson, SegmentsUnsure
 from inference.estimator import Estimator
@@ -83,6 +83,8 @@ class ExtractorOptions:
     model: str = "yolo11n-pose"
     """Catalogue name, or a weights file together with `sha256`."""
     sha256: str | None = None
+    registered: RegisteredModel | None = None
+    """Instead of `model`: a version from the catalogue in the database."""
     backend: BackendChoice = "auto"
     precision: PrecisionChoice = "auto"
     threads: int = 1
@@ -93,7 +95,7 @@ class ExtractorOptions:
 def load_extractor(options: ExtractorOptions, on_broken: OnBroken = lambda error: None) -> PoseExtractor:
     """Load a model, warm; `on_broken` as in `FairBatcher`. Raises ModelUnknown, WeightsRejected, BackendUnavailable."""
     estimator = Estimator.load(
-        resolve(options.model, options.sha256),
+        options.registered.spec(options.cache_dir) if options.registered else resolve(options.model, options.sha256),
         backend=options.backend,
         precision=options.precision,
         threads=options.threads,

@@ -160,7 +160,8 @@ def _model(provenance: NDArray[Any] | None) -> ModelInfo:
     """Who made the poses, as far as the file says."""
     try:
         said = json.loads(str(provenance))["model"] if provenance is not None else {}
-        values = {field.name: str(said.get(field.name) or UNKNOWN) for field in fields(ModelInfo)}
+        values: dict[str, Any] = {field.name: str(said.get(field.name) or UNKNOWN) for field in fields(ModelInfo)}
+        values["conversion"] = str(said["conversion"]) if said.get("conversion") else None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise PosesInvalid('The poses cannot be used: provenance is no JSON text with a "model".') from error
     return ModelInfo(**values)

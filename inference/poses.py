@@ -96,6 +96,13 @@ class ModelInfo:
     """`fp32`, `bf16` or `fp16`."""
     runtime: str
     """Name and version of what ran it, such as `openvino 2026.4.1`."""
+    conversion: str | None = None
+    """SHA-256 of the converted model that was loaded; None: converted from the weights on the spot."""
+
+    @property
+    def ref(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

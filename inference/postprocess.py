@@ -1,4 +1,4 @@
-"""Raw tensors of a YOLO pose head → poses in source pixels. The one door behind which no tensor layout is known.
+"""Tensors of a YOLO pose head → poses in source pixels. The one door behind which no tensor layout is known.
 
 A raw tensor is (C, A): for each of A anchors the box (centre x, centre y, width, height), the score, and K triples
 (x, y, confidence), all in input pixels and 0..1. Thresholds are the defaults of Ultralytics' `predict`.
@@ -48,6 +48,21 @@ def poses_from_raw(
     return [_poses(picture, letterbox, chosen) for picture, letterbox in zip(raw, letterboxes, strict=True)]
 
 
+def poses_from_rows(
+    rows: FloatArray, letterboxes: Sequence[Letterbox], *, keypoints: int, selection: Selection | None = None
+) -> list[list[Pose]]:
+    """(N, R, 6 + 3K) float32, people already told from each other → the people of each picture, best score first.
+
+    A row is x1 y1 x2 y2, score, class and K triples, in input pixels and 0..1. Raises BackendUnavailable for another
+    layout.
+    """
+    columns = _BOX_AND_SCORE + 1 + 3 * keypoints
+    if rows.ndim != 3 or (len(rows), rows.shape[2]) != (len(letterboxes), columns):
+        raise BackendUnavailable(f"the model's output is {rows.shape}, not ({len(letterboxes)}, people, {columns})")
+    chosen = selection or Selection()
+    return [_people(picture, letterbox, chosen) for picture, letterbox in zip(rows, letterboxes, strict=True)]
+
+
 def suppress(boxes: FloatArray, scores: FloatArray, *, overlap: float, limit: int) -> NDArray[np.intp]:
     """Greedy non-maximum suppression: indices of the boxes to keep, best score first.
 
@@ -73,9 +88,22 @@ def _poses(raw: FloatArray, letterbox: Letterbox, selection: Selection) -> list[
     boxes = np.concatenate([centre - half, centre + half], axis=1)
     kept = suppress(boxes, people[:, 4], overlap=selection.overlap, limit=selection.limit)
     triples = people[kept, _BOX_AND_SCORE:].reshape(len(kept), (len(raw) - _BOX_AND_SCORE) // 3, 3)
+    return _in_source(boxes[kept], people[kept, 4], triples, letterbox)
+
+
+def _people(rows: FloatArray, letterbox: Letterbox, selection: Selection) -> list[Pose]:
+    """(R, 6 + 3K) → the people of one picture."""
+    people = rows[rows[:, 4] > selection.confidence]
+    people = people[np.argsort(-people[:, 4], kind="stable")][: selection.limit]
+    triples = people[:, _BOX_AND_SCORE + 1 :].reshape(len(people), (rows.shape[1] - _BOX_AND_SCORE - 1) // 3, 3)
+    return _in_source(people[:, :4], people[:, 4], triples, letterbox)
+
+
+def _in_source(boxes: FloatArray, scores: FloatArray, triples: FloatArray, letterbox: Letterbox) -> list[Pose]:
+    """(P, 4) x1 y1 x2 y2, (P,) and (P, K, 3) in input pixels → P poses in source pixels."""
     points = letterbox.to_source(triples[:, :, :2])
-    corners = letterbox.to_source(boxes[kept].reshape(-1, 2, 2)).reshape(-1, 4)
+    corners = letterbox.to_source(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
     return [
-        Pose(keypoints=points[i], confidence=triples[i, :, 2].copy(), box=corners[i], score=float(people[best, 4]))
-        for i, best in enumerate(kept)
+        Pose(keypoints=points[i], confidence=triples[i, :, 2].copy(), box=corners[i], score=float(score))
+        for i, score in enumerate(scores)
     ]

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from frontfoot.settings import Settings
 from migrations.locks import LOCK_WAIT_S, PAUSE_S, lock_timeout, patience_s
+from models import catalogue_tables  # noqa: F401 - its rows belong to the schema too
 from models.database import make_engine
 from models.tables import Row
 

@@ -243,6 +243,8 @@ class ModelDocument(Document):
     precision: str
     version: str
     runtime: str
+    conversion: str | None = None
+    """SHA-256 of the converted model from the catalogue that was loaded; None: converted from the weights there."""
 
 
 class ReceiptDocument(Document):

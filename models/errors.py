@@ -123,3 +123,21 @@ class WebhookUrlRefused(StoreError):
     """The webhook cannot be sent there."""
 
     code = "webhook_url_refused"
+
+
+class ModelNotInCatalogue(StoreError):
+    """No model of this name is in the catalogue."""
+
+    code = "model_unknown"
+
+
+class ModelRefused(StoreError):
+    """The catalogue does not take this."""
+
+    code = "model_refused"
+
+
+class ModelInUse(StoreError):
+    """An alias means this version."""
+
+    code = "model_in_use"

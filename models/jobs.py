@@ -99,6 +99,8 @@ class Job:
     deep_enabled: bool
     priority: int
     model: str | None
+    resolved_model: str | None
+    """`name@version` that `model` meant when the job was last claimed; None: never claimed, or by v0.1.0's worker."""
     options: Mapping[str, Any]
 
     s3_bucket: str | None

@@ -106,7 +106,7 @@ def job_fields(row: VideoAnalysisJob) -> dict[str, Any]:
         "options s3_bucket s3_key status stage progress_pct error_code error_message attempt max_attempts available_at "
         "worker_id lease_expires_at cancel_requested_at started_at completed_at quick_started_at quick_completed_at "
         "deep_started_at deep_completed_at quick_results_s3_key deep_results_s3_key batch_id webhook_url "
-        "progress_updated_at"
+        "progress_updated_at resolved_model"
     )
     return {
         **{name: getattr(row, name) for name in same.split()},

@@ -21,7 +21,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_REVISIONS = ("b1d7c2e9a405", "h3i4j5k6l7m8", "k5a1d0e3b2c7", "m8c4f6a9d1e2", "p2e7b3c8f5a4")
+SCHEMA_REVISIONS = (
+    "b1d7c2e9a405",
+    "h3i4j5k6l7m8",
+    "k5a1d0e3b2c7",
+    "m8c4f6a9d1e2",
+    "p2e7b3c8f5a4",
+    "r6d1f8b3e7c2",
+)
 """Every revision of the schema, oldest first; the last is what these rows look like. A test compares migrations/."""
 
 
@@ -192,6 +199,8 @@ class VideoAnalysisJob(Row):
     progress_updated_at: Mapped[datetime | None]
     artifacts_removed_at: Mapped[datetime | None]
     """When its files were given up; a later end leaves files again."""
+    resolved_model: Mapped[str | None] = mapped_column(String(100))
+    """From `r6d1f8b3e7c2` on: `name@version` that the request meant when the job was last claimed."""
 
     session: Mapped[VideoSession] = relationship(back_populates="jobs", lazy="raise")
 

@@ -13,7 +13,8 @@ Json = dict[str, Any]
 
 _SAME = (
     "id session_id owner_type owner_id analysis_mode camera_view sample_fps include_frames deep_enabled priority model "
-    "s3_bucket s3_key status stage progress_pct attempt max_attempts error_code error_message webhook_url batch_id"
+    "resolved_model s3_bucket s3_key status stage progress_pct attempt max_attempts error_code error_message "
+    "webhook_url batch_id"
 )
 _MOMENTS = (
     "available_at cancel_requested_at created_at updated_at progress_updated_at started_at completed_at "

@@ -91,9 +91,9 @@ class Cluster:
         return self.pool.threshold(running)
 
     @property
-    def model(self) -> str:
-        """Name of the model that the actors hold."""
-        return self.model_info.name if self.model_info else self._options.extractor.model
+    def model(self) -> str | None:
+        """`name@version` of the model that the actors hold; None until one has said so."""
+        return self.model_info.ref if self.model_info else None
 
     @contextmanager
     def borrowed(

@@ -28,6 +28,13 @@ class RequestInvalid(JobError):
     code = "request_invalid"
 
 
+class ModelNotLoaded(JobError):
+    """The worker runs another model than the job asks for; another worker may run it."""
+
+    code = "model_not_loaded"
+    transient = True
+
+
 class HandedBack(JobError):
     """The worker is stopping and hands the job back."""
 

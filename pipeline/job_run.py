@@ -15,7 +15,7 @@ from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavail
 from models.jobs import ClaimedJob, Job
 from models.requests import AnalysisRequest
 from pipeline import checkpoints
-from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, RequestInvalid
+from pipeline.errors import HandedBack, ModelNotLoaded, ModeMissing, NeighbourCrash, RequestInvalid
 from pipeline.failures import Failure, failure_of
 from pipeline.heart import Heart, Pulse
 from pipeline.stage_run import StageRun, StageTools
@@ -54,8 +54,7 @@ class JobRunner:
     def _run_stages(self, claimed: ClaimedJob, pulse: Pulse, hand_back: threading.Event) -> list[Future[None]]:
         """See all stages to their end. Returns the poses that are being kept."""
         request = request_of(claimed)
-        if request.model not in {None, self.tools.cluster.model}:
-            raise ModelUnknown(f"This worker runs {self.tools.cluster.model}, not {request.model}.")
+        check_model(request.model, claimed.job.resolved_model, self.tools.cluster.model)
         run = StageRun(tools=self.tools, claimed=claimed, request=request, pulse=pulse, hand_back=hand_back)
         quick = run.run("quick")
         if request.deep_enabled:
@@ -115,6 +114,15 @@ class JobRunner:
     def _log_lost(self, claimed: ClaimedJob) -> None:
         logger.warning("Lease lost: job_id=%s", claimed.id, extra={"job_id": claimed.id, "attempt": claimed.attempt})
         self.tools.metrics.lease_lost()
+
+
+def check_model(asked: str | None, meant: str | None, runs: str | None) -> None:
+    """No job is measured by another model than it asks for. Raises ModelUnknown and ModelNotLoaded."""
+    if asked is None or (meant is not None and meant == runs):
+        return
+    if meant is None:
+        raise ModelUnknown(f"There is no model {asked!r} in the catalogue, or it is retired.")
+    raise ModelNotLoaded(f"The job asks for {asked}, which is {meant}; this worker runs {runs}.")
 
 
 def request_of(claimed: ClaimedJob) -> AnalysisRequest:

@@ -96,6 +96,7 @@ def _model(extraction: Extraction) -> ModelDocument:
         precision=model.precision,
         version=model.version,
         runtime=model.runtime,
+        conversion=model.conversion,
     )
 
 

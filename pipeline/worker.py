@@ -178,7 +178,7 @@ class Worker:
 
     def _claim(self, above: int | None) -> ClaimedJob | None:
         try:
-            return self._storage.queue.claim(self.id, above=above)
+            return self._storage.queue.claim(self.id, above=above, runs=self._cluster.model)
         except StoreUnavailable as error:
             logger.warning("Claim failed, trying again: %s", error.message)
             self._forbear()

@@ -53,7 +53,8 @@ class Backend(Protocol):
         ...
 
     def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
-        """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep.
+        """(N, H, W, 3) uint8 RGB, H and W multiples of 32 → raw (N, 5 + 3K, A) float32, the caller's to keep; or rows
+        (N, R, 6 + 3K), where the model's head says so (`inference.artifact.Head`).
 
         Without `fine` the head's finest level is left out: for people of some 130 pixels of body height or more.
         Raises RuntimeBroken where nothing that it says from now on could be believed.

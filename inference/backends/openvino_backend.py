@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inference.backends.base import BackendName, Precision, cpu_batch
 from inference.catalog import ModelSpec
-from inference.conversion import openvino_model
+from inference.conversion import openvino_networks
 from inference.errors import RuntimeBroken
 from inference.poses import FloatArray
 from inference.vendors import quiet_openvino
@@ -51,17 +51,28 @@ class OpenVinoBackend:
             # 5000 let an hour's clip grow by a third.
             "CPU_RUNTIME_CACHE_CAPACITY": "200",
         }
-        self._idle: dict[bool, LifoQueue[Any]] = {True: LifoQueue(), False: LifoQueue()}
-        for fine, idle in self._idle.items():
-            path = openvino_model(spec, cache_dir, fine=fine)
+        self._one_at_a_time = spec.artifact is not None and spec.artifact.manifest.one_at_a_time
+
+        def requests(path: Path) -> LifoQueue[Any]:
             network: Any = core.compile_model(_with_preprocessing(core.read_model(path)), "CPU", options)
+            idle: LifoQueue[Any] = LifoQueue()
             for _ in range(self.servers):
                 idle.put(network.create_infer_request())
+            return idle
+
+        with openvino_networks(spec, cache_dir) as networks:
+            fine = requests(networks.fine)
+            self._idle = {True: fine, False: requests(networks.coarse) if networks.coarse else fine}
         self.precision: Precision = precision
         self.runtime = f"openvino {_version()} cpu"
 
     def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
         """See `Backend.infer`."""
+        if self._one_at_a_time and len(batch) > 1:
+            return np.concatenate([self._infer(batch[i : i + 1], fine) for i in range(len(batch))])
+        return self._infer(batch, fine)
+
+    def _infer(self, batch: NDArray[np.uint8], fine: bool) -> FloatArray:
         request = self._idle[fine].get()
         try:
             output = request.get_output_tensor(0)
@@ -78,7 +89,7 @@ class OpenVinoBackend:
 
     def best_batch(self, shape: tuple[int, int]) -> int:
         """See `Backend.best_batch`."""
-        return cpu_batch(shape)
+        return 1 if self._one_at_a_time else cpu_batch(shape)
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.backends.base import BackendName, Precision, cpu_batch
 from inference.catalog import ModelSpec
 from inference.conversion import load_torch_model, without_finest_level
-from inference.errors import RuntimeBroken
+from inference.errors import BackendUnavailable, RuntimeBroken
 from inference.poses import FloatArray
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ class TorchBackend:
     def __init__(self, spec: ModelSpec, *, precision: Precision, threads: int | None, cache_dir: Path) -> None:
         import torch
 
+        if spec.artifact is not None:
+            raise BackendUnavailable(
+                f"{spec.name}@{spec.version} was registered, and what is kept of it runs on OpenVINO alone; "
+                "set FRONTFOOT_BACKEND=openvino"
+            )
         self._device = torch.device("cuda" if sees_gpu() else "cpu")
         torch.set_num_threads(threads or os.cpu_count() or 1)  # said, never left to OMP_NUM_THREADS
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

