@@ -50,11 +50,16 @@ def measured(name: str, metric: Metric, words: Words) -> str:
 
 
 def side_of(name: str, metric: Metric, words: Words) -> str | None:
-    """The word for the side on which a value lies; None where the metric has no sides, or its number is shown as 0."""
+    """The word for the side on which a value lies; for one that is smaller than its error, that it may be either.
+
+    None where the metric has no sides, or its number is shown as 0.
+    """
     direction = words.direction.get(name)
     if direction is None or not isinstance(metric.value, float) or metric.expected_error is None:
         return None
     shown = with_error(metric.value, metric.expected_error, metric.unit, words)
     if float(shown.split(" ")[0]) == 0:
         return None
+    if abs(metric.value) < metric.expected_error:
+        return words.measured.either
     return direction.plus if metric.value > 0 else direction.minus

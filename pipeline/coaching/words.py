@@ -96,6 +96,8 @@ class MeasuredWords(Entry):
     """The list of numbers."""
 
     nothing: Plain
+    either: Plain
+    """Which way, of a number that is smaller than its error."""
     samples: Annotated[Text, placeholders("n")]
     spread: Annotated[Text, placeholders("spread")]
     less_certain: Annotated[Text, placeholders("reason")]

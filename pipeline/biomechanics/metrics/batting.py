@@ -143,6 +143,8 @@ the pitch shows sideways."""
 HEAD_LEVER = 85.0
 """% of height from the feet to the head of a batter in his shot."""
 NO_PLANT = refused("no front-foot plant was found in this shot", "Keep the feet in the picture and unobstructed.")
+PLANT_AFTER = refused("the front foot seems to land after the hit, so one of the two moments is wrong",
+                      "Film at 120 frames a second, with the feet unobstructed.")  # fmt: skip
 NO_SHOT = refused(
     "no shot found in this clip: no downswing with both hands together",
     "Film one or more whole shots, stance to finish, with the whole batter in the picture.",
@@ -305,16 +307,20 @@ def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
 def compute_plant_before_impact(scene: Scene, shot: Shot) -> Outcome:
     """Front-foot plant to impact, real seconds, 0..1; side.
 
-    Formula: (t_impact − t_plant) / slow motion. No plant: none. rand: both half-widths / √3. sys: 22 ms (release in
-    Sports Biomech 2022; no study of impact). Source: Stuelcken 2005.
+    Formula: (t_impact − t_plant) / slow motion. No plant, or one that comes after impact by more than the error: none.
+    rand: both half-widths / √3. sys: 22 ms (release in Sports Biomech 2022; no study of impact).
+    Source: Stuelcken 2005.
     """
     plant, impact = shot.events.get("front_foot_plant"), shot.events["impact"]
     if plant is None:
         return NO_PLANT
     slow = scene.motion.slowmo
     rand = errors.combine(plant.half_width_s, impact.half_width_s) / np.sqrt(3) / slow
+    value = (impact.time_s - plant.time_s) / slow
+    if value + errors.combine(errors.RELEASE_SYS_S, float(rand)) < 0:
+        return PLANT_AFTER
     return Reading(
-        value=(impact.time_s - plant.time_s) / slow, sys=errors.RELEASE_SYS_S, modelled=0.0, rand=float(rand),
+        value=value, sys=errors.RELEASE_SYS_S, modelled=0.0, rand=float(rand),
         evidence=evidence_over(scene.motion, min(plant.time_s, impact.time_s), max(plant.time_s, impact.time_s),
                                scene.motion.at(plant.time_s), scene.motion.at(impact.time_s)),
     )  # fmt: skip

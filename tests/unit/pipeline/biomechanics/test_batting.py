@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from cricketer.camera import Camera
 from cricketer.clips import Judged, film, judge
 from cricketer.drive import Technique, drive
 from cricketer.noise import CLEAN, Noise
+
+from models.documents import Event
+from pipeline.biomechanics.events.batting import Shot
+from pipeline.biomechanics.metrics.batting import PLANT_AFTER, compute_plant_before_impact
 
 SQUARE = {"distance": 3456.0, "focal": 3.6}
 
@@ -66,3 +71,10 @@ def test_along_the_pitch_no_plant_is_claimed_and_yet_the_head_is_read(fps):
     assert {one.event for one in judged.events} == {"impact"}
     head = next(read for read in judged.reads if read.metric == "head_sideways_plant")
     assert head.value == pytest.approx(head.truth, abs=1.0)
+
+
+def test_a_foot_that_lands_after_the_hit_gives_no_time_to_it():
+    events = {"front_foot_plant": Event(time_s=2.0, half_width_s=0.02), "impact": Event(time_s=1.9, half_width_s=0.02)}
+    scene = SimpleNamespace(motion=SimpleNamespace(slowmo=1.0))
+    taken = Shot(front="left", stance=None, events=events, clear=1.0)
+    assert compute_plant_before_impact(scene, taken) is PLANT_AFTER  # type: ignore[arg-type]

@@ -63,6 +63,13 @@ def test_a_lean_has_a_word_and_no_sign(make_metric, audience, value, text):
     assert measured("trunk_lean", metric, load_words(audience)) == text
 
 
+@pytest.mark.parametrize("value", [3.0, -3.0])
+def test_a_number_smaller_than_its_error_has_no_side(make_metric, value):
+    metric = make_metric(value, unit="deg", expected_error=4.0)
+    assert measured("trunk_lean", metric, load_words("player")) == "3 ± 4° either way"
+    assert measured("trunk_lean", metric, load_words("analyst")) == "3 ± 4° (side not resolved)"
+
+
 def test_lists():
     words = load_words("player")
     assert words.listed(()) == ""
