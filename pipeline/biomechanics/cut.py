@@ -23,6 +23,8 @@ from pipeline.biomechanics.scene import Scene
 
 EDGE_S = 0.15
 """Real seconds at the beginning and the end of what is seen in which an action under way is one cut off."""
+LASTS = 0.5
+"""More than which share of these frames must show a crouch; a swing is over in three, and one may be the last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +100,12 @@ def describe_cuts(scene: Scene, found: Sequence[Found]) -> tuple[str, ...]:
     if not len(seen):
         return ()
     real = scene.motion.real_s
+    least = LASTS if scene.mode == "wicketkeeping" else 0.0
     edges = (("begins", real <= real[seen[0]] + EDGE_S), ("ends", real >= real[seen[-1]] - EDGE_S))
     return tuple(
         f"The athlete's part of the clip {verb} {what}: a whole action was not seen."
         for verb, near in edges
-        if np.any(near & active)
+        if np.mean(active[near]) > least
     )
 
 
@@ -119,7 +122,8 @@ def _activity(scene: Scene) -> tuple[Mask, str]:
     if scene.mode == "batting":
         grip = batting.choose_hands(scene)
         hands = motion.velocity(motion.point(grip, "contact")) - motion.velocity(motion.point("hips", "contact"))
-        return np.hypot(*hands.T) > batting.HAND_SPEED_ALONG, "with the hands swinging"
+        fast = batting.HAND_SPEED if scene.athletes_left is None else batting.HAND_SPEED_ALONG
+        return np.hypot(*hands.T) > fast, "with the hands swinging"
     if scene.mode == "wicketkeeping":
         return scene.height_above_feet("hips").values < wicketkeeping.CROUCHED, "in a crouch"
     low = np.fmin(*(scene.height_above_feet(f"{side}_wrist").values for side in ("left", "right")))

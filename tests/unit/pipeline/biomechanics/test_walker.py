@@ -3,6 +3,7 @@
 Her contacts were read off the video by eye: both feet down, the front heel just landed.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,11 @@ def test_no_signal_is_invented_where_she_is_not_in_the_picture(walking, judge):
     assert {"hip_speed", "head_height", "left_knee_angle", "trunk_lean"} <= set(signals)
     for signal in signals.values():
         assert np.isnan(signal.values[signal.times_s < 1.2]).all()
+
+
+@pytest.mark.parametrize("mode", ["bowling", "batting", "wicketkeeping", "fielding"])
+@pytest.mark.parametrize("end", [-1, -4, -8, -12])
+def test_wherever_her_walk_is_cut_no_action_is(walking, judge, mode, end):
+    kept = {name: getattr(walking, name)[:end] for name in ("keypoints", "confidence", "boxes", "timestamps_s")}
+    shorter = replace(walking, frame_indices=walking.frame_indices[:end], **kept)
+    assert "ACTION_CUT_OFF" not in [issue.id for issue in judge(shorter, mode, height_m=1.65).recording]
