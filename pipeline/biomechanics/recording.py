@@ -52,7 +52,7 @@ def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
     hips = motion.point("hips", "contact")
     across = motion.velocity(hips)[:, 0]
     falls, excess = [], []
-    for step in steps:
+    for step in run:
         relative = motion.velocity(motion.point(f"{step.side}_ankle", "contact"))[:, 0] - across
         planted = motion.window(step.time_s, step.time_s + PLANTED_S * motion.slowmo)
         good = planted[~np.isnan(relative[planted])]
