@@ -189,7 +189,7 @@ class TestIndexes:
             holding(url, READ.format(JOBS), isolation="REPEATABLE READ") as let_go,
             Watch(url, READ.format(JOBS)).running() as reader,
             Watch(url, WRITE.format(JOBS)).running() as writer,
-            Alembic(url, "upgrade", "head") as process,
+            Alembic(url, "upgrade", INDEXES) as process,
         ):
             _wait_for_a_build(url)
             begin = (reader.runs, writer.runs)
@@ -222,7 +222,7 @@ class TestIndexes:
         at(url, TABLES)
         with (
             holding(url, READ.format(JOBS), isolation="REPEATABLE READ") as let_go,
-            Alembic(url, "upgrade", "head") as process,
+            Alembic(url, "upgrade", INDEXES) as process,
         ):
             pid = _wait_for_a_build(url)
             query(url, "SELECT pg_terminate_backend(%s)", pid)
@@ -230,14 +230,14 @@ class TestIndexes:
             let_go()
         assert (revision(url), len(_indexes(url, whole=False))) == (TABLES, 1)
 
-        alembic(url, "upgrade", "head")
+        alembic(url, "upgrade", INDEXES)
         whole = _indexes(url)
         assert _indexes(url, whole=False) == {}
         broken = "ix_video_analysis_jobs_lane"
         query(url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", broken)
         query(url, "UPDATE alembic_version SET version_num = %s", TABLES)
 
-        alembic(url, "upgrade", "head")
+        alembic(url, "upgrade", INDEXES)
         assert whole.keys() == _indexes(url).keys()
         assert {name for name, oid in _indexes(url).items() if whole[name] != oid} == {broken}
 

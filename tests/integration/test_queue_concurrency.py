@@ -55,7 +55,7 @@ def submit(queue: JobQueue, count: int) -> set[str]:
 
 
 def test_processes_never_share_a_job(database: Database) -> None:
-    jobs = submit(JobQueue(database), 60)
+    jobs = submit(JobQueue(database), 200)  # more than one can take while the others are kept from the processor
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIM_ALL, database.url, f"worker-{number}"],

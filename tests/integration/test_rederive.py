@@ -154,7 +154,7 @@ def test_own_rules_judge_an_analysis_and_are_named(tmp_path: Path, rules: Path) 
 
 
 def test_what_was_said_of_the_athlete_may_differ(tmp_path: Path) -> None:
-    document = one_object(run(folder(tmp_path), "--height", "1.9", "--json"))
+    document = one_object(run(folder(tmp_path), "--height", "2.4", "--json"))
     assert {item["metric"] for item in document["moved"]} == {"run_up_speed", "travel_speed"}
 
 
