@@ -122,8 +122,8 @@ def _activity(scene: Scene) -> tuple[Mask, str]:
     if scene.mode == "batting":
         grip = batting.choose_hands(scene)
         hands = motion.velocity(motion.point(grip, "contact")) - motion.velocity(motion.point("hips", "contact"))
-        fast = batting.HAND_SPEED if scene.athletes_left is None else batting.HAND_SPEED_ALONG
-        return np.hypot(*hands.T) > fast, "with the hands swinging"
+        enough = batting.HAND_SPEED if scene.athletes_left is None else batting.HAND_SPEED_ALONG
+        return np.hypot(*hands.T) > enough, "with the hands swinging"
     if scene.mode == "wicketkeeping":
         return scene.height_above_feet("hips").values < wicketkeeping.CROUCHED, "in a crouch"
     low = np.fmin(*(scene.height_above_feet(f"{side}_wrist").values for side in ("left", "right")))
