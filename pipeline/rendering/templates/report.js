@@ -99,6 +99,8 @@
   for (const name of ["play", "pause", "ended"]) {
     video.addEventListener(name, () => { play.textContent = video.paused ? "Play" : "Pause"; });
   }
+  // A pause may come between a picture and the word of it: back to the one that the skeleton was drawn for.
+  video.addEventListener("pause", () => { if (!video.ended) seekRow(row); });
   play.addEventListener("click", toggle);
   video.addEventListener("click", toggle);
   part("back").addEventListener("click", () => { video.pause(); seekRow(row - 1); });
