@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frontfoot import anew, exits, key_commands, models_cli
+from frontfoot import anew, exits, key_commands, model_commands
 from frontfoot.options import (
     AudienceOption,
     BackendOption,
@@ -270,7 +270,7 @@ def submit(
 
 
 app.add_typer(key_commands.app, name="keys")
-app.add_typer(models_cli.app, name="models")
+app.add_typer(model_commands.app, name="models")
 
 
 JobArgument = Annotated[str, typer.Argument(help="The job's id, as `submit` prints it.", metavar="JOB")]

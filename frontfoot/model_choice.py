@@ -29,7 +29,7 @@ def chosen_version(settings: Settings) -> ModelVersion:
     """
     database = Database(settings.database_url)
     try:
-        if _has_catalogue(database):
+        if has_catalogue(database):
             return ModelCatalogue(database).resolve(settings.model)
     finally:
         database.close()
@@ -56,7 +56,8 @@ def registered(version: ModelVersion, store: ArtifactStore) -> RegisteredModel |
     )
 
 
-def _has_catalogue(database: Database) -> bool:
+def has_catalogue(database: Database) -> bool:
+    """Whether the database is there with the catalogue's tables. Raises StoreUnavailable where it does not answer."""
     prefix = "sqlite:///"
     if database.url.startswith(prefix) and not Path(database.url.removeprefix(prefix)).is_file():
         return False  # connecting would make one

@@ -25,7 +25,7 @@ from frontfoot.model_sources import local_source
 from frontfoot.settings import Settings
 from inference.errors import InferenceError, SourceUnavailable
 from models.artifacts import ArtifactStore
-from models.errors import StoreError, StoreUnavailable
+from models.errors import CatalogueMissing, StoreError, StoreUnavailable
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import AliasMove, ModelFormat, ModelRef, ModelVersion, StoredArtifact
 
@@ -183,6 +183,8 @@ def _room(*, as_json: bool) -> Iterator[tuple[ModelCatalogue, ArtifactStore]]:
     logs.configure("WARNING", stream=sys.stderr)
     storage = wiring.storage_options(Settings()).open()
     try:
+        if not model_choice.has_catalogue(storage.database):
+            raise CatalogueMissing("The database has no model catalogue yet: run `frontfoot migrate`.")
         yield ModelCatalogue(storage.database), storage.store
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -78,9 +79,8 @@ def extractor_options(settings: Settings) -> ExtractorOptions:
         if settings.model_sha256 not in {None, version.source_sha256}:
             raise WeightsRejected(f"{version.ref} has the checksum {version.source_sha256}")
         if version.artifact is not None:
-            storage = storage_options(settings).open()
-            registered = model_choice.registered(version, storage.store)
-            storage.close()
+            with closing(storage_options(settings).open()) as storage:
+                registered = model_choice.registered(version, storage.store)
     return ExtractorOptions(
         model=name,
         sha256=settings.model_sha256,

@@ -131,6 +131,12 @@ class ModelNotInCatalogue(StoreError):
     code = "model_unknown"
 
 
+class CatalogueMissing(StoreError):
+    """The database is older than the catalogue, or not there yet."""
+
+    code = "schema_behind"
+
+
 class ModelRefused(StoreError):
     """The catalogue does not take this."""
 

@@ -28,7 +28,7 @@ from pipeline.biomechanics.scene import Scene
 SPECS: tuple[Spec, ...] = (
     Spec(
         id="head_sideways_plant",
-        label="Head sideways of the feet at front-foot plant",
+        label="Head sideways of the feet before impact",
         unit="pct_height",
         view="along",
         rate="posture",
@@ -66,7 +66,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         id="trunk_lateral_flexion_plant",
-        label="Sideways lean of the trunk at front-foot plant",
+        label="Sideways lean of the trunk before impact",
         unit="deg",
         view="along",
         rate="posture",
@@ -289,7 +289,7 @@ def compute_stray(scene: Scene, name: str, against: str | None, span: tuple[floa
 
 
 def compute_trunk_lateral_flexion(scene: Scene, shot: Shot) -> Outcome:
-    """Tilt of mid-hips to mid-shoulders at plant, degrees, -90..90, signed like the head; front or behind.
+    """Tilt of mid-hips to mid-shoulders before impact, degrees, -90..90, signed like the head; front or behind.
 
     Formula: median over the 0.2 s before impact of atan2(Δx, Δy). Seen in under 60 % of it: none. sys: at
     least 4.4° and 2° of the camera's roll (Sports Biomech 2022).

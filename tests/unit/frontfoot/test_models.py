@@ -67,6 +67,17 @@ def refused(*arguments: str) -> dict[str, str]:
     return error
 
 
+def test_where_nobody_has_migrated_it_says_so_and_makes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'none.sqlite3'}")
+    assert refused("list") == {
+        "code": "schema_behind",
+        "message": "The database has no model catalogue yet: run `frontfoot migrate`.",
+    }
+    assert not (tmp_path / "none.sqlite3").exists()
+
+
 def test_the_built_in_version_is_there_from_the_start() -> None:
     listed = answered("list")
     assert [model["model"] for model in listed["models"]] == ["yolo11n-pose@1"]
