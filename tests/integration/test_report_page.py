@@ -122,6 +122,18 @@ def test_the_skeleton_follows_the_video_as_it_plays(page):
     assert page.value("clock.textContent").startswith(f"0:00.{PTS_MS[said]}" if PTS_MS[said] < 1000 else "0:01")
 
 
+def test_a_pause_that_comes_before_the_word_of_a_picture_goes_back_to_the_one_that_is_drawn(page):
+    """As if the browser had shown pictures without saying which: it does so with the last one before a pause."""
+    page.click("#play")
+    page.until("clip.currentTime > 0.3")
+    page.value("clip.requestVideoFrameCallback = () => 0")
+    page.until("clip.currentTime > 0.8")
+    page.value("clip.pause()")
+    page.until(SETTLED)
+    shown, said = page.until(f"{SHOWN}[0] === {SHOWN}[1] && {SHOWN}")
+    assert shown == said < PTS_MS.index(next(ms for ms in PTS_MS if ms > 750))
+
+
 def test_words_timeline_and_plots_seek(page):
     page.click("#priorities .see a")
     page.until("document.activeElement === slider")
