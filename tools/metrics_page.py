@@ -17,6 +17,7 @@ from types import FunctionType, ModuleType
 from models.documents import ViewDocument
 from models.requests import Mode
 from pipeline.biomechanics import gates
+from pipeline.biomechanics.events.vocabulary import MOMENTS
 from pipeline.biomechanics.filming import FILM_FPS, is_filmable
 from pipeline.biomechanics.measure import ROOMS
 from pipeline.biomechanics.metrics import batting, bowling, common, fielding, wicketkeeping
@@ -75,7 +76,7 @@ def build_page() -> str:
     parts = [INTRO + "\n".join(_statuses()), "\n".join(_rates())]
     for mode, (specs, _) in ROOMS.items():
         own = [spec for spec in specs if spec.id not in described_ids(mode)]
-        parts += [f"## {mode.capitalize()}", _table(mode, own), *(_entry(mode, spec) for spec in own)]
+        parts += [f"## {mode.capitalize()}", _moments(mode), _table(mode, own), *(_entry(mode, spec) for spec in own)]
     described = common.DESCRIPTIVE
     parts.append(
         "## Whoever moves\n\nDescribed in every mode and judged in none; steps and speed only where somebody walks or "
@@ -111,6 +112,12 @@ def _rates() -> Iterator[str]:
     yield "|---|---|---|---|"
     for need, (good, least) in gates.RATES.items():
         yield f"| {need} | {good:g} | {f'{least:g}' if least < good else '–'} | {FILM_FPS[need]} |"
+
+
+def _moments(mode: Mode) -> str:
+    """What a repetition may hold."""
+    lines = ["Moments of a repetition, each a time with a half-width:", ""]
+    return "\n".join([*lines, *(f"- `{name}`: {meaning}" for name, meaning in MOMENTS[mode].items())])
 
 
 def _table(mode: Mode, specs: list[Spec]) -> str:
