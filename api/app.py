@@ -23,6 +23,7 @@ from api.routes import (
     description,
     health,
     jobs,
+    model_catalogue,
     players,
     reading,
     sessions,
@@ -38,6 +39,7 @@ from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
 from models.keys import KeyRegister
+from models.model_catalogue import ModelCatalogue
 from models.outbox import Outbox
 from models.players import PlayerRegister
 from models.queue import JobQueue
@@ -58,6 +60,7 @@ _TAGS = [
     {"name": "batches", "description": "Many analyses asked for by one call."},
     {"name": "artifacts", "description": "The files that an analysis leaves."},
     {"name": "players", "description": "One player over the sessions that name them."},
+    {"name": "models", "description": "Which pose models there are, and which one workers run; for operators."},
     {"name": "webhooks", "description": "What is sent when a job gets on, and how the sending went."},
     {"name": "health", "description": "For load balancers and people; needs no token."},
 ]
@@ -135,6 +138,7 @@ def create_app(
         webhook_policy=webhook_policy or WebhookPolicy(),
         outbox=Outbox(database),
         players=PlayerRegister(database),
+        catalogue=ModelCatalogue(database),
     )
     problems.install(app)
     app.add_middleware(SmallBodies)
@@ -150,6 +154,7 @@ def create_app(
         batches,
         artifacts,
         players,
+        model_catalogue,
         webhooks,
         description,
         health,

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from api.jwts import JwtReader, Refused
-from models.access import SCOPES, Scope
+from models.access import OWNER_SCOPES, Scope
 from models.errors import StoreError
 from models.jobs import Owner
 from models.keys import KEY_MARK, Key, KeyRegister, digest_of
@@ -44,8 +44,8 @@ class Identity:
     """Names the key and gives nothing away: what its requests are counted under."""
 
     def may(self, scope: str) -> bool:
-        """`admin` may do everything; otherwise a scope allows itself and no other."""
-        return scope in self.scopes or "admin" in self.scopes
+        """`admin` may do everything that concerns its owner alone; otherwise a scope allows itself and no other."""
+        return scope in self.scopes or ("admin" in self.scopes and scope in OWNER_SCOPES)
 
 
 class Tokens:
@@ -53,7 +53,7 @@ class Tokens:
 
     def __init__(self, owners: Mapping[str, Owner]) -> None:
         self._identities = tuple(
-            (_digest(token), Identity(owner=owner, scopes=frozenset(SCOPES), key_id=f"token:{number}"))
+            (_digest(token), Identity(owner=owner, scopes=frozenset(OWNER_SCOPES), key_id=f"token:{number}"))
             for number, (token, owner) in enumerate(owners.items(), start=1)
         )
 

@@ -22,6 +22,7 @@ from models.batches import BatchRegister
 from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
+from models.model_catalogue import ModelCatalogue
 from models.outbox import Outbox
 from models.players import PlayerRegister
 from models.queue import JobQueue
@@ -35,8 +36,8 @@ bearer = HTTPBearer(
     auto_error=False,
     description=(
         "A token of the operator, an API key (`ff_…`) or a JSON Web Token; it stands for one coach or organisation. "
-        "The scope beside an operation is the one it needs; `admin` includes all, `jobs:write` does not include "
-        "`jobs:read`."
+        "The scope beside an operation is the one it needs; `admin` includes all but `models`, `jobs:write` does not "
+        "include `jobs:read`."
     ),
 )
 
@@ -89,6 +90,7 @@ class Services:
     webhook_policy: WebhookPolicy
     outbox: Outbox
     players: PlayerRegister
+    catalogue: ModelCatalogue
 
 
 async def _services(request: Request) -> Services:
@@ -136,6 +138,8 @@ Reader = Annotated[Owner, Security(admit, scopes=["jobs:read"])]
 """Whoever may read (`jobs:read`)."""
 Writer = Annotated[Owner, Security(admit, scopes=["jobs:write"])]
 """Whoever may submit and change (`jobs:write`)."""
+Operator = Annotated[Owner, Security(admit, scopes=["models"])]
+"""Whoever may see and change what all owners are measured with (`models`)."""
 Admin = Annotated[Owner, Security(admit, scopes=["admin"])]
 """Whoever may see and change secrets (`admin`)."""
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]

@@ -261,3 +261,41 @@ PLAYER_PROGRESS: dict[str, Any] = {
     "left_out": [],
     "older": False,
 }
+
+PROMOTION: dict[str, Any] = {"model": "club@3", "force": False, "reason": "fewer mirrored bodies on our own clips"}
+
+ROLLBACK: dict[str, Any] = {"reason": "bowlers' knees were lost"}
+
+_MOVE: dict[str, Any] = {
+    "alias": "production",
+    "number": 4,
+    "kind": "promote",
+    "before": "club@2",
+    "after": "club@3",
+    "moved_by": "key:4f1c",
+    "moved_at": "2026-05-04T10:00:00Z",
+    "forced": False,
+    "reason": "fewer mirrored bodies on our own clips",
+}
+ALIAS: dict[str, Any] = {"alias": "production", "model": "club@3", "moves": [_MOVE]}
+_VERSION: dict[str, Any] = {
+    "model": "club@3",
+    "aliases": ["production"],
+    "state": "ready",
+    "format": "onnx",
+    "skeleton": "coco-17",
+    "source_sha256": "869e83fcdffdc7371fa4e34cd8e51c838cc729571d1635e5141e3075e9319dc0",
+    "licence": "AGPL-3.0",
+    "created_by": "anna",
+    "created_at": "2026-05-04T09:30:00Z",
+    "retired_at": None,
+}
+MODELS: dict[str, Any] = {"models": [_VERSION], "aliases": {"production": "club@3"}}
+MODEL: dict[str, Any] = _VERSION | {
+    "source": "s3://models/club-3.onnx",
+    "notes": None,
+    "input_sizes": {"multiple_of": 32, "batch": "any"},
+    "keypoints": ["nose", "left_eye", "right_eye"],
+    "report": {"contract": {"people": 4, "keypoint_error_pct_height": 0.36}},
+    "moves": [_MOVE],
+}

@@ -27,6 +27,8 @@ STATUS_AND_TITLE: Mapping[str, tuple[int, str]] = {
     "upload_stalled": (408, "The upload stopped arriving"),
     "invalid_state": (409, "The state does not allow this"),
     "idempotency_conflict": (409, "The idempotency key was used for another request"),
+    "model_refused": (409, "The alias cannot mean that model"),
+    "model_in_use": (409, "The model is in use"),
     "upload_invalid": (409, "What arrived is not what was announced"),
     "upload_too_large": (413, "The video is too large"),
     "request_too_large": (413, "The request body is too large"),

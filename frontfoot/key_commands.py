@@ -37,7 +37,7 @@ def create_key(
         typer.Option(
             "--scope",
             metavar="|".join(SCOPES),
-            help="What it may do; repeatable. admin includes the others, jobs:write does not include jobs:read.",
+            help="What it may do; repeatable. admin includes the others but models, jobs:write not jobs:read.",
         ),
     ],
     name: Annotated[str, typer.Option("--name", help="What it is for, to tell it from others.")],

@@ -6,11 +6,13 @@ from typing import Literal, get_args
 
 from models.jobs import Owner
 
-Scope = Literal["jobs:read", "jobs:write", "admin"]
+Scope = Literal["jobs:read", "jobs:write", "admin", "models"]
 """`jobs:write` does not include `jobs:read`: what only hands in videos need not see what becomes of the children on
-them. `admin` includes both."""
+them. `admin` includes both, and not `models`: that is what all owners are measured with."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+OWNER_SCOPES: tuple[Scope, ...] = ("jobs:read", "jobs:write", "admin")
+"""What concerns one owner alone."""
 
 
 def parse_owner(text: str) -> Owner:

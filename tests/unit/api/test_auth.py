@@ -11,7 +11,7 @@ import pytest
 
 from api.auth import CACHE_S, CACHED, Authenticator, Identity, Tokens
 from api.jwts import JwtOptions, JwtReader, Refused
-from models.access import SCOPES
+from models.access import OWNER_SCOPES, SCOPES
 from models.database import Database
 from models.errors import StoreUnavailable
 from models.jobs import Owner
@@ -89,7 +89,7 @@ def test_a_token_stands_for_its_owner_alone() -> None:
     assert lions is not None
     assert (jane.owner, lions.owner) == (JANE, LIONS)
     assert jane.key_id != lions.key_id
-    assert jane.scopes == set(SCOPES)
+    assert jane.scopes == set(OWNER_SCOPES)
     for wrong in ("", "token-of-jane-000", "token-of-jane-00011", "TOKEN-OF-JANE-0001", "tökén"):
         assert tokens.identity_of(wrong) is None
 
@@ -107,8 +107,8 @@ def test_a_token_is_never_shown() -> None:
 def test_admin_includes_the_others_and_writing_does_not_include_reading() -> None:
     admin = Identity(owner=JANE, scopes=frozenset({"admin"}), key_id="a")
     writer = Identity(owner=JANE, scopes=frozenset({"jobs:write"}), key_id="w")
-    assert [admin.may(scope) for scope in SCOPES] == [True, True, True]
-    assert [writer.may(scope) for scope in SCOPES] == [False, True, False]
+    assert [admin.may(scope) for scope in SCOPES] == [True, True, True, False]
+    assert [writer.may(scope) for scope in SCOPES] == [False, True, False, False]
 
 
 def test_a_key_is_looked_up_once_and_its_revocation_noticed_in_time(

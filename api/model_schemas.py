@@ -1,0 +1,143 @@
+"""The model catalogue, as it goes over the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api import examples
+from models.model_versions import PRODUCTION, AliasMove, ModelFormat, ModelVersion, MoveKind
+
+
+class AliasMoveRead(BaseModel):
+    """An alias began to mean another version."""
+
+    alias: str
+    number: int
+    kind: MoveKind
+    before: str | None = Field(description="`name@version`; null where it meant nothing.")
+    after: str
+    moved_by: str = Field(description="Who, as the system or the token names them.")
+    moved_at: datetime
+    forced: bool
+    reason: str | None
+
+    @classmethod
+    def of(cls, move: AliasMove) -> AliasMoveRead:
+        """A move as it is shown."""
+        return cls(
+            alias=move.alias,
+            number=move.number,
+            kind=move.kind,
+            before=None if move.before is None else str(move.before),
+            after=str(move.after),
+            moved_by=move.moved_by,
+            moved_at=move.moved_at,
+            forced=move.forced,
+            reason=move.reason,
+        )
+
+
+class ModelSummary(BaseModel):
+    """One version of a pose model. It never changes; only whether it is retired does."""
+
+    model: str = Field(description="`name@version`.")
+    aliases: list[str] = Field(description="Those that mean it now.")
+    state: Literal["ready", "retired"]
+    format: ModelFormat
+    skeleton: str
+    source_sha256: str = Field(description="Of the weights as they came, before any conversion.")
+    licence: str | None
+    created_by: str
+    created_at: datetime | None = Field(description="Null: built in.")
+    retired_at: datetime | None
+
+    @classmethod
+    def of(cls, version: ModelVersion, aliases: list[str]) -> ModelSummary:
+        """A version as lists show it."""
+        return cls(**_summary(version, aliases))
+
+
+class ModelRead(ModelSummary):
+    """A version with everything that is known of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.MODEL]})
+
+    source: str
+    notes: str | None
+    input_sizes: dict[str, Any]
+    keypoints: list[str]
+    report: dict[str, Any] = Field(description="What conversion and the keypoint contract measured.")
+    moves: list[AliasMoveRead] = Field(description="Of every alias that ever meant it, by alias and number.")
+
+    @classmethod
+    def of_version(cls, version: ModelVersion, aliases: list[str], moves: list[AliasMove]) -> ModelRead:
+        """A version in full."""
+        return cls(
+            **_summary(version, aliases),
+            source=version.source,
+            notes=version.notes,
+            input_sizes=dict(version.input_sizes),
+            keypoints=list(version.skeleton["keypoints"]),
+            report=dict(version.report),
+            moves=[AliasMoveRead.of(move) for move in moves],
+        )
+
+
+class ModelList(BaseModel):
+    """The whole catalogue."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.MODELS]})
+
+    models: list[ModelSummary]
+    aliases: dict[str, str] = Field(description="What each alias means now.")
+
+
+class AliasRead(BaseModel):
+    """An alias, what it means, and every move of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.ALIAS]})
+
+    alias: str
+    model: str = Field(description="`name@version`.")
+    moves: list[AliasMoveRead] = Field(description="The first one first.")
+
+
+class Promotion(BaseModel):
+    """Which version an alias is to mean."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.PROMOTION]})
+
+    model: str = Field(max_length=97, description="`name@version`.")
+    force: bool = Field(False, description="Even where the skeleton is another one; this is recorded.")
+    reason: str | None = Field(None, max_length=1000)
+
+
+class Rollback(BaseModel):
+    """Why an alias goes back to what it meant before."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.ROLLBACK]})
+
+    reason: str | None = Field(None, max_length=1000)
+
+
+ALIAS_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+REFERENCE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,96}$"
+ALIAS_EXAMPLE = PRODUCTION
+
+
+def _summary(version: ModelVersion, aliases: list[str]) -> dict[str, Any]:
+    return {
+        "model": str(version.ref),
+        "aliases": aliases,
+        "state": version.state,
+        "format": version.format,
+        "skeleton": version.skeleton["name"],
+        "source_sha256": version.source_sha256,
+        "licence": version.licence,
+        "created_by": version.created_by,
+        "created_at": version.created_at,
+        "retired_at": version.retired_at,
+    }
