@@ -37,6 +37,8 @@ Reference = Annotated[
     Path(pattern=REFERENCE_PATTERN, description="`name@version`, an alias, or a name: its newest version."),
 ]
 
+BODY = ("bad_request", "request_too_large", "validation_failed")
+
 
 @router.get("")
 def list_models(parts: Parts, _: Operator) -> ModelList:
@@ -68,7 +70,7 @@ def get_alias(parts: Parts, _: Operator, alias: Alias) -> AliasRead:
 
 @router.post(
     "/aliases/{alias}/promote",
-    responses=responses("validation_failed", "model_unknown", "model_refused", "not_found"),
+    responses=responses(*BODY, "model_unknown", "model_refused", "not_found"),
 )
 def promote_model(parts: Parts, _: Operator, request: Request, alias: Alias, body: Promotion) -> AliasRead:
     """Let an alias mean a version. Where it already does, nothing changes."""
@@ -83,7 +85,7 @@ def promote_model(parts: Parts, _: Operator, request: Request, alias: Alias, bod
     return _alias(parts, alias)
 
 
-@router.post("/aliases/{alias}/rollback", responses=responses("not_found", "validation_failed", "model_refused"))
+@router.post("/aliases/{alias}/rollback", responses=responses(*BODY, "not_found", "model_refused"))
 def rollback_alias(parts: Parts, _: Operator, request: Request, alias: Alias, body: Rollback) -> AliasRead:
     """Let an alias mean again what it meant before its last promotion."""
     _alias(parts, alias)
