@@ -50,7 +50,7 @@ docs: venv ## write docs/metrics.md and what rules may name anew, from the code 
 	$(BIN)/python -m tools.rule_metrics
 
 test: check-system venv samples lint ## set up, then every check: lint and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: check-system venv samples ## 200 jobs while everything is killed around them; ARGS='--seed 7 --jobs 50'
 	$(BIN)/python tests/support/chaos.py $(ARGS)

@@ -66,6 +66,9 @@ def _environment(scratch: Path) -> dict[str, str]:
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
+        # Threads of torch that wait for one another spin: on a machine that has other work, two take twice the CPU time
+        # of one, and longer.
+        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,29 @@ from models.s3 import S3Options, S3Store
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_CLIP = ROOT / ".samples" / "demo.mp4"
+SLOWEST = ("ray", "model")
+
+
+def pytest_configure() -> None:
+    """Threads of torch and of BLAS that wait for one another spin, and every core has a worker of xdist on it already.
+
+    Both read this when they are loaded, here and in the processes that tests start.
+    """
+    for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(pool, "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, or one worker of xdist would still be at it when the other has nothing left."""
+    files: dict[Path, int] = {}
+    for item in items:
+        files[item.path] = min(files.get(item.path, len(SLOWEST)), _tier(item))
+    items.sort(key=lambda item: files[item.path])
+
+
+def _tier(item: pytest.Item) -> int:
+    """How long its kind takes: 0 is the longest."""
+    return next((tier for tier, mark in enumerate(SLOWEST) if item.get_closest_marker(mark)), len(SLOWEST))
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +64,13 @@ def sample_clip() -> Path:
 
 @pytest.fixture(scope="session")
 def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where the weights are converted by whoever needs them first."""
-    return tmp_path_factory.mktemp("models")
+    """A folder where the weights are converted by whoever needs them first: one for all workers of xdist."""
+    of_the_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        of_the_run = of_the_run.parent
+    cache = of_the_run / "models"
+    cache.mkdir(exist_ok=True)
+    return cache
 
 
 @pytest.fixture(scope="session")

@@ -94,10 +94,10 @@ class Image:
         return [self.program(command[0]), *command[1:]]
 
     def install(self, context: Path, *extra: str) -> None:
-        """Carry out the Dockerfile's `pip install`."""
+        """Carry out the Dockerfile's `pip install`; what is imported is compiled then, and the rest never."""
         words = [word.replace("/src", str(context)) for word in self.dockerfile.pip_install()]
         assert words[:2] == ["pip", "install"]
-        run([self.python, "-m", *words, "-qq", *extra])
+        run([self.python, "-m", *words, "-qq", "--no-compile", *extra])
 
     def installed(self) -> dict[str, str]:
         listed = run([self.python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"])

@@ -162,7 +162,7 @@ def production(
             new_api=serve("new-api", None),
             old_worker=start("old-worker", released, "worker"),
             new_worker=start("new-worker", None, "worker"),
-            clip=write(folder / "clip.mp4", half_size_frames(sample_clip)[60:76]),
+            clip=write(folder / "clip.mp4", half_size_frames(sample_clip, 60, 76)),
         )
         for api in (made.old_api, made.new_api):
             wait_for(lambda api=api: said(api.child, "API listening"))  # type: ignore[misc]  # mypy knows no default

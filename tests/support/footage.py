@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -15,12 +16,12 @@ Image = NDArray[np.uint8]
 FPS = 30
 
 
-def half_size_frames(sample: Path) -> list[Image]:
-    """Every frame of the sample at half its size: (496, 884, 3) RGB."""
+def half_size_frames(sample: Path, first: int = 0, end: int | None = None) -> list[Image]:
+    """Frames `first` to `end` of the sample at half its size: (496, 884, 3) RGB."""
     with av.open(str(sample)) as container:
         return [
             cv2.resize(frame.to_ndarray(format="rgb24"), (884, 496), interpolation=cv2.INTER_AREA).astype(np.uint8)
-            for frame in container.decode(video=0)
+            for frame in islice(container.decode(video=0), first, end)
         ]
 
 

@@ -95,9 +95,12 @@ class Up:
         return [json.loads(line) for line in self.lines() if line.startswith("{")]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; returns the exit code."""
+        """Send a signal and wait for the end, after which nothing that it started is left; returns the exit code."""
+        family = descendants(self.process.pid)
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        code = self.process.wait(timeout=60)
+        assert [pid for pid in family if runs(pid)] == []
+        return code
 
 
 @contextmanager
@@ -137,6 +140,17 @@ def _started(process: subprocess.Popen[str], log: Path, errors: Path) -> Up:
             return Up(process=process, url=url, token=token, log=log)
         time.sleep(0.1)
     raise AssertionError(errors.read_text()[-2000:])
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there; one that has ended may take a moment to be collected."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def descendants(pid: int) -> list[int]:

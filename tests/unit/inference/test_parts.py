@@ -36,7 +36,7 @@ def extractor(model_cache: Path) -> Iterator[PoseExtractor]:
 @pytest.fixture(scope="module")
 def frames(sample_clip: Path) -> list[Image]:
     """Somebody walks; three seconds."""
-    return half_size_frames(sample_clip)[60:150]
+    return half_size_frames(sample_clip, 60, 150)
 
 
 @pytest.fixture(scope="module")
