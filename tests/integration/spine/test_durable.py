@@ -30,7 +30,7 @@ from pipeline.cluster import Cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.model]
 
-REQUEST = AnalysisRequest(analysis_mode="bowling", camera_view="side")
+REQUEST = AnalysisRequest(analysis_mode="fielding")
 QUICK_ONLY = REQUEST.model_copy(update={"deep_enabled": False})
 
 

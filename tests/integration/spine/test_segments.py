@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 from footage import Image, write
@@ -32,7 +31,7 @@ from pipeline.stages import Limits
 
 pytestmark = [pytest.mark.ray, pytest.mark.model]
 
-REQUEST = AnalysisRequest(analysis_mode="bowling", camera_view="side")
+REQUEST = AnalysisRequest(analysis_mode="fielding")
 LIMITS = Limits(segments=SegmentRules(min_s=0.6))
 NAMES = (
     "quick_results.json",
@@ -58,18 +57,24 @@ def unsplit(clip: Path, extractor: PoseExtractor) -> Analysis:
     return run_pose_metrics_findings_report(LocalClip(path=clip), REQUEST, extractor=extractor, limits=LIMITS)
 
 
-@pytest.fixture
-def second_actor(cluster: Cluster, extractor_options: ExtractorOptions) -> Iterator[Any]:
-    """One more in the pool, which leaves the machine's cores to the tasks."""
+@pytest.fixture(scope="module")
+def another(cluster: Cluster, extractor_options: ExtractorOptions) -> Iterator[Any]:
+    """An actor that leaves the machine's cores to the tasks."""
     declare: Any = ray.remote
     groups = {"analyse": 8, "control": 4}
     remote = declare(num_cpus=0, max_restarts=-1, max_concurrency=4, concurrency_groups=groups)(PoseActor)
     actor = remote.remote(extractor_options)
-    ray.get(actor.status.remote())
-    cluster.pool.members.append(Member(actor=actor))
     yield actor
-    cluster.pool.members.pop()
     ray.kill(actor)
+
+
+@pytest.fixture
+def second_actor(cluster: Cluster, another: Any) -> Iterator[Any]:
+    """One more in the pool."""
+    ray.get(another.status.remote())
+    cluster.pool.members.append(Member(actor=another))
+    yield another
+    cluster.pool.members.pop()
 
 
 def _artifact(bench: Bench, job: JobDetail, name: str) -> bytes:
@@ -109,9 +114,8 @@ def _frames(actor: Any) -> int:
     return frames
 
 
-def _kill_the_actor() -> None:
-    own = psutil.Process()
-    (pid,) = [child.pid for child in own.children(recursive=True) if "PoseActor" in " ".join(child.cmdline())]
+def _kill(actor: Any) -> None:
+    pid: int = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
     os.kill(pid, signal.SIGKILL)
 
 
@@ -143,7 +147,7 @@ def test_after_a_crash_only_the_missing_segments_are_inferred(
     job = embedded.job(job_id)
     with embedded.working(LIMITS):
         _wait_for(lambda: len(_kept(embedded, job)) >= 3)
-        _kill_the_actor()
+        _kill(embedded.cluster.pool.members[0].actor)
         (job,) = embedded.finish([job_id])
     assert [attempt["error_code"] for attempt in job.history] == ["actor_died"]
     _agrees(embedded, job, unsplit)
@@ -156,6 +160,19 @@ def test_after_a_crash_only_the_missing_segments_are_inferred(
     before = extractor.batcher.stats().frames
     extractor.extract(clip, ExtractRequest(segments=LIMITS.segments))
     assert again < 0.7 * (extractor.batcher.stats().frames - before)
+
+
+def test_a_canceled_clip_stops_in_every_actor(embedded: Bench, clip: Path, second_actor: Any) -> None:
+    job_id = embedded.submit(clip, REQUEST)
+    job = embedded.job(job_id)
+    with embedded.working(LIMITS):
+        _wait_for(lambda: bool(_kept(embedded, job)))
+        embedded.storage.queue.cancel(OWNER, job_id)
+        (job,) = embedded.finish([job_id], timeout_s=15)
+        actors = [member.actor for member in embedded.cluster.pool.members]
+        _wait_for(lambda: all(ray.get(actor.status.remote()).clips == 0 for actor in actors), timeout_s=10)
+        assert all(not member.seats for member in embedded.cluster.pool.members)
+    assert (job.status, job.stage) == ("canceled", "CANCELED")
 
 
 def test_a_helper_that_dies_leaves_its_segments_to_the_others(
@@ -172,19 +189,6 @@ def test_a_helper_that_dies_leaves_its_segments_to_the_others(
     _agrees(embedded, job, unsplit)
     (line,) = [record for record in caplog.records if record.getMessage().startswith("Helping actor died")]
     assert vars(line)["segments"] in {1, 2, 3}
-
-
-def test_a_canceled_clip_stops_in_every_actor(embedded: Bench, clip: Path, second_actor: Any) -> None:
-    job_id = embedded.submit(clip, REQUEST)
-    job = embedded.job(job_id)
-    with embedded.working(LIMITS):
-        _wait_for(lambda: bool(_kept(embedded, job)))
-        embedded.storage.queue.cancel(OWNER, job_id)
-        (job,) = embedded.finish([job_id], timeout_s=15)
-        actors = [member.actor for member in embedded.cluster.pool.members]
-        _wait_for(lambda: all(ray.get(actor.status.remote()).clips == 0 for actor in actors), timeout_s=10)
-        assert all(not member.seats for member in embedded.cluster.pool.members)
-    assert (job.status, job.stage) == ("canceled", "CANCELED")
 
 
 def test_a_clip_whose_segments_are_unsure_is_extracted_as_a_whole(

@@ -15,7 +15,7 @@ from models.requests import AnalysisRequest
 
 pytestmark = [pytest.mark.ray, pytest.mark.model]
 
-REQUEST = AnalysisRequest(analysis_mode="bowling", camera_view="side")
+REQUEST = AnalysisRequest(analysis_mode="fielding")
 
 
 @pytest.fixture
@@ -29,7 +29,10 @@ def test_an_urgent_job_overtakes_the_bulk_that_runs_and_that_which_waits(
     one_place: Bench, footage: list[Image], tmp_path: Path
 ) -> None:
     stretch = footage[60:180]
-    long_clip = write(tmp_path / "long.mp4", [*stretch, *stretch[::-1]] * 4)
+    to_and_fro = [*stretch, *stretch[::-1]] * 4
+    # At 120 a second there is much for DEEP to do, and little for QUICK before it.
+    times_ms = [1000 * number // 120 for number in range(len(to_and_fro))]
+    long_clip = write(tmp_path / "long.mp4", to_and_fro, times_ms=times_ms)
     running = one_place.submit(long_clip, REQUEST)
     short = write(tmp_path / "short.mp4", footage[60:76])
     with one_place.working():
