@@ -162,7 +162,7 @@ def _measure_pick_up(scene: Scene, pick_up: PickUp) -> Found:
     start = max(float(motion.times_s[0]), moment.time_s - APPROACH_S * motion.slowmo)
     outcomes: dict[str, Outcome] = {
         **compute_first_steps(scene, approach, start),
-        "approach_speed": compute_approach_speed(scene, approach),
+        "approach_speed": compute_approach_speed(scene, approach, moment),
         "pick_up_speed_ratio": compute_pick_up_speed_ratio(scene, moment, start),
         "hip_height_pick_up": compute_hip_height(scene, moment),
         "head_outside_feet_pick_up": compute_head_outside_feet(scene, moment),
@@ -226,12 +226,12 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     return out
 
 
-def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
+def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Event) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the hips' way in heights × the given height. Without a given height, with fewer than 2 steps or a
-    moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in
-    doubt.
+    Formula: slope of the hips' way in heights × the given height, over `common.find_speed_span`. Without a given
+    height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature,
+    and what camera and line leave in doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -239,8 +239,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
         return common.CAMERA_MOVES
     if len(approach) < 2:
         return NO_APPROACH
-    steps = approach[-5:]
-    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
+    reading = common.compute_speed_between(scene, *common.find_speed_span(approach, moment.time_s))
     return common.to_metres(reading, scene.options.height_m)
 
 
