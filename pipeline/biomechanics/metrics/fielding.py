@@ -119,6 +119,8 @@ WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
 HEAD_AHEAD = 30.0
 """% of height by which the head is ahead of the nearer foot: what of it a camera off the pitch shows sideways."""
+HAND_AHEAD = 25.0
+"""The same of the hand, which picks up before the foot beside it or as far behind."""
 TRUNK, TRUNK_SHOWN = 0.288, 0.5
 """Mid-hips to mid-shoulders / stature (Drillis and Contini 1966), and the share of it below which it points at the
 camera."""
@@ -334,7 +336,8 @@ def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:
     """Sideways distance of the picking hand from the nearer foot, % of height, 0..60; front or behind.
 
     Formula: median over pick-up ± 0.1 s of the smaller |wristₓ − ankleₓ| of both ankles / stature. Seen in under 60 %
-    of it: none. sys: 2 % a keypoint and the roll over the hand's height.
+    of it: none. sys: 2 % a keypoint, the roll over the hand's height, and what a camera a little off the pitch shows
+    sideways of the hand's way before the foot.
     """
     motion = scene.motion
 
@@ -343,9 +346,10 @@ def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:
         return np.minimum(*gaps) / motion.stature * 100
 
     points = motion.points((f"{pick_up.hand}_wrist", "left_ankle", "right_ankle"), "contact")
-    sys = errors.combine(scene.offset_sys(0.0, 1, 1), errors.roll_sys(10.0))
+    camera = errors.combine(errors.roll_sys(10.0), errors.along_sys(HAND_AHEAD))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 1), camera)
     return read_over(motion, errors.evaluate(compute, points), _around(scene, pick_up.events["pick_up"]), sys,
-                     "at the pick-up")  # fmt: skip
+                     "at the pick-up", camera=camera)  # fmt: skip
 
 
 def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:
