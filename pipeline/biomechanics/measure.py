@@ -81,7 +81,10 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
 
     def clean(*, side: bool) -> Motion:
         slowmo = context.options.slowmo_factor
-        return prepare(poses, slowmo, constant_view=side, in_plane=side and runs, overlap=context.overlap)
+        return prepare(
+            poses, slowmo, constant_view=side, in_plane=side and runs, upright=context.mode == "bowling",
+            overlap=context.overlap,
+        )  # fmt: skip
 
     motion = clean(side=given.value == "side")
     travel = compute_travel(motion, poses.frame_size)

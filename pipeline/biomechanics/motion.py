@@ -29,6 +29,8 @@ OUTLIER_FLOOR = 0.03
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 EDGE_PX = 2.0
+COMES = 1.33
+"""Largest size / smallest: more is another distance from the camera."""
 NOISE_DEFAULT = 0.005
 """Share of stature: white noise where too few samples are left to measure it."""
 
@@ -135,12 +137,16 @@ def prepare(
     *,
     constant_view: bool,
     in_plane: bool = False,
+    upright: bool = False,
     overlap: NDArray[np.float32] | None = None,
 ) -> Motion:
     """Clean `poses`. `constant_view`: the camera looks square, so that distance and scale hardly change.
 
     `in_plane`: it does so at somebody who runs, whose limbs swing in the picture's plane and never look short; the
     knees of who crouches or stands to bat point anywhere.
+
+    `upright`: nobody crouches, so whose size changes by a third comes or goes, even where their feet hardly move in the
+    picture, as of a bowler seen from behind.
 
     `overlap`: for each frame of `poses`, the share of the athlete's box that another person's covers, where known.
 
@@ -161,7 +167,9 @@ def prepare(
     paths = {name: raw[:, i] for i, name in enumerate(names)}
     chain = kinematics.compute_eye_to_ankle(paths, in_plane=in_plane)
     local = kinematics.compute_size(chain, real, 0.5, in_plane=in_plane)
-    stature = _steady_size(chain, local, real, raw, names, constant_view=constant_view, in_plane=in_plane)
+    stature = _steady_size(
+        chain, local, real, raw, names, constant_view=constant_view, in_plane=in_plane, upright=upright
+    )
     raw, report = repair_sides(raw, real, stature)
     cleaned = raw.copy()
     if np.isfinite(stature).all():
@@ -202,14 +210,17 @@ def _steady_size(
     *,
     constant_view: bool,
     in_plane: bool,
+    upright: bool,
 ) -> Array:
     """One stature for the whole clip where the distance is known to hold, else the local one."""
     if np.isnan(local).all():
         return local
     feet = raw[:, [names.index("left_ankle"), names.index("right_ankle")]].mean(axis=1)
     feet = feet[~np.isnan(feet[:, 0])]
+    change = float(np.percentile(local, 95) / np.percentile(local, 5))
     stays = len(feet) > 0 and bool(np.ptp(feet, axis=0).max() < 0.6 * np.median(local))
-    holds = constant_view and float(np.percentile(local, 95) / np.percentile(local, 5)) < 1.12
+    stays &= not (upright and change > COMES)
+    holds = constant_view and change < 1.12
     if stays or holds:
         return kinematics.compute_size(chain, real, float("inf"), in_plane=in_plane)
     return local

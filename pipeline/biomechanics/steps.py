@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.signal import find_peaks
 
+from pipeline.biomechanics.errors import POSITION_SYS, Array, combine
 from pipeline.biomechanics.motion import Motion
 from pipeline.biomechanics.signals import segments
 
@@ -21,6 +23,10 @@ SAME_FOOT_MIN_S = 0.3
 STEP_MIN_S = 0.12
 HALF_WIDTH_S = 0.067
 """Two frames at 30 a second: how well the peak meets footprints counted by eye."""
+PASSES_S = 0.75
+"""Real seconds from its peak within which the hips pass over a foot: half a step of the slowest amble, and more."""
+STANDS_S = 0.2
+"""Real seconds from its peak within which a foot has come to stand, a runner's last step and a walker's alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +38,18 @@ class Step:
     """Frame of the motion."""
     time_s: float
     half_width_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passing:
+    """The hips pass over a step's foot."""
+
+    time_s: float
+    """Clip seconds."""
+    doubt_s: float
+    """One standard error of it, real seconds."""
+    speed: float
+    """At which the foot falls behind the hips, % of height per real second."""
 
 
 def compute_facing(motion: Motion) -> int:
@@ -66,11 +84,10 @@ def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
     """
     if facing == 0:
         return ()
-    hips = motion.point("hips").path[:, 0]
     found: list[tuple[int, Side, float]] = []
     sides: tuple[Side, ...] = ("left", "right")
     for side in sides:
-        ahead = facing * (motion.point(f"{side}_ankle").path[:, 0] - hips) / motion.stature * 100
+        ahead = _ahead(motion, facing, side)
         for part in segments(motion.real_s, ~np.isnan(ahead)):
             gap = max(1, round(SAME_FOOT_MIN_S * motion.fps))
             peaks, _ = find_peaks(ahead[part], prominence=PROMINENCE, distance=gap)
@@ -85,3 +102,56 @@ def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
     return tuple(
         Step(side=side, index=i, time_s=float(motion.times_s[i]), half_width_s=half_width) for i, side, _ in kept
     )
+
+
+def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
+    """When the hips pass over a step's foot.
+
+    The first descent of ankle minus hips through 0 after the step's peak, between frames by a straight line. There the
+    foot stands and falls behind at the hips' speed, so that neither the low-pass, which rounds the peak and moves it,
+    nor a hole between merged legs shifts it. Error: place of ankle and mid-hips (2 % of height a keypoint, and the
+    white noise) / that speed. None where it is not seen within 0.75 s, or the foot comes forward again before.
+    """
+    ahead, real = _ahead(motion, facing, step.side), motion.real_s
+    after = np.flatnonzero((real >= real[step.index]) & (real <= real[step.index] + PASSES_S))
+    own = ahead[after]
+    passed = np.flatnonzero((own[:-1] >= 0) & (own[1:] < 0))
+    own = own[: passed[0] + 2] if len(passed) else own[:0]
+    again = own - np.minimum.accumulate(own) > PROMINENCE
+    if not len(passed) or np.isnan(own).any() or again.any():
+        return None
+    i = int(after[passed[0]])
+    fall = float(ahead[i] - ahead[i + 1])
+    time_s = float(motion.times_s[i] + (motion.times_s[i + 1] - motion.times_s[i]) * ahead[i] / fall)
+    points = motion.point(f"{step.side}_ankle"), motion.point("hips")
+    white = combine(*(point.sigma for point in points)) / float(motion.stature[i]) * 100
+    place = combine(POSITION_SYS, POSITION_SYS / np.sqrt(2), white)
+    speed = fall / float(real[i + 1] - real[i])
+    return Passing(time_s=time_s, doubt_s=place / speed, speed=speed)
+
+
+def find_stand(motion: Motion, step: Step) -> tuple[int, float] | None:
+    """Where a step's foot stands: the frame within 0.2 s from its peak in which it is slowest across the picture, and x
+    there, pixels (12 Hz path).
+
+    At the peak itself it still swings, by as much as the low-pass moved that. In the middle of a stand the path is even
+    on both sides, and a hole between merged legs begins and ends where the foot is. None where it was not seen.
+    """
+    real, path = motion.real_s, motion.point(f"{step.side}_ankle", "contact").path[:, 0]
+    speed = np.abs(np.gradient(path, real))
+    window = np.flatnonzero((real >= real[step.index]) & (real <= real[step.index] + STANDS_S) & ~np.isnan(speed))
+    if not len(window):
+        return None
+    i = int(window[np.argmin(speed[window])])
+    return i, float(path[i])
+
+
+def find_reach(motion: Motion, facing: int, run: Sequence[Step]) -> float:
+    """How far the feet come forward of the hips, median over the steps, % of height (6 Hz)."""
+    return float(np.median([_ahead(motion, facing, step.side)[step.index] for step in run]))
+
+
+def _ahead(motion: Motion, facing: int, side: Side) -> Array:
+    """(T,) ankle before the hips, % of height, 6 Hz."""
+    hips = motion.point("hips").path[:, 0]
+    return np.asarray(facing * (motion.point(f"{side}_ankle").path[:, 0] - hips) / motion.stature * 100)

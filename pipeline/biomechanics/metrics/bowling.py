@@ -8,7 +8,7 @@ import numpy as np
 
 from models.documents import Event
 from pipeline.biomechanics import errors
-from pipeline.biomechanics.events.bowling import Delivery, find_deliveries
+from pipeline.biomechanics.events.bowling import BACK_FOOT_S, Delivery, find_deliveries
 from pipeline.biomechanics.gates import Verdict, degraded, refused, worst
 from pipeline.biomechanics.metrics import common
 from pipeline.biomechanics.metrics.bowling_specs import SPECS
@@ -29,7 +29,6 @@ from pipeline.biomechanics.steps import Step
 
 __all__ = ["NO_CONTACT", "SPECS", "measure_bowling"]
 
-RUN_UP_STEPS = 5
 RELEASE_LEAN, HEAD_AHEAD, FOOT_AHEAD = 30.0, 15.0, 15.0
 """A usual forward lean at release (°), and how far the head after contact, and the front foot less the hips' way, are
 ahead (% of height): what of it a camera off the pitch shows sideways."""
@@ -58,7 +57,7 @@ NO_DELIVERY = refused(
 def measure_bowling(scene: Scene) -> ModeOutcome:
     """Find the deliveries and read every metric in each."""
     deliveries = find_deliveries(scene)
-    run_ups = [_run_up(scene, _run_up_ends(scene, delivery)) for delivery in deliveries]
+    run_ups = [_run_up(scene, _last_stride(scene, delivery)) for delivery in deliveries]
     return ModeOutcome(
         found=tuple(_measure_delivery(scene, delivery) for delivery in deliveries),
         whole_clip=common.measure_gait(scene, max(run_ups, key=len) if run_ups else None), missing=NO_DELIVERY,
@@ -70,7 +69,7 @@ def _measure_delivery(scene: Scene, delivery: Delivery) -> Found:
     events, slow = delivery.events, scene.motion.slowmo
     first_s = _run_up_ends(scene, delivery)
     last = events.get("follow_through") or events["release"]
-    run_up = _run_up(scene, first_s)
+    run_up = _run_up(scene, _last_stride(scene, delivery))
     outcomes: dict[str, Outcome] = {
         **compute_front_knee(scene, delivery),
         "trunk_lateral_flexion_release": compute_trunk_lateral_flexion(scene, delivery),
@@ -104,6 +103,20 @@ def _run_up_ends(scene: Scene, delivery: Delivery) -> float:
     if contact is not None:
         return contact.time_s
     return events["release"].time_s + BACK_STANDS_S[0] * scene.motion.slowmo
+
+
+def _last_stride(scene: Scene, delivery: Delivery) -> float:
+    """Clip seconds of the step that begins the delivery: the back foot's contact, or its peak where that was hidden.
+
+    So the back foot's own step is none of the run-up: without its contact it would be taken for the last one.
+    """
+    front = delivery.events.get("front_foot_contact")
+    if front is not None and "back_foot_contact" not in delivery.events:
+        earliest = front.time_s - BACK_FOOT_S * scene.motion.slowmo
+        back = [s.time_s for s in scene.steps if s.side == delivery.arm and earliest <= s.time_s < front.time_s]
+        if back:
+            return back[-1]
+    return _run_up_ends(scene, delivery)
 
 
 def _run_up(scene: Scene, until_s: float) -> tuple[Step, ...]:
@@ -210,9 +223,9 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps (at least 2), metres per second; side.
 
-    Formula: slope of the hips' way in heights × the given height. Range 0..12. Without a given height, or with a moving
-    camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in doubt.
-    Source: Ramachandran 2021 (r 0.50 with ball speed).
+    Formula: slope of the hips' way in heights × the given height, over `common.find_speed_span`. Range 0..12. Without a
+    given height, or with a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what
+    camera and line leave in doubt. Source: Ramachandran 2021 (r 0.50 with ball speed).
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -220,8 +233,7 @@ def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
         return common.CAMERA_MOVES
     if len(run_up) < 2:
         return NO_RUN_UP
-    steps = run_up[-RUN_UP_STEPS:]
-    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
+    reading = common.compute_speed_between(scene, *common.find_speed_span(run_up))
     return common.to_metres(reading, scene.options.height_m)
 
 

@@ -14,19 +14,19 @@ from models.requests import AnalysisOptions, Mode
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.gates import Verdict, refused
-from pipeline.biomechanics.motion import Motion
+from pipeline.biomechanics.motion import Mask, Motion
 from pipeline.biomechanics.readings import Outcome, Reading, Spec, evidence_over, read_over
 from pipeline.biomechanics.scene import Scene
-from pipeline.biomechanics.steps import Step
+from pipeline.biomechanics.steps import Step, find_passing, find_reach, find_stand
 
 CADENCE = Spec(
     id="cadence", label="Step rate", unit="per_min", view="side", rate="gait", estimable_view=True,
-    method="steps a minute from the first to the last step in a row; a step is the peak of ankle minus hips",
+    method="steps a minute over the steps in a row; a step is a peak of ankle minus hips, timed when the hips pass it",
     source="Zeni 2008 Gait Posture 27:710 (step detection)",
 )  # fmt: skip
 STEP_LENGTH = Spec(
     id="step_length", label="Step length", unit="pct_height", view="side", rate="gait", estimable_view=True,
-    method="distance along the run between the ankles of one step and the next, mean over the steps",
+    method="distance along the run between the ankles of one step and the next as they stand, mean over the steps",
     source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
 )  # fmt: skip
 TRAVEL_SPEED = Spec(
@@ -49,6 +49,8 @@ def described_ids(mode: Mode) -> frozenset[str]:
 
 
 STEP_PAUSE_S = 1.5
+SPEED_STEPS = 4
+"""Intervals over which a speed before an action is measured: those of the last five steps."""
 NO_STEPS = refused(
     "fewer than three steps in a row were found", "Film from the side, from well before the movement begins."
 )
@@ -94,6 +96,26 @@ def count_steps(run: Sequence[Step]) -> Array:
     return np.where(same & (intervals > MISSED_FROM * usual), 2.0, 1.0)
 
 
+def number_steps(run: Sequence[Step]) -> Array:
+    """(N,) the number of each step from 0, missed ones counted."""
+    return np.concatenate(([0.0], np.cumsum(count_steps(run))))[: len(run)]
+
+
+def fit_steps(run: Sequence[Step], seen: Mask) -> Array | None:
+    """(N,) weights whose sum over a quantity of each step is what one step adds to it; None for fewer than 3 `seen`.
+
+    Least squares on the steps' numbers, left and right feet each with an offset of their own: a camera that is not
+    square sees the tracks of the two feet before and behind the hips. The weights of what was not seen are 0.
+    """
+    if int(seen.sum()) < 3:
+        return None
+    left = np.array([step.side == "left" for step in run])
+    design = np.stack((number_steps(run), left, ~left), axis=1)[seen]
+    weights = np.zeros(len(run))
+    weights[seen] = np.linalg.pinv(design)[0]
+    return weights
+
+
 def is_even(run: Sequence[Step]) -> bool:
     """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length."""
     intervals = np.diff([step.time_s for step in run]) / count_steps(run)
@@ -121,57 +143,68 @@ def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str,
             "Give the factor of the slow motion, 1 where there is none.",
         )
     return {
-        "cadence": no_gait or no_clock or compute_cadence(scene.motion, run),
+        "cadence": no_gait or no_clock or compute_cadence(scene, run),
         "step_length": no_way or compute_step_length(scene, run),
         "travel_speed": no_way or no_clock or compute_travel_speed(scene, run),
         "trunk_lean": compute_trunk_lean(scene),
     }
 
 
-def compute_cadence(motion: Motion, run: Sequence[Step]) -> Outcome:
+def compute_cadence(scene: Scene, run: Sequence[Step]) -> Outcome:
     """Steps a minute over the steps in a row, real time. Range 0..400; fewer than 3 steps, or uneven ones: none.
 
-    Formula: 60 (N − 1) / (t_N − t_1), a missed step counted. rand: the half-widths of the first and last step.
-    sys: 1 % for steps that begin or end differently from the rest. Source: Zeni 2008 for the steps.
+    Formula: 60 / the time that a step adds (`fit_steps`), of the moments at which the hips pass over each foot
+    (`find_passing`). rand: the errors of those moments. sys: 1 % for steps that begin or end differently from the rest,
+    and what hips that slow down take longer from a contact to the passing over the later feet than over the earlier
+    ones, evenly anywhere between none and all of it. Source: Zeni 2008 for the steps.
     """
-    if len(run) < 3:
+    motion = scene.motion
+    passings = [find_passing(motion, scene.facing, step) for step in run]
+    seen = np.array([passing is not None for passing in passings], dtype=bool)
+    weights = fit_steps(run, seen)
+    if weights is None:
         return NO_STEPS
-    span = (run[-1].time_s - run[0].time_s) / motion.slowmo
-    counts = count_steps(run)
-    value = 60 * float(counts.sum()) / span
-    intervals = np.diff([step.time_s for step in run]) / motion.slowmo / counts
-    timing = run[0].half_width_s / motion.slowmo / np.sqrt(3)
+    reach = find_reach(motion, scene.facing, run)
+    times, doubts, speeds = np.array([(p.time_s, p.doubt_s, p.speed) for p in passings if p is not None]).T
+    if np.any(np.diff(times) <= 0):
+        return UNEVEN
+    interval = float(weights[seen] @ times) / motion.slowmo
+    value, n = 60 / interval, len(times) - 1
+    rates = 60 * np.diff(number_steps(run)[seen]) / np.diff(times) * motion.slowmo
+    timing = float(np.linalg.norm(weights[seen] * doubts))
+    early, late = (float(np.median(half)) for half in np.array_split(speeds, 2))
+    slowing = reach * abs(1 / late - 1 / early) / (times[-1] - times[0]) * motion.slowmo / np.sqrt(12)
     return Reading(
-        value=value, sys=0.01 * value, rand=value * np.sqrt(2) * timing / span * np.sqrt(len(run) - 1),
-        n=len(run) - 1, spread=float(np.std(60 / intervals, ddof=1)), evidence=_steps_shown(motion, run),
+        value=value, sys=value * errors.combine(0.01, slowing), rand=value * timing / interval * np.sqrt(n), n=n,
+        spread=float(np.std(rates, ddof=1)), evidence=_steps_shown(motion, run),
     )  # fmt: skip
 
 
 def compute_step_length(scene: Scene, run: Sequence[Step]) -> Outcome:
-    """Mean distance of ankle i+1 at its contact from ankle i at its own, along the direction of travel, % of height.
+    """Distance along the direction of travel from where one foot stands to where the next does, % of height.
 
-    Formula: mean way from one ankle to the next over feet that alternate. Range 0..150. Fewer than 2 of them, or a
-    moving camera: none. sys: at least 5.75 % (published stride), 3 % of stature, and what camera and line leave in
-    doubt.
+    Formula: the way that a step adds (`fit_steps`), of the places in which each foot is slowest after it came forward
+    (`find_stand`). Range 0..150. Fewer than 3 such places, or a moving camera: none. sys: at least 5.75 % (published
+    stride), 3 % of stature, and what camera and line leave in doubt.
     """
     motion = scene.motion
-    ankles = {side: motion.point(f"{side}_ankle") for side in ("left", "right")}
-    lengths: list[float] = []
-    for one, two in pairwise(run):
-        if one.side != two.side:
-            places = [(step.index, float(ankles[step.side].path[step.index, 0])) for step in (one, two)]
-            lengths.append(scene.facing * gap_between(scene, *places))
-    if len(lengths) < 2:
+    stands = [find_stand(motion, step) for step in run]
+    seen = np.array([stand is not None for stand in stands], dtype=bool)
+    weights = fit_steps(run, seen)
+    if weights is None or len({step.side for step, one in zip(run, seen, strict=True) if one}) < 2:
         return NO_STEPS
-    mean = float(np.mean(lengths))
-    noise = np.hypot(ankles["left"].sigma, ankles["right"].sigma) / float(np.median(motion.stature)) * 100
-    middle = float(np.mean([ankles[step.side].path[step.index, 0] for step in run]))
+    known = [stand for stand in stands if stand is not None]
+    places = np.array([scene.facing * gap_between(scene, known[0], stand) for stand in known])
+    mean, n, share = float(weights[seen] @ places), len(known) - 1, float(np.linalg.norm(weights))
+    noise = float(np.mean([motion.point(f"{side}_ankle", "contact").sigma for side in ("left", "right")]))
+    middle = float(np.mean([x for _, x in known]))
     camera = errors.combine(errors.STATURE_SYS * mean, way_sys(scene, middle) * mean)
-    drift = errors.POSITION_SYS * np.sqrt(2) / len(lengths)  # what one ankle adds to a step it takes from the next
     return Reading(
-        value=mean, sys=errors.combine(errors.STRIDE_SYS, camera), modelled=errors.combine(drift, camera),
-        rand=float(noise), n=len(lengths),
-        spread=float(np.std(lengths, ddof=1)), evidence=_steps_shown(motion, run),
+        value=mean, sys=errors.combine(errors.STRIDE_SYS, camera),
+        modelled=errors.combine(errors.POSITION_SYS * share, camera),
+        rand=noise / float(np.median(motion.stature)) * 100 * share * np.sqrt(n), n=n,
+        spread=float(np.std(np.diff(places) / np.diff(number_steps(run)[seen]), ddof=1)),
+        evidence=_steps_shown(motion, run),
     )  # fmt: skip
 
 
@@ -202,6 +235,21 @@ def to_metres(speed: Outcome, height_m: float) -> Outcome:
         return speed
     metres = height_m / 100
     return replace(speed, value=float(speed.value) * metres, sys=speed.sys * metres, rand=speed.rand * metres)
+
+
+def find_speed_span(steps: Sequence[Step], until_s: float | None = None) -> tuple[float, float]:
+    """Clip seconds of the last 4 intervals of at least 2 steps, over which a speed before an action is measured.
+
+    A step that was missed is one all the same: the span is 4 usual intervals, or all there were, and not the one
+    between the first and last of 5 steps that were found, which may be an earlier and faster part. `until_s`: clip
+    seconds up to which the steps went on: where two intervals and more are left, the last ones were missed (the foot
+    that stands at a pick-up stands longer than others).
+    """
+    first, last = steps[0].time_s, steps[-1].time_s
+    usual = (last - first) / float(count_steps(steps).sum())
+    if until_s is not None:
+        last += usual * max(0, int((until_s - last) / usual) - 1)
+    return max(first, last - SPEED_STEPS * usual), last
 
 
 def compute_speed_between(scene: Scene, start_s: float, end_s: float) -> Outcome:

@@ -119,6 +119,8 @@ WINDOW_S = 0.1
 SPEED_WINDOW_S = 0.15
 HEAD_AHEAD = 30.0
 """% of height by which the head is ahead of the nearer foot: what of it a camera off the pitch shows sideways."""
+HAND_AHEAD = 25.0
+"""The same of the hand, which picks up before the foot beside it or as far behind."""
 TRUNK, TRUNK_SHOWN = 0.288, 0.5
 """Mid-hips to mid-shoulders / stature (Drillis and Contini 1966), and the share of it below which it points at the
 camera."""
@@ -162,7 +164,7 @@ def _measure_pick_up(scene: Scene, pick_up: PickUp) -> Found:
     start = max(float(motion.times_s[0]), moment.time_s - APPROACH_S * motion.slowmo)
     outcomes: dict[str, Outcome] = {
         **compute_first_steps(scene, approach, start),
-        "approach_speed": compute_approach_speed(scene, approach),
+        "approach_speed": compute_approach_speed(scene, approach, moment),
         "pick_up_speed_ratio": compute_pick_up_speed_ratio(scene, moment, start),
         "hip_height_pick_up": compute_hip_height(scene, moment),
         "head_outside_feet_pick_up": compute_head_outside_feet(scene, moment),
@@ -226,12 +228,12 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
     return out
 
 
-def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
+def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Event) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the hips' way in heights × the given height. Without a given height, with fewer than 2 steps or a
-    moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in
-    doubt.
+    Formula: slope of the hips' way in heights × the given height, over `common.find_speed_span`. Without a given
+    height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature,
+    and what camera and line leave in doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -239,8 +241,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...]) -> Outcome:
         return common.CAMERA_MOVES
     if len(approach) < 2:
         return NO_APPROACH
-    steps = approach[-5:]
-    reading = common.compute_speed_between(scene, steps[0].time_s, steps[-1].time_s)
+    reading = common.compute_speed_between(scene, *common.find_speed_span(approach, moment.time_s))
     return common.to_metres(reading, scene.options.height_m)
 
 
@@ -335,7 +336,8 @@ def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:
     """Sideways distance of the picking hand from the nearer foot, % of height, 0..60; front or behind.
 
     Formula: median over pick-up ± 0.1 s of the smaller |wristₓ − ankleₓ| of both ankles / stature. Seen in under 60 %
-    of it: none. sys: 2 % a keypoint and the roll over the hand's height.
+    of it: none. sys: 2 % a keypoint, the roll over the hand's height, and what a camera a little off the pitch shows
+    sideways of the hand's way before the foot.
     """
     motion = scene.motion
 
@@ -344,9 +346,10 @@ def compute_reach(scene: Scene, pick_up: PickUp) -> Outcome:
         return np.minimum(*gaps) / motion.stature * 100
 
     points = motion.points((f"{pick_up.hand}_wrist", "left_ankle", "right_ankle"), "contact")
-    sys = errors.combine(scene.offset_sys(0.0, 1, 1), errors.roll_sys(10.0))
+    camera = errors.combine(errors.roll_sys(10.0), errors.along_sys(HAND_AHEAD))
+    sys = errors.combine(scene.offset_sys(0.0, 1, 1), camera)
     return read_over(motion, errors.evaluate(compute, points), _around(scene, pick_up.events["pick_up"]), sys,
-                     "at the pick-up")  # fmt: skip
+                     "at the pick-up", camera=camera)  # fmt: skip
 
 
 def compute_throw_elbow_height(scene: Scene, pick_up: PickUp) -> Outcome:

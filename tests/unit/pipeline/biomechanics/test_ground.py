@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cricketer.body import Body
@@ -6,6 +8,7 @@ from cricketer.clips import film, judge
 from cricketer.delivery import Technique, deliver
 from cricketer.noise import CLEAN
 
+from inference.poses import COCO_17
 from pipeline.biomechanics.ground import GroundLine, find_line, fit_line
 from pipeline.biomechanics.motion import prepare
 
@@ -98,3 +101,25 @@ def test_speed_and_step_are_the_bowlers_own_from_any_camera_beside_the_pitch(del
     assert metrics["stride_length"].value == pytest.approx(delivery.truth["stride_length"], abs=6.0)
     # The step before front-foot contact is quicker and is none of the run-up's.
     assert metrics["cadence"].value == pytest.approx(60 / 0.27, rel=0.02)
+
+
+def test_a_bowler_who_runs_away_gets_smaller_though_the_feet_hardly_move_in_the_picture(delivery):
+    """The lens as high as the ankles: they stay on the horizon, and one scale for the clip made release 30 % lower."""
+    camera = Camera(view="behind", height=8.0, distance=delivery.centre[0] + 300.0, target=delivery.centre)
+    clip = film([delivery], "behind", 120.0, np.random.default_rng(1), noise=CLEAN, camera=camera)
+    height = judge(clip).measurements.metrics["release_height"].value
+    assert height == pytest.approx(delivery.truth["release_height"], abs=5.0)
+
+
+def test_a_back_foot_whose_contact_was_hidden_is_no_step_of_the_run_up(delivery):
+    """Its last step before is 0.27 s older: with the back foot's own the speed would be that of a later part."""
+    camera = Camera(target=(delivery.centre[0] - 150.0, 0.0))
+    clip = film([delivery], "side", 120.0, np.random.default_rng(1), noise=CLEAN, camera=camera)
+    back = delivery.events["back_foot_contact"] + clip.starts[0]
+    confidence = clip.poses.confidence.copy()
+    hidden = np.abs(clip.poses.timestamps_s - back - 0.05) < 0.08
+    confidence[hidden, COCO_17.index(f"{delivery.side}_ankle")] = 0.1
+    poses = replace(clip.poses, confidence=confidence)
+    (repetition,) = judge(replace(clip, poses=poses)).measurements.repetitions
+    assert "back_foot_contact" not in repetition.events
+    assert repetition.steps[-1].time_s == pytest.approx(delivery.steps[-1] + clip.starts[0], abs=0.06)
