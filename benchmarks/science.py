@@ -3,6 +3,7 @@
     python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--seed 1] [--json]
     python benchmarks/science.py flip|halves|bones [--clip PATH] --json
     python benchmarks/science.py findings --mode bowling [--view side] [--fps 60] [--balls 3] [--athletes 50] [--json]
+    python benchmarks/science.py views [--mode batting] [--fps 30] [--yaw 10] [--athletes 50] [--json]
 
 `errors`: every metric and event of random athletes, filmed by random cameras, beside the truth. Coverage is the share
 within two expected errors. `ratio` is RMSE / expected error, both without what no simulation contains (published
@@ -10,6 +11,7 @@ floors): over 1.1 boasts, under 0.7 hides.
 
 `flip`, `halves`, `bones`: what a real clip says of itself without labels (`benchmarks/real_video.py`).
 `findings`: how often a report finds a fault in clean athletes, and misses one of a known size (`verdicts.py`).
+`views`: how often the view of batters and keepers is told rightly, wrongly and not at all where nobody gives it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ from cricketer.noise import CLEAN, Noise
 from benchmarks.machine import SAMPLE, as_json, provenance
 from benchmarks.real_video import CHECKS
 from benchmarks.verdicts import MARGINS, SIZES, Filming, clean_rows, fault_rows, print_findings
+from models.documents import ViewDocument
+from pipeline.biomechanics.measure import measure
 
 Figures = dict[str, Any]
 RATES = (24.0, 30.0, 60.0, 120.0, 240.0)
@@ -45,7 +50,7 @@ FINDINGS_FPS, BALLS = 60.0, (1, 3, 6)
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("errors", "findings", *CHECKS))
+    parser.add_argument("what", choices=("errors", "findings", "views", *CHECKS))
     parser.add_argument("--mode", choices=tuple(MODES), action="append")
     parser.add_argument("--view", choices=("side", "behind", "front"), action="append")
     parser.add_argument("--fps", type=float, action="append")
@@ -66,11 +71,13 @@ def main() -> None:
     if arguments.what in CHECKS:
         print(as_json({**provenance(), **CHECKS[arguments.what](arguments.clip)}))
         return
+    make, show = {"errors": (_errors_rows, print_errors), "findings": (_findings_rows, print_findings),
+                  "views": (_views_rows, print)}[arguments.what]  # fmt: skip
     rows: list[Figures] = []
-    for row in _errors_rows(arguments) if arguments.what == "errors" else _findings_rows(arguments):
+    for row in make(arguments):
         rows.append(row)
         if not arguments.json:
-            print_errors(row) if arguments.what == "errors" else print_findings(row)
+            show(row)
     if arguments.json:
         print(as_json({**provenance(), "rows": rows}))
 
@@ -92,6 +99,32 @@ def _findings_rows(asked: argparse.Namespace) -> Iterator[Figures]:
                     filming = Filming(mode=mode, view=view, fps=fps, balls=balls, yaw=yaw, seed=asked.seed)
                     yield from clean_rows(filming, asked.margin or MARGINS, asked.athletes)
                     yield from fault_rows(filming, asked.size or SIZES, faulty, asked.rule)
+
+
+def _views_rows(asked: argparse.Namespace) -> Iterator[Figures]:
+    for mode in asked.mode or ("batting", "wicketkeeping"):
+        for view in asked.view or ("side", "front", "behind"):
+            for fps in asked.fps or (30.0,):
+                for yaw in (YAW_TOLD, 30.0) if asked.yaw is None else (asked.yaw,):
+                    yield told_views(mode, view, fps, asked.athletes, yaw, seed=asked.seed)
+
+
+def told_views(mode: str, view: str, fps: float, athletes: int, yaw: float, *, seed: int = 0) -> Figures:
+    """One row: of so many athletes and cameras up to `yaw` degrees off, how often the view is told; confidence: median
+    of those that are.
+    """
+    told = []
+    for rng in generators(mode, view, fps, athletes, seed):
+        clip = film([random_movement(mode, rng)], view, fps, rng, noise=real_noise(view, rng), yaw=yaw)
+        nobody = ViewDocument(value=None, source="unknown", confidence=0.0)
+        told.append(measure(clip.poses, replace(clip.context, view=nobody)).view)
+    known = [one for one in told if one.value is not None]
+    right = sum(one.value == view for one in known)
+    return {
+        "mode": mode, "view": view, "fps": fps, "yaw": yaw, "athletes": athletes, "right": right,
+        "wrong": len(known) - right, "open": athletes - len(known),
+        "confidence": round(float(np.median([one.confidence for one in known])), 2) if known else None,
+    }  # fmt: skip
 
 
 def generators(mode: str, view: str, fps: float, athletes: int, seed: int) -> Iterator[np.random.Generator]:

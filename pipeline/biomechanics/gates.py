@@ -88,9 +88,9 @@ def judge_view(need: ViewNeed, view: ViewDocument, yaw: float | None) -> Verdict
     return oblique(f"the athlete moves about {yaw:.0f}° off square to the camera", advice)
 
 
-def judge_estimated_view(need: ViewNeed, view: ViewDocument) -> Verdict:
+def judge_estimated_view(view: ViewDocument) -> Verdict:
     """An estimated view degrades what depends on it where no run-up shows it."""
-    if need in ("side", "along") and view.source == "estimate":
+    if view.source == "estimate":
         return degraded("the view is an estimate", "Give the view (--view side, front or behind).")
     return MEASURABLE
 

@@ -22,6 +22,7 @@ from pipeline.biomechanics.plots import collect_signals
 from pipeline.biomechanics.readings import ModeOutcome, Outcome, Spec, to_metric, to_repetition
 from pipeline.biomechanics.recording import camera_moves, collect_issues, is_visible
 from pipeline.biomechanics.scene import Scene
+from pipeline.biomechanics.standing_view import decide_standing_view
 from pipeline.biomechanics.steps import compute_facing, find_steps
 from pipeline.biomechanics.view import compute_travel, decide_view
 from pipeline.measurements import MeasureContext, Measurements, RecordingIssue
@@ -76,7 +77,7 @@ def measure(poses: PoseSequence, context: MeasureContext) -> Measurements:
 
 
 def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
-    given = view = context.view
+    given = context.view
     runs = context.mode in ("bowling", "fielding")
 
     def clean(*, side: bool) -> Motion:
@@ -88,8 +89,7 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
 
     motion = clean(side=given.value == "side")
     travel = compute_travel(motion, poses.frame_size)
-    if runs:
-        view = decide_view(given, travel)
+    view = decide_view(given, travel) if runs else decide_standing_view(given, travel, motion, context.mode)
     if view.value == "side" and given.value != "side":
         motion = clean(side=True)
         travel = compute_travel(motion, poses.frame_size)

@@ -38,6 +38,8 @@ class Spec:
     """It depends on which of two limbs is which."""
     estimable_view: bool = False
     """The athlete's own travel shows the view that it needs."""
+    view_decides: bool = False
+    """From the side it is read in another way than along the pitch."""
     not_built: str | None = None
     """Why this version never measures it."""
 

@@ -10,7 +10,7 @@ from inference.poses import PoseSequence
 from pipeline.biomechanics import gates
 from pipeline.biomechanics.cut import describe_cuts
 from pipeline.biomechanics.doubts import OVERLAP_FRAMES, OVERLAP_MAX
-from pipeline.biomechanics.metrics.common import find_implausible_cadence, is_even, longest_run
+from pipeline.biomechanics.metrics.common import find_implausible_cadence, is_even, judge_clock, longest_run
 from pipeline.biomechanics.motion import CORE, Motion
 from pipeline.biomechanics.readings import Found
 from pipeline.biomechanics.scene import Scene
@@ -92,14 +92,7 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
     if motion.sides.mirrored_share > 0.05:
         add("SIDES_UNSURE", "Left and right were exchanged in "
             f"{100 * motion.sides.mirrored_share:.0f} % of the frames.", "Film from nearer.")  # fmt: skip
-    cadence = find_implausible_cadence(longest_run(scene.steps, motion.slowmo), motion.slowmo)
-    if cadence is not None:
-        advice = (
-            "If this is slow motion, give its factor (--slowmo)."
-            if motion.slowmo == 1
-            else f"Check the slow-motion factor: {motion.slowmo:g} was given (--slowmo)."
-        )
-        add("IMPLAUSIBLE_TIMING", f"The steps would come at {cadence:.0f} a minute.", advice)
+    issues += _timing_issues(scene)
     issues += _missing(scene, context, found)
     if context.gaps:
         add("TIME_GAPS", f"Frames are missing in {len(context.gaps)} places of the clip.",
@@ -109,6 +102,20 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
         add("LITTLE_SEEN", f"The athlete was seen well enough to measure in {share:.0f} % of the frames.",
             "Keep the whole athlete in the picture.")  # fmt: skip
     return tuple(issues)
+
+
+def _timing_issues(scene: Scene) -> list[RecordingIssue]:
+    slowmo = scene.motion.slowmo
+    wrong = judge_clock(scene, longest_run(scene.steps, slowmo))
+    if wrong is None:
+        return []
+    advice = (
+        "If this is slow motion, give its factor (--slowmo)."
+        if slowmo == 1
+        else f"Check the slow-motion factor: {slowmo:g} was given (--slowmo)."
+    )
+    text = f"{str(wrong.reason)[:1].upper()}{str(wrong.reason)[1:]}."
+    return [RecordingIssue(id="IMPLAUSIBLE_TIMING", text=text, advice=advice)]
 
 
 def _missing(scene: Scene, context: MeasureContext, found: Sequence[Found]) -> list[RecordingIssue]:

@@ -153,8 +153,8 @@ class Scene:
             gates.judge_rate(spec.rate, fps),
             gates.judge_size(float(np.median(size)) if len(size) else float("nan"), angle=spec.angle),
         ]
-        if not travels and not spec.estimable_view:
-            verdicts.append(gates.judge_estimated_view(spec.view, self.view))
+        if not travels and (spec.view != "any" or spec.view_decides) and not spec.estimable_view:
+            verdicts.append(gates.judge_estimated_view(self.view))
         if self.view_doubtful and spec.view != "any" and not spec.estimable_view:
             verdicts.append(
                 gates.degraded(

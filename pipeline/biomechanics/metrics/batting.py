@@ -60,6 +60,7 @@ SPECS: tuple[Spec, ...] = (
         label="Steadiness of the head",
         unit="pct_height",
         view="any",
+        view_decides=True,
         rate="still",
         method="from the side: RMS of the head against the hips from stance to plant; "
         "along the pitch: RMS of the head about its mean at stance",

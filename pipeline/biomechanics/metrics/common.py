@@ -14,8 +14,11 @@ from models.requests import AnalysisOptions, Mode
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.gates import Verdict, refused
+from pipeline.biomechanics.jumps import find_implausible_fall, find_jumps
 from pipeline.biomechanics.motion import Mask, Motion
 from pipeline.biomechanics.readings import Outcome, Reading, Spec, evidence_over, read_over
+from pipeline.biomechanics.roll import UNKNOWN as UNKNOWN_ROLL
+from pipeline.biomechanics.roll import Roll, estimate_roll
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Step, find_passing, find_reach, find_stand
 
@@ -130,18 +133,28 @@ def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None
     return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence
 
 
+def judge_clock(scene: Scene, run: Sequence[Step]) -> Verdict | None:
+    """Why the clip's time is not the athlete's: by the steps, or by how a jump falls; None where nothing tells so."""
+    cadence = find_implausible_cadence(run, scene.motion.slowmo)
+    fall = find_implausible_fall(find_jumps(scene.motion), scene.options.height_m)
+    if cadence is not None:
+        why = f"the steps would come at {cadence:.0f} a minute"
+    elif fall is not None:
+        why = f"a jump falls as if the clip ran {fall:.1f} times slower than life"
+    else:
+        return None
+    return refused(
+        f"{why}, so the clip's time is not the athlete's",
+        "Give the factor of the slow motion, 1 where there is none.",
+    )
+
+
 def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str, Outcome]:
     """All descriptive metrics over the clip; `steps`: those that are steps of a walk or a run, where not all are."""
     run = longest_run(scene.steps if steps is None else steps, scene.motion.slowmo)
     no_gait: Verdict | None = None if is_even(run) else UNEVEN
     no_way = no_gait or (CAMERA_MOVES if scene.camera_moves else None)
-    cadence = find_implausible_cadence(run, scene.motion.slowmo)
-    no_clock: Verdict | None = None
-    if cadence is not None:
-        no_clock = refused(
-            f"the steps would come at {cadence:.0f} a minute, so the clip's time is not the athlete's",
-            "Give the factor of the slow motion, 1 where there is none.",
-        )
+    no_clock = judge_clock(scene, run)
     return {
         "cadence": no_gait or no_clock or compute_cadence(scene, run),
         "step_length": no_way or compute_step_length(scene, run),
@@ -315,30 +328,38 @@ def way_sys(scene: Scene, x: float) -> float:
 def compute_trunk_lean(scene: Scene) -> Outcome:
     """Forward lean of the trunk, degrees, median over all frames. Range -180..180; seen in fewer than 5 frames: none.
 
-    Formula: median of atan2(Δx, Δy) of mid-hips to mid-shoulders × facing. sys: at least 2 % of height
-    for each end's two keypoints over a trunk of 28.8 %, and 2° of unknown roll.
+    Formula: median of atan2(Δx, Δy) of mid-hips to mid-shoulders, the camera's roll undone where a run tells it, ×
+    facing. sys: at least 2 % of height for each end's two keypoints over a trunk of 28.8 %, and the roll's own error,
+    2° where nothing tells it.
     """
     if scene.facing == 0:
         return refused("it is not clear which way the athlete faces", "Film from the side.")
-    motion = scene.motion
+    motion, roll = scene.motion, find_roll(scene)
     tilt = scene.trunk_tilt()
-    forward = replace(tilt, values=scene.facing * tilt.values)
+    forward = replace(tilt, values=scene.facing * (tilt.values + roll.degrees))
     seen = np.flatnonzero(forward.trusted & ~np.isnan(forward.values))
     if len(seen) < 5:
         return refused("shoulders and hips were seen in too few frames", "Keep the whole athlete unobstructed.")
     span = (float(motion.times_s[seen[0]]), float(motion.times_s[seen[-1]]))
-    camera = errors.ROLL_SYS
-    reading = read_over(motion, forward, span, trunk_sys(), "through the clip", camera=camera)
+    reading = read_over(motion, forward, span, trunk_sys(roll.sys), "through the clip", camera=roll.sys)
     if isinstance(reading, Verdict):
         return reading
     shown = (int(seen[len(seen) // 2]), int(seen[0]), int(seen[-1]))  # one frame would not show a whole clip
     return replace(reading, evidence=evidence_over(motion, *span, *shown))
 
 
-def trunk_sys() -> float:
+def find_roll(scene: Scene) -> Roll:
+    """The camera's, by the steps of a walk or run before a camera that stands."""
+    run = longest_run(scene.steps, scene.motion.slowmo)
+    if scene.camera_moves or scene.athletes_left is not None or not is_even(run):
+        return UNKNOWN_ROLL
+    return estimate_roll(scene.motion, run, scene.travel.line)
+
+
+def trunk_sys(roll_sys: float = errors.ROLL_SYS) -> float:
     """Degrees: position error of mid-shoulders and mid-hips across the trunk, and the camera's roll."""
     across = errors.combine(errors.POSITION_SYS, errors.POSITION_SYS) / np.sqrt(2)
-    return errors.combine(float(np.degrees(np.arctan2(across, 28.8))), errors.ROLL_SYS)
+    return errors.combine(float(np.degrees(np.arctan2(across, 28.8))), roll_sys)
 
 
 def _steps_shown(motion: Motion, run: Sequence[Step]) -> Evidence:

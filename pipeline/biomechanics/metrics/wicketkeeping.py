@@ -66,6 +66,7 @@ SPECS: tuple[Spec, ...] = (
         label="Height of the hands when ready",
         unit="pct_height",
         view="any",
+        view_decides=True,
         rate="still",
         method="middle of the wrists (from the side the near one) above the ground, median over the last 0.5 s before "
         "the rise",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from inference.poses import COCO_17, ModelInfo, PoseSequence
+from pipeline.biomechanics.jumps import find_implausible_fall, find_jumps
 from pipeline.biomechanics.kinematics import compute_eye_to_ankle
 from pipeline.biomechanics.metrics.weight import compute_centre
 from pipeline.biomechanics.motion import prepare
@@ -15,12 +16,21 @@ DATA = Path(__file__).parents[3] / "data"
 MODEL = ModelInfo(name="yolo11n-pose", version="8", sha256="0" * 64, backend="torch", precision="fp32", runtime="")
 
 
-@pytest.fixture(scope="module")
-def walking():
-    with np.load(DATA / "walker.npz") as data:
+def load(name):
+    with np.load(DATA / name) as data:
         stored = {name: data[name] for name in data.files}
     width, height = stored.pop("frame_size").tolist()
     return PoseSequence(**stored, skeleton=COCO_17, frame_size=(width, height), model=MODEL)
+
+
+@pytest.fixture(scope="module")
+def walking():
+    return load("walker.npz")
+
+
+@pytest.fixture(scope="module")
+def acrobat():
+    return load("acrobat.npz")
 
 
 def every(poses, step, first=0):
@@ -99,3 +109,39 @@ def test_the_acrobat_falls_as_gravity_says():
                "hips": points[fall, 11:13, 1].mean(axis=1)}  # fmt: skip
     acceleration = 2 * np.polyfit(times[frames[fall]] - times[168], compute_centre(joints, "right"), 2)[0]
     assert acceleration / stature * 1.75 == pytest.approx(9.81, rel=0.2)
+
+
+def slowed(poses, factor):
+    """As a camera with so many times the frames a second shows it, played at the old rate; linear in between."""
+    frames = np.arange((len(poses.timestamps_s) - 1) * factor + 1) / factor
+
+    def between(values):
+        flat = values.reshape(len(values), -1)
+        columns = [np.interp(frames, np.arange(len(flat)), column) for column in flat.T]
+        return np.stack(columns, axis=1).reshape(len(frames), *values.shape[1:]).astype(values.dtype)
+
+    names = ("keypoints", "confidence", "boxes", "timestamps_s")
+    parts = {name: between(getattr(poses, name)) for name in names}
+    parts["timestamps_s"] = parts["timestamps_s"] * factor
+    return replace(poses, **parts, frame_indices=np.arange(len(frames)))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_his_jumping_jacks_show_how_much_the_clip_was_slowed(acrobat, factor):
+    """Four jumps on the roof, by eye; his stature is nobody's guess but 1.75 m, so a tenth is asked for."""
+    jumps = find_jumps(prepare(slowed(acrobat, factor), 1.0, constant_view=False))
+    assert 3 <= len(jumps) <= 4
+    assert all(0.4 < jump.time_s / factor < 2.4 for jump in jumps)
+    found = find_implausible_fall(jumps, None)
+    assert found == (None if factor == 1 else pytest.approx(factor, rel=0.1))
+
+
+def test_she_jumps_nowhere(walking):
+    assert find_jumps(prepare(walking, 1.0, constant_view=True)) == ()
+
+
+@pytest.mark.parametrize(("step", "first"), [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)])
+@pytest.mark.parametrize("view", ["side", "front"])
+def test_no_somersault_is_a_shot(acrobat, judge, step, first, view):
+    """In the second half of the frames two in which his wrists met, upside down, once made one."""
+    assert judge(every(acrobat, step, first), "batting", view=view).repetitions == ()

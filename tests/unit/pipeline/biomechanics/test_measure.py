@@ -227,7 +227,7 @@ def test_an_unknown_view_of_a_run_up_is_estimated_and_an_oblique_one_refused(fig
 
 
 def test_an_unknown_view_gates_what_depends_on_it(film, judge):
-    measured = judge(film("batting"), "batting", view=None)
+    measured = judge(film("batting", yaw=45.0), "batting", view=None)
     assert "--view" in (measured.metrics["head_forward_plant"].advice or "")
     assert "VIEW_UNKNOWN" in [issue.id for issue in measured.recording]
 
