@@ -28,6 +28,8 @@ RATES: dict[RateNeed, tuple[float, float]] = {
     "still": (10.0, 10.0),
 }
 """Real frames a second from which a metric is (measurable, degraded)."""
+ADVISED_FPS = 120
+"""Frames a second of the next clip: cameras offer it, and every need is met. One number, or readers must choose."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +100,7 @@ def judge_estimated_view(need: ViewNeed, view: ViewDocument) -> Verdict:
 def judge_rate(need: RateNeed, fps: float) -> Verdict:
     """Are there enough real, distinct frames a second?"""
     good, least = RATES[need]
-    advice = f"Film at {120 if need == 'timing' else 60} frames a second or more."
+    advice = f"Film at {ADVISED_FPS} frames a second or more."
     if not fps >= least * RATE_TOLERANCE:
         return refused(f"needs at least {least:g} real frames a second; there are {fps:.0f}", advice)
     if fps < good * RATE_TOLERANCE:
