@@ -76,7 +76,8 @@ def _judged(speaker: Speaker, compared: tuple[str, ...]) -> Line:
         label, count = speaker.label(name), len(speaker.readings(name))
         labels.append(label if count in (0, found) else said.judged_in.format(label=label, k=count, n=found))
     text = said.judged.format(repetitions=speaker.repetitions(found), labels=speaker.words.listed(tuple(labels)))
-    return speaker.over_repetitions(text, compared)
+    once = said.once.format(one=speaker.words.mode[speaker.measurements.mode].one) if found == 1 else ""
+    return follow([speaker.over_repetitions(text, compared), speak("method", once)])
 
 
 def _main(speaker: Speaker, findings: Findings) -> list[Line]:
@@ -162,8 +163,6 @@ def _insufficient(speaker: Speaker, coverage: Coverage, shown: tuple[str, ...], 
         numbers = [f"{speaker.label(name)} {measured(name, speaker.metric(name), words)}" for name in shown]
         lines.append(speaker.fact(said.described.format(numbers=words.listed(tuple(numbers))), shown))
         lines.append(speak("method", said.no_score))
-    else:
-        lines.append(speak("recording", said.nothing))
     if measurements.stage == "deep" and any(metric.advice for metric in measurements.metrics.values()):
         lines.append(speaker.advice(said.film_again))
     return follow(lines)

@@ -202,7 +202,7 @@ def _missing_line(advice: str, names: list[str], speaker: Speaker) -> Line:
 
 
 def _by_place(names: list[str], measurements: Measurements) -> tuple[list[str], dict[Place, list[str]]]:
-    """What another clip from the same place could add, and what only one from elsewhere.
+    """What another clip as advised could add, and what only one from elsewhere than the advice has it.
 
     Told apart where no repetition was found: then all share one advice, and no place of the camera shows all of them.
     """
@@ -214,7 +214,9 @@ def _by_place(names: list[str], measurements: Measurements) -> tuple[list[str], 
     elsewhere: dict[Place, list[str]] = {}
     for name in names:
         need = specs[name].view if name in specs else "any"
-        if need in ("side", "along") and judge_view(need, view, None).status == "not_measurable":
+        gate = judge_view(need, view, None)
+        asks_for_it = gate.advice == measurements.metrics[name].advice
+        if need in ("side", "along") and gate.status == "not_measurable" and not asks_for_it:
             elsewhere.setdefault(need, []).append(name)
         else:
             here.append(name)
@@ -236,6 +238,8 @@ def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -
         whom = chosen.format(**shown, people=subject.people, place=place, time=time)
         moment = TimeSpan(start_s=subject.time_s, end_s=subject.time_s)
         lines = [speak("recording", whom, evidence=Evidence(spans=(moment,)))]
+        if subject.source == "caller":
+            lines.append(speak("recording", said.pointed))
     texts = [said.close_call] if is_close_call(subject) else []
     view = measurements.view
     if view.value is None:

@@ -59,9 +59,10 @@ class AssessmentWords(Entry):
     described: Annotated[Text, placeholders("numbers")]
     no_score: Plain
     """After `described`."""
-    nothing: Plain
     film_again: Plain
     judged: Annotated[Text, placeholders("repetitions", "labels")]
+    once: Annotated[Text, placeholders("one")]
+    """After `judged`, of a single repetition."""
     judged_in: Annotated[Text, placeholders("label", "k", "n")]
     """A label among `labels`, of what was measured in some of the repetitions only."""
     judged_quick: Annotated[Text, placeholders("labels")]
@@ -142,8 +143,10 @@ class RecordingWords(Entry):
     the athlete in them; `share`: with enough of the body to measure."""
     chosen: Annotated[Text, placeholders("found", "share", "place", "time")]
     given: Annotated[Text, placeholders("found", "share")]
+    pointed: Plain
+    """Of an athlete whom the caller pointed out."""
     close_call: Plain
-    """What to do about it."""
+    """What to do about a close call."""
     found: Annotated[Text, placeholders("repetitions", "times")]
     """How many were found, and when: a reader counts those that were missed."""
     view_caller: Annotated[Text, placeholders("view")]

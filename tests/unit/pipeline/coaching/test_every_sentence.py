@@ -18,7 +18,7 @@ CLIPS = 400
 NUMBER = re.compile(r"(-?\d+(?:\.\d+)?) ± (\d+(?:\.\d+)?)")
 JARGON = re.compile(
     r"\b(RMS|RMSE|SD|posture|percentile|sys|rand|n =|trunk|lateral\w*|flexion|extension|frontal|keypoints?|frames?|"
-    r"athlete|thorax|convention:|markerless|transverse|median|variance)\b|--"
+    r"athlete|plant|thorax|convention:|markerless|transverse|median|variance)\b|--"
 )
 
 

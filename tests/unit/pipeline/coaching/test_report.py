@@ -11,6 +11,7 @@ import pytest
 
 from models.documents import Event, ViewDocument
 from models.requests import AnalysisOptions
+from pipeline.biomechanics.gates import judge_view
 from pipeline.coaching.findings import generate_findings
 from pipeline.coaching.report import generate_report_text
 from pipeline.measurements import RecordingIssue
@@ -238,6 +239,37 @@ def test_what_was_found_is_listed_so_that_a_reader_can_count_the_rest(written, m
     many = tuple(one.model_copy(update={"index": i}) for i in range(15))
     assert ", 0:00 and 3 more of the video." in section(written(replace(measured, repetitions=many)), "recording").text
     assert " of the video" not in section(written(make_measurements({}, repetitions=())), "recording").text
+
+
+def test_one_repetition_is_no_habit(written, make_metric, make_measurements):
+    said = "One delivery may not be like your others."
+    measured = make_measurements({"foot_line_offset": make_metric(1.0, n=1, spread=None)})
+    assert said in written(replace(measured, repetitions=measured.repetitions[:1])).sections[0].text
+    assert said not in written(measured).text
+
+
+def test_whom_the_caller_pointed_out_is_said(written, six_deliveries):
+    """Two reports on two people of one clip differ in whom they judge, and say by whose choice."""
+    assert "You pointed that person out." in section(written(six_deliveries(), source="caller"), "recording").text
+    assert "You pointed" not in written(six_deliveries()).text
+
+
+def test_an_advice_that_asks_for_another_place_adds_nothing_also(written, make_measurements, make_metric):
+    """Where no repetition was found, one advice goes for all; what the view alone forbids has its own."""
+    behind = ViewDocument(value="behind", source="caller", confidence=1.0)
+    gate = judge_view("side", behind, None)
+    missing = {"status": "not_measurable", "n": 0, "spread": None}
+    metrics = {
+        "foot_line_offset": make_metric(None, reason="no delivery", advice="Film a whole delivery.", **missing),
+        "front_knee_min": make_metric(None, reason="no delivery", advice="Film a whole delivery.", **missing),
+        "stride_length": make_metric(None, reason=gate.reason, advice=gate.advice, **missing),
+    }
+    text = section(written(make_measurements(metrics, view=behind, repetitions=())), "not_measured").text
+    assert (
+        "Film a whole delivery. That could add: foot line. Filmed from the side, it could also add: front knee at its "
+        "most bent."
+    ) in text
+    assert "Film from the side and tell us so. That could add: last stride." in text
 
 
 def test_a_rate_is_advised_once(written, six_deliveries, make_metric, make_measurements):
