@@ -42,16 +42,6 @@ class Pictures:
     """The video on the page; None for a page that plays nothing, as on paper."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Remedy:
-    """A recording that would help, and what it would let us measure."""
-
-    advice: str | None
-    """None where no recording with one camera would."""
-    missing: tuple[tuple[str, tuple[str, ...]], ...]
-    """(reason, names of the metrics it holds for)."""
-
-
 def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audience: Audience = "player") -> str:
     """The HTML of the whole report; equal input gives equal text.
 
@@ -80,7 +70,6 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             said=said,
             faults=[finding for finding in results.findings.findings if is_fault(finding)],
             strengths=[finding for finding in results.findings.findings if finding.type == "strength"],
-            remedies=remedies(results.metrics, words),
             whole=is_whole(pictures.overlay, poses),
             overlay_s=sum(span.end_s - span.start_s for span in pictures.overlay),
             stills=stills,
@@ -149,25 +138,6 @@ def over(name: str, results: Results, words: Words) -> str:
         return ""
     counted = words.counted(results.mode, metric.n) if repeated else words.measured.samples.format(n=metric.n)
     return ", ".join(part for part in (counted, varied(metric, words)) if part)
-
-
-def remedies(metrics: Mapping[str, Metric], words: Words) -> tuple[Remedy, ...]:
-    """What could not be measured, by the recording that would fix it: the one that adds most first, none last. In the
-    audience's words.
-    """
-    grouped: dict[str | None, dict[str, list[str]]] = {}
-    for name, metric in metrics.items():
-        if metric.value is None:
-            reasons = grouped.setdefault(metric.advice, {})
-            reasons.setdefault(metric.reason or "", []).append(label_of(name, metric, words))
-    ordered = sorted(grouped.items(), key=lambda group: (group[0] is None, -sum(map(len, group[1].values()))))
-    return tuple(
-        Remedy(
-            advice=None if advice is None else words.say(advice),
-            missing=tuple((words.say(reason), tuple(names)) for reason, names in reasons.items()),
-        )
-        for advice, reasons in ordered
-    )
 
 
 def _base64(content: bytes) -> str:

@@ -5,10 +5,9 @@ import pytest
 import reports
 
 from models.documents import Event, Repetition, ReportSection, Sentence, TimeSpan
-from pipeline.coaching.words import load_words
 from pipeline.measurements import Signal
 from pipeline.rendering.encode import Piece
-from pipeline.rendering.page import Pictures, build_page, remedies
+from pipeline.rendering.page import Pictures, build_page
 from pipeline.rendering.plots import Plot
 from pipeline.rendering.proxy import Proxy, packed_points
 from pipeline.rendering.stills import Still
@@ -159,6 +158,7 @@ def test_it_follows_the_reports_own_sections():
     titles = [section.title for section in reports.SECTIONS]
     places = [outline.text.index(title) for title in titles]
     assert places == sorted(places)
+    assert "Film a whole delivery." in outline.text
     assert "Filmed from the side." in outline.text
 
 
@@ -175,7 +175,7 @@ def test_without_findings_the_numbers_still_have_pictures():
     document = reports.results(findings=[], watches=[], sections=sections)
     outline = Outline(page(document, stills=(15, 6)))
     assert "What to work on" not in outline.text
-    assert "article" in outline.tags, "what could not be measured"
+    assert "article" not in outline.tags
     assert len(outline.all("alt")) == 1 + 2 + 1
 
 
@@ -186,15 +186,6 @@ def test_numbers_carry_error_and_status_and_missing_ones_are_not_in_the_table():
     assert "less certain" in text
     assert "30 pictures a second" in text
     assert "elease height" not in text
-
-
-def test_what_is_missing_is_grouped_by_what_would_fix_it():
-    groups = [(remedy.advice, remedy.missing) for remedy in remedies(reports.METRICS, load_words("analyst"))]
-    assert groups == [
-        ("film a whole delivery", (("no release was seen", ("Release height", "Front knee at release")),)),
-        ("film at 120 frames a second", (("asks for 95 frames a second", ("Delivery time",)),)),
-        (None, (("one camera is flat", ("Hip-shoulder separation",)),)),
-    ]
 
 
 def test_the_receipt_adds_up_in_words():
@@ -245,12 +236,11 @@ def test_a_player_meets_the_same_words_on_the_page_as_in_the_text():
     player, analyst = (Outline(page(document, audience=audience)).text for audience in ("player", "analyst"))
     for ours, theirs in (
         ("Front knee at its most bent", "Front knee, most bent"),
-        ("Height of your hand as you let go", "Release height"),
+        ("Speed kept to the crease", "Speed kept"),
         ("you were seen in 9 pictures", "the athlete was seen in 9 frames"),
-        ("Film at 120 pictures a second", "Film at 120 frames a second"),
     ):
         assert ours.lower() in player.lower()
-        assert theirs.lower() not in player.lower()
+        assert ours.lower() not in analyst.lower()
         assert theirs.lower() in analyst.lower()
     for detail in ("RMS of it", "Somebody 2007"):
         assert detail in analyst
