@@ -87,7 +87,9 @@ def judge_view(need: ViewNeed, view: ViewDocument, yaw: float | None) -> Verdict
     if need == "along" or yaw is None or yaw <= YAW_GOOD:
         return MEASURABLE
     oblique = refused if yaw > YAW_MAX else degraded
-    return oblique(f"the athlete moves about {yaw:.0f}° off square to the camera", advice)
+    return oblique(
+        f"the athlete moves about {yaw:.0f}° off square to the camera", "Film more exactly square to the pitch."
+    )
 
 
 def judge_estimated_view(need: ViewNeed, view: ViewDocument) -> Verdict:
