@@ -90,12 +90,18 @@ def rederive(
 
 def progress(
     results: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="RESULT[@DATE] RESULT[@DATE] …",
             help="results.json of two sessions or more of one athlete, or the folders that hold them.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    player: Annotated[
+        str | None, typer.Option(metavar="ID", help="Instead: the sessions of the server that name this player.")
+    ] = None,
+    mode: Annotated[Mode | None, typer.Option(help="Of a player: only this discipline.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Of a player: at most so many sessions.", min=2, max=100)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Follow each metric of one athlete over sessions, and say whether it changed by more than it may be off.
@@ -103,6 +109,15 @@ def progress(
     In the order of the dates (such as nets/results.json@2026-05-31) where all have one, otherwise as they are named.
     Sessions are compared only where view, model, the athlete's side and frame rate are the same.
     """
-    from frontfoot import over_time
+    from frontfoot import over_time, remote
 
-    over_time.show([over_time.given(text) for text in results], as_json=as_json)
+    if (player is None) == (not results):
+        raise typer.BadParameter("name results, or a player of the server with --player")
+    if player is None:
+        if mode is not None or limit is not None:
+            raise typer.BadParameter("--mode and --limit go with --player")
+        over_time.show([over_time.given(text) for text in results or []], as_json=as_json)
+        return
+    with remote.reported_errors(as_json=as_json):
+        followed = remote.player_progress(player, mode=mode, limit=limit)
+    over_time.show_player(followed, as_json=as_json)

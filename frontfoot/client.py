@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 from urllib.parse import quote
 
 from frontfoot.transport import PREFIX, ClientError, Json, Transport, document_of
-from frontfoot.wire import Artifact, Batch, Job, Session
+from frontfoot.wire import Artifact, Batch, Job, PlayerProgress, Session
 from models.requests import AnalysisRequest, JobExtras, Mode, View
 
 __all__ = ["PREFIX", "ClientError", "FrontfootClient", "is_terminal"]
@@ -196,6 +196,14 @@ class FrontfootClient:
             etag = answer.headers.get("etag")
             if etag is None or left < 1:  # a server that does not wait, or no whole second to wait for
                 time.sleep(min(poll_s, left))
+
+    # Players.
+
+    def player_progress(self, player_id: str, *, mode: Mode | None = None, limit: int | None = None) -> PlayerProgress:
+        """Follow a player over the caller's sessions, at most the newest `limit` (2 to 100), metric by metric."""
+        asked = {name: value for name, value in (("mode", mode), ("limit", limit)) if value is not None}
+        answer = self._transport.json("GET", f"/players/{_segment(player_id)}/progress", again=True, params=asked)
+        return cast("PlayerProgress", answer)
 
     # Files.
 

@@ -1,4 +1,4 @@
-"""What `frontfoot progress` does: the results of several sessions of one athlete, metric by metric."""
+"""What `frontfoot progress` does: several sessions of one athlete, metric by metric, from files or from a server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 import typer
 
 from frontfoot import exits
+from frontfoot.wire import Discipline, PlayerProgress, ProgressPoint, ProgressStep
 from models.documents import Results
-from models.progress import MetricProgress, PointDocument, ProgressDocument, Session, StepDocument, progress
+from models.progress import Session, progress
 
 RESULTS = ("results.json", "deep_results.json", "quick_results.json")
 """What a folder of an analysis may hold, the first that is there."""
@@ -46,19 +48,34 @@ def show(named: Sequence[Given], *, as_json: bool) -> None:
     except ValueError as error:  # pydantic's for what is no results document, and those of `progress`
         _fail("results_unreadable", str(error).splitlines()[0], exits.USAGE, as_json=as_json)
     else:
-        typer.echo(followed.model_dump_json() if as_json else "\n".join(lines(followed)))
+        told = cast("Discipline", followed.model_dump())
+        typer.echo(followed.model_dump_json() if as_json else "\n".join(lines(told)))
 
 
-def lines(followed: ProgressDocument) -> list[str]:
+def show_player(followed: PlayerProgress, *, as_json: bool) -> None:
+    """Print what a server says of a player: every discipline, and what could not be followed."""
+    if as_json:
+        typer.echo(json.dumps(followed))
+        return
+    told = [line for discipline in followed["disciplines"] for line in lines(discipline)]
+    told += [
+        f"left out: session {one['session_id']}, job {one['job_id']}: {one['reason']}" for one in followed["left_out"]
+    ]
+    if followed["older"]:
+        told.append("there are older sessions: ask for more with --limit")
+    typer.echo("\n".join(told or ["nothing is done yet"]))
+
+
+def lines(followed: Discipline) -> list[str]:
     """For a reader."""
-    told = [f"{followed.mode}, {len(followed.sessions)} sessions"]
-    for place, session in enumerate(followed.sessions):
-        rate = "" if session.real_fps is None else f", {session.real_fps:g} frames/s"
-        when = f"{session.date} " if session.date else ""
-        told.append(f"  {place}: {when}{session.label} ({session.view or 'view unknown'}{rate})")
-    for metric in followed.metrics:
-        told.append(f"{metric.label} [{metric.metric}, {metric.unit}]: {_verdict(metric)}")
-        told.append("  " + "   ".join(_point(point) for point in metric.points))
+    told = [f"{followed['mode']}, {len(followed['sessions'])} sessions"]
+    for place, session in enumerate(followed["sessions"]):
+        rate = "" if session["real_fps"] is None else f", {session['real_fps']:g} frames/s"
+        when = f"{session['date']} " if session["date"] else ""
+        told.append(f"  {place}: {when}{session['label']} ({session['view'] or 'view unknown'}{rate})")
+    for metric in followed["metrics"]:
+        told.append(f"{metric['label']} [{metric['metric']}, {metric['unit']}]: {_verdict(metric['overall'])}")
+        told.append("  " + "   ".join(_point(point) for point in metric["points"]))
     return told
 
 
@@ -87,27 +104,24 @@ def _document(path: Path) -> Path:
     return next((path / name for name in RESULTS if (path / name).is_file()), path / RESULTS[0])
 
 
-def _verdict(metric: MetricProgress) -> str:
-    if metric.overall is None:
+def _verdict(overall: ProgressStep | None) -> str:
+    if overall is None:
         return "seen in one session only"
-    return _step(metric.overall)
+    delta, threshold = overall["delta"], overall["threshold"]
+    if delta is None or threshold is None:
+        return f"not comparable: {'; '.join(overall['reasons'])}"
+    if overall["verdict"] == "changed":
+        return f"changed by {delta:+g} (more than {threshold:g})"
+    return f"no change that could be told ({delta:+g}, within {threshold:g})"
 
 
-def _step(step: StepDocument) -> str:
-    if step.delta is None or step.threshold is None:
-        return f"not comparable: {'; '.join(step.reasons)}"
-    if step.verdict == "changed":
-        return f"changed by {step.delta:+g} (more than {step.threshold:g})"
-    return f"no change that could be told ({step.delta:+g}, within {step.threshold:g})"
-
-
-def _point(point: PointDocument) -> str:
-    if point.value is None:
-        return f"{point.session}: not measurable"
-    if isinstance(point.value, str):
-        return f"{point.session}: {point.value}"
-    error = "" if point.expected_error is None else f" ± {point.expected_error:g}"
-    return f"{point.session}: {point.value:g}{error} (n {point.n})"
+def _point(point: ProgressPoint) -> str:
+    value, error = point["value"], point["expected_error"]
+    if value is None:
+        return f"{point['session']}: not measurable"
+    if isinstance(value, str):
+        return f"{point['session']}: {value}"
+    return f"{point['session']}: {value:g}{'' if error is None else f' ± {error:g}'} (n {point['n']})"
 
 
 def _fail(code: str, message: str, failure: int, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from inference.extract import ExtractRequest, load_extractor
 from inference.lineup import Candidate, Lineup, line_up
 from inference.probe import survey
 from inference.segments import WHOLE
-from pipeline.coaching.report import CLOSE_CALL
+from pipeline.coaching.assessment import CLOSE_CALL
 from pipeline.rendering.lineup import draw_lineup
 from pipeline.stages import QUICK_FPS, QUICK_WINDOW_S
 

@@ -1,4 +1,4 @@
-"""What `frontfoot submit`, `status`, `wait`, `cancel` and `results` do: a client of a running Frontfoot."""
+"""What `frontfoot submit`, `status`, `wait`, `cancel`, `results` and `progress --player` do: a client of a server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from frontfoot import exits, logs
 from frontfoot.client import ClientError, FrontfootClient, is_terminal
 from frontfoot.progress import progress_bar
 from frontfoot.settings import Settings
-from frontfoot.wire import Job
-from models.requests import AnalysisRequest
+from frontfoot.wire import Job, PlayerProgress
+from models.requests import AnalysisRequest, Mode
 
 RESULTS = ("report.html", "report.pdf", "overlay.mp4", "poses.parquet", "quick_results.json", "deep_results.json")
 
@@ -95,6 +95,12 @@ def results(job_id: str, out: Path, *, as_json: bool) -> Job:
     else:
         told(job, as_json=False)
     return job
+
+
+def player_progress(player_id: str, *, mode: Mode | None, limit: int | None) -> PlayerProgress:
+    """What the server's sessions say of a player."""
+    with connected() as client:
+        return client.player_progress(player_id, mode=mode, limit=limit)
 
 
 def told(job: Job, *, as_json: bool) -> Job:

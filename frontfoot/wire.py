@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 
@@ -94,3 +95,83 @@ class Batch(TypedDict, total=False):
     rejected: list[dict[str, Any]]
     counts: dict[str, int]
     created_at: str
+
+
+class ProgressPoint(TypedDict):
+    """A metric in one session; no value where it could not be measured there."""
+
+    session: int
+    """Its place among the sessions, from 0."""
+    value: float | str | None
+    expected_error: float | None
+    n: int
+    status: str
+
+
+class ProgressStep(TypedDict):
+    """A metric from one session to another."""
+
+    before: int
+    after: int
+    verdict: str
+    delta: float | None
+    threshold: float | None
+    """The size that a change must exceed."""
+    reasons: Sequence[str]
+    """Why the two cannot be compared."""
+
+
+class MetricProgress(TypedDict):
+    """One metric over all sessions."""
+
+    metric: str
+    label: str
+    unit: str
+    points: Sequence[ProgressPoint]
+    steps: Sequence[ProgressStep]
+    overall: ProgressStep | None
+    """From the first session that shows it to the last; None where fewer than two do."""
+
+
+class _ProgressSession(TypedDict):
+    label: str
+    date: str | None
+    view: str | None
+    off_square_deg: float | None
+    real_fps: float | None
+    model: str
+    handedness: str | None
+    repetitions: int
+
+
+class ProgressSession(_ProgressSession, total=False):
+    """One session, as far as comparing needs it; of stored ones also whose results these are."""
+
+    session_id: str
+    job_id: str
+
+
+class Discipline(TypedDict):
+    """Everything that can be followed in one discipline, the oldest session first."""
+
+    mode: str
+    sessions: Sequence[ProgressSession]
+    metrics: Sequence[MetricProgress]
+
+
+class LeftOut(TypedDict):
+    """Results of a session that names the player and cannot be followed."""
+
+    session_id: str
+    job_id: str
+    reason: str
+
+
+class PlayerProgress(TypedDict):
+    """A player over the caller's sessions. Empty `disciplines`: nothing is done yet."""
+
+    player_id: str
+    disciplines: list[Discipline]
+    left_out: list[LeftOut]
+    older: bool
+    """Whether the player has sessions before these."""

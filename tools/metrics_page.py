@@ -108,6 +108,7 @@ def _statuses() -> Iterator[str]:
 
 def _rates() -> Iterator[str]:
     """The needs of rate."""
+    yield f"A report asks for one rate, {gates.ADVISED_FPS} frames a second, whatever is missing. Each needs:\n"
     yield "| a metric of | measurable from, real frames/s | degraded from | film at |"
     yield "|---|---|---|---|"
     for need, (good, least) in gates.RATES.items():

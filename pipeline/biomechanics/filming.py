@@ -15,7 +15,9 @@ from pipeline.biomechanics.readings import Spec
 FILM_FPS: Mapping[RateNeed, int] = MappingProxyType(
     {"timing": 120, "contact": 60, "posture": 60, "gait": 30, "still": 30}
 )
-"""Frames a second that cameras offer, from which each need is fully met."""
+"""Frames a second that cameras offer, from which each need is fully met: for who looks one metric up. A report asks
+for `gates.ADVISED_FPS`.
+"""
 
 
 Place = Literal["side", "along"]
@@ -27,7 +29,6 @@ class Filming:
     """One clip, and what it could add."""
 
     view: Place
-    fps: int
     adds: tuple[str, ...]
     """Ids of metrics."""
 
@@ -56,6 +57,5 @@ def choose_clip(missing: Iterable[Spec], view: ViewDocument, fps: float) -> Film
     for where in places:
         fits = [spec for spec in forbidden if spec.view in (where, "any")]
         if fits:
-            rate = max(FILM_FPS[spec.rate] for spec in fits)
-            choices.append(Filming(view=where, fps=rate, adds=tuple(spec.id for spec in fits)))
+            choices.append(Filming(view=where, adds=tuple(spec.id for spec in fits)))
     return max(choices, key=lambda clip: len(clip.adds), default=None)

@@ -28,6 +28,8 @@ RATES: dict[RateNeed, tuple[float, float]] = {
     "still": (10.0, 10.0),
 }
 """Real frames a second from which a metric is (measurable, degraded)."""
+ADVISED_FPS = 120
+"""Frames a second of the next clip: cameras offer it, and every need is met. One number, or readers must choose."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +87,9 @@ def judge_view(need: ViewNeed, view: ViewDocument, yaw: float | None) -> Verdict
     if need == "along" or yaw is None or yaw <= YAW_GOOD:
         return MEASURABLE
     oblique = refused if yaw > YAW_MAX else degraded
-    return oblique(f"the athlete moves about {yaw:.0f}° off square to the camera", advice)
+    return oblique(
+        f"the athlete moves about {yaw:.0f}° off square to the camera", "Film more exactly square to the pitch."
+    )
 
 
 def judge_estimated_view(view: ViewDocument) -> Verdict:
@@ -98,7 +102,7 @@ def judge_estimated_view(view: ViewDocument) -> Verdict:
 def judge_rate(need: RateNeed, fps: float) -> Verdict:
     """Are there enough real, distinct frames a second?"""
     good, least = RATES[need]
-    advice = f"Film at {120 if need == 'timing' else 60} frames a second or more."
+    advice = f"Film at {ADVISED_FPS} frames a second or more."
     if not fps >= least * RATE_TOLERANCE:
         return refused(f"needs at least {least:g} real frames a second; there are {fps:.0f}", advice)
     if fps < good * RATE_TOLERANCE:

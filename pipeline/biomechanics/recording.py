@@ -81,7 +81,8 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
     if context.stage == "deep" and motion.fps < gates.RATES["contact"][0] * gates.RATE_TOLERANCE:
         contact, timing = gates.RATES["contact"][0], gates.RATES["timing"][0]
         add("LOW_FRAME_RATE", f"There are {motion.fps:.0f} real frames a second; angles at a foot contact need "
-            f"{contact:g} for full trust, release and timing {timing:g}.", "Film at 120 frames a second.")  # fmt: skip
+            f"{contact:g} for full trust, release and timing {timing:g}.",
+            f"Film at {gates.ADVISED_FPS} frames a second or more.")  # fmt: skip
     issues += _view_issues(scene)
     if scene.camera_moves:
         add(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from models.documents import Coverage, Finding, Findings
+from models.documents import Coverage, Finding, Findings, SubjectDocument
 from pipeline.biomechanics.filming import choose_clip
+from pipeline.biomechanics.gates import ADVISED_FPS
 from pipeline.biomechanics.measure import ROOMS
 from pipeline.biomechanics.metrics.common import described_ids
-from pipeline.coaching.compare import own_spread
-from pipeline.coaching.quantities import measured, spread
+from pipeline.coaching.quantities import measured, varied
 from pipeline.coaching.repeatable import most_repeatable
 from pipeline.coaching.sentences import Line, follow, speak
 from pipeline.coaching.speaker import Speaker
@@ -20,17 +20,23 @@ MOST_NAMED = 4
 """Measures that the assessment names as not judged before it counts the rest; all of them are in the list."""
 
 
-def assess(speaker: Speaker, findings: Findings) -> tuple[Line, tuple[str, ...]]:
+CLOSE_CALL = 0.6
+"""Below this confidence in the choice of the athlete, the report says that it was close."""
+
+
+def assess(speaker: Speaker, findings: Findings, subject: SubjectDocument) -> tuple[Line, tuple[str, ...]]:
     """The paragraph, and the ids of the metrics that it judges or describes.
 
     It follows a colon in the report's text, where its first letter is in lower case.
     """
+    close = speak("recording", speaker.words.assessment.close_call) if is_close_call(subject) else ()
     if findings.basis == "insufficient":
         numbers = (name for name in with_value(speaker) if not isinstance(speaker.metric(name).value, str))
         shown = tuple(numbers)[:MOST_SHOWN]
-        return _insufficient(speaker, findings.coverage, shown), shown
+        return _insufficient(speaker, findings.coverage, shown, close), shown
     lines = [
         _judged(speaker, findings.compared),
+        close,
         *_main(speaker, findings),
         _repeatable(speaker, findings),
         _partial(speaker, findings),
@@ -42,6 +48,11 @@ def assess(speaker: Speaker, findings: Findings) -> tuple[Line, tuple[str, ...]]
 def with_value(speaker: Speaker) -> tuple[str, ...]:
     """Ids of the metrics that have a number or a class."""
     return tuple(name for name, metric in speaker.measurements.metrics.items() if metric.value is not None)
+
+
+def is_close_call(subject: SubjectDocument) -> bool:
+    """Whether somebody else might as well have been followed."""
+    return subject.source == "automatic" and subject.confidence < CLOSE_CALL
 
 
 def faults_of(findings: Findings) -> tuple[Finding, ...]:
@@ -65,22 +76,27 @@ def _judged(speaker: Speaker, compared: tuple[str, ...]) -> Line:
         label, count = speaker.label(name), len(speaker.readings(name))
         labels.append(label if count in (0, found) else said.judged_in.format(label=label, k=count, n=found))
     text = said.judged.format(repetitions=speaker.repetitions(found), labels=speaker.words.listed(tuple(labels)))
-    return speaker.over_repetitions(text, compared)
+    once = said.once.format(one=speaker.words.mode[speaker.measurements.mode].one) if found == 1 else ""
+    return follow([speaker.over_repetitions(text, compared), speak("method", once)])
 
 
 def _main(speaker: Speaker, findings: Findings) -> list[Line]:
-    """The first thing to work on with its number and its mark; or that nothing went past one, and what came near."""
+    """The first thing to work on with its number; or that nothing went past a mark, and what came near."""
     said, faults = speaker.words.assessment, faults_of(findings)
-    if not faults:
-        near = findings.watches[:1]
-        nothing = speaker.fact(said.watch if near else said.within, findings.compared)
-        return [nothing, *(speaker.fact(watch.text, (watch.metric,), of=watch) for watch in near)]
-    first = faults[0]
-    names = (metric_of(first),)
-    claim = speaker.words.claim[first.claim or "likely"]
-    way = speaker.way(names[0]) if first.type == "technique" else ""
-    texts = (said.main.format(title=first.title, claim=claim), first.seen, way, speaker.mark(first))
-    return [speaker.fact(text, names, of=first) for text in texts]
+    if faults:
+        return [speaker.fact(_first(faults[0], speaker), (metric_of(faults[0]),), of=faults[0])]
+    if not findings.watches:
+        return [speaker.fact(said.within, findings.compared)]
+    near = findings.watches[0]
+    return [speaker.fact(said.watch.format(label=speaker.label(near.metric)), (near.metric,), of=near)]
+
+
+def _first(fault: Finding, speaker: Speaker) -> str:
+    """`First thing to work on: Head falls away (likely). We measured: 17 ± 3 % of your height to your left.`"""
+    said, words, name = speaker.words.assessment, speaker.words, metric_of(fault)
+    metric = speaker.metric(name)
+    number = varied(metric, words) if fault.type == "consistency" else measured(name, metric, words)
+    return said.main.format(title=fault.title, claim=words.claim[fault.claim or "likely"], measured=number)
 
 
 def _repeatable(speaker: Speaker, findings: Findings) -> Line:
@@ -91,11 +107,12 @@ def _repeatable(speaker: Speaker, findings: Findings) -> Line:
     best = most_repeatable(in_each, metrics)
     if best is None:
         return ()
-    own, one = own_spread(metrics[best]), speaker.words.mode[speaker.measurements.mode].one
-    if not own:
-        return speaker.fact(said.steady.format(label=speaker.label(best), one=one), (best,))
-    told = spread(own, metrics[best].unit, speaker.words)
-    return speaker.fact(said.repeatable.format(label=speaker.label(best), spread=told, one=one), (best,))
+    label, one = speaker.label(best), speaker.words.mode[speaker.measurements.mode].one
+    if metrics[best].status == "degraded":
+        label = said.less_certain.format(label=label)
+    told = varied(metrics[best], speaker.words)
+    text = said.repeatable if told else said.steady
+    return speaker.fact(text.format(label=label, varied=told, one=one), (best,))
 
 
 def _partial(speaker: Speaker, findings: Findings) -> Line:
@@ -123,15 +140,15 @@ def _not_judged(speaker: Speaker) -> list[Line]:
     labels = speaker.labels(clip.adds, MOST_NAMED)
     return [
         speaker.fact(words.assessment.not_judged.format(labels=labels), clip.adds),
-        speaker.advice(words.assessment.one_clip.format(where=words.filming[clip.view], fps=clip.fps), clip.adds),
+        speaker.advice(words.assessment.one_clip.format(where=words.filming[clip.view], fps=ADVISED_FPS), clip.adds),
     ]
 
 
-def _insufficient(speaker: Speaker, coverage: Coverage, shown: tuple[str, ...]) -> Line:
+def _insufficient(speaker: Speaker, coverage: Coverage, shown: tuple[str, ...], close: Line) -> Line:
     """Why nothing was judged, what was seen all the same, and where to read on."""
     words, measurements = speaker.words, speaker.measurements
     said, mode = words.assessment, words.mode[measurements.mode]
-    lines = [speak("recording", said.insufficient.format(activity=mode.activity))]
+    lines = [speak("recording", said.insufficient.format(activity=mode.activity)), close]
     if measurements.repetitions:
         found = speaker.repetitions(len(measurements.repetitions))
         lines.append(speaker.over_repetitions(said.not_comparable.format(repetitions=found), _own(speaker)))
@@ -146,8 +163,6 @@ def _insufficient(speaker: Speaker, coverage: Coverage, shown: tuple[str, ...]) 
         numbers = [f"{speaker.label(name)} {measured(name, speaker.metric(name), words)}" for name in shown]
         lines.append(speaker.fact(said.described.format(numbers=words.listed(tuple(numbers))), shown))
         lines.append(speak("method", said.no_score))
-    else:
-        lines.append(speak("recording", said.nothing))
     if measurements.stage == "deep" and any(metric.advice for metric in measurements.metrics.values()):
         lines.append(speaker.advice(said.film_again))
     return follow(lines)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from models.documents import Basis, Claim, Coverage, Finding, Findings, Level, Metric, Watch
 from pipeline.biomechanics.metrics.common import described_ids
 from pipeline.coaching.compare import Comparison, compare
-from pipeline.coaching.quantities import quantity, spread, with_error
+from pipeline.coaching.quantities import measured, quantity, spread, with_error
 from pipeline.coaching.rules import Praise, Rule, RuleSet, load_rules
-from pipeline.coaching.words import Words, load_words
+from pipeline.coaching.speaker import words_for
+from pipeline.coaching.words import Words
 from pipeline.measurements import Measurements, RecordingIssue
 
 SUFFICIENT_COVERAGE = 0.5
@@ -47,7 +48,7 @@ def generate_findings(measurements: Measurements, rules: RuleSet | None = None) 
     where a rule's unit is not its metric's.
     """
     rules = load_rules() if rules is None else rules
-    words = load_words(measurements.options.audience)
+    words = words_for(measurements)
     applicable = rules.applicable(measurements.mode, measurements.view.value)
     seen = measurements.stage == "quick" or len(measurements.repetitions) > 0
     judged = _judge(measurements, applicable) if seen else []
@@ -186,10 +187,13 @@ def _compared(text: str, item: _Judged, words: Words) -> str:
 
 
 def _measured(item: _Judged, words: Words) -> str:
-    """The compared number for a reader: a mean with its error, or a spread."""
-    if item.rule.comparison == "within_clip" or item.metric.expected_error is None:
-        return spread(item.comparison.value, item.metric.unit, words)
-    return with_error(item.comparison.value, item.metric.expected_error, item.metric.unit, words)
+    """The compared number for a reader: a mean with its error, or a spread. Of a size its rule says to which side."""
+    metric, comparison = item.metric, item.comparison
+    if item.rule.comparison == "within_clip" or metric.expected_error is None:
+        return spread(comparison.value, metric.unit, words)
+    if item.rule.absolute:
+        return with_error(comparison.value, metric.expected_error, metric.unit, words)
+    return measured(item.rule.metric, metric, words)
 
 
 def _reference(rule: Rule, words: Words) -> str:

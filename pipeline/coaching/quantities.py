@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from models.documents import Metric, Unit
+from pipeline.coaching.compare import own_spread
 from pipeline.coaching.words import Words
 
 DECIMALS: dict[Unit, int] = {"s": 2, "m_per_s": 1, "ratio": 2}
@@ -17,21 +20,44 @@ def digits(value: float, decimals: int) -> str:
 
 def quantity(value: float, unit: Unit, words: Words) -> str:
     """A number without an error, such as a reference: as many decimals as it needs, up to 3."""
+    (value,), _ = _shown((value,), unit, words)
     decimals = next((count for count in range(3) if round(value, count) == round(value, 3)), 3)
     return digits(value, decimals) + words.unit[unit]
 
 
-def with_error(value: float, error: float, unit: Unit, words: Words) -> str:
-    """`14 ± 3 % of height`: with more decimals (up to 3) where the error would otherwise round to 0."""
-    decimals = DECIMALS.get(unit, 0)
+def with_error(value: float, error: float, unit: Unit, words: Words, *, of: str | None = None) -> str:
+    """`14 ± 3 % of height`: with more decimals (up to 3) where the error would otherwise round to 0.
+
+    `of`: what is said instead of the unit.
+    """
+    (value, error), decimals = _shown((value, error), unit, words)
     while decimals < 3 and round(error, decimals) == 0:
         decimals += 1
-    return f"{digits(value, decimals)} ± {digits(error, decimals)}{words.unit[unit]}"
+    return f"{digits(value, decimals)} ± {digits(error, decimals)}{words.unit[unit] if of is None else of}"
 
 
 def spread(value: float, unit: Unit, words: Words) -> str:
     """A standard deviation: one decimal more than the unit's own."""
-    return digits(value, DECIMALS.get(unit, 0) + 1) + words.unit[unit]
+    (value,), decimals = _shown((value,), unit, words)
+    return digits(value, decimals + 1) + words.unit[unit]
+
+
+def varied(metric: Metric, words: Words) -> str:
+    """By how much an athlete varied over the repetitions, and how much of that may be ours; empty where the noise alone
+    explains it, or repetitions are too few.
+
+    The slow error of keypoints and camera is in `sys`. How much of it changes from one repetition to the next nobody
+    knows: between none and all of it, so the athlete's part is √(own² - sys²) at the least.
+    """
+    own = own_spread(metric)
+    if not own:
+        return ""
+    said, told = words.measured, spread(own, metric.unit, words)
+    if not metric.sys:
+        return said.spread.format(spread=told)
+    theirs = math.sqrt(max(own**2 - metric.sys**2, 0.0))
+    least = spread(theirs, metric.unit, words).removesuffix(words.unit[metric.unit]) if theirs else "0"
+    return said.spread_least.format(spread=told, least=least)
 
 
 def measured(name: str, metric: Metric, words: Words) -> str:
@@ -45,7 +71,7 @@ def measured(name: str, metric: Metric, words: Words) -> str:
     if metric.expected_error is None:
         return quantity(metric.value, metric.unit, words)
     side = side_of(name, metric, words)
-    text = with_error(metric.value, metric.expected_error, metric.unit, words)
+    text = with_error(metric.value, metric.expected_error, metric.unit, words, of=words.unit_of.get(name))
     return text if side is None else f"{text.removeprefix('-')} {side}"
 
 
@@ -61,5 +87,12 @@ def side_of(name: str, metric: Metric, words: Words) -> str | None:
     if float(shown.split(" ")[0]) == 0:
         return None
     if abs(metric.value) < metric.expected_error:
-        return words.measured.either
+        return direction.either or words.measured.either
     return direction.plus if metric.value > 0 else direction.minus
+
+
+def _shown(values: tuple[float, ...], unit: Unit, words: Words) -> tuple[tuple[float, ...], int]:
+    """Numbers as this audience sees them, in hundredths where it does, and the decimals that they are worth."""
+    if unit not in words.percent:
+        return values, DECIMALS.get(unit, 0)
+    return tuple(100 * value for value in values), max(0, DECIMALS.get(unit, 0) - 2)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from models.documents import Evidence, Finding, Findings, Report, ReportSection, SubjectDocument, TimeSpan, Watch
 from pipeline.biomechanics.filming import Place
 from pipeline.biomechanics.gates import judge_view
 from pipeline.biomechanics.measure import ROOMS
-from pipeline.coaching.assessment import assess, faults_of, metric_of, with_value
-from pipeline.coaching.compare import own_spread
-from pipeline.coaching.quantities import digits, measured, spread
+from pipeline.coaching.assessment import assess, faults_of, is_close_call, metric_of, with_value
+from pipeline.coaching.quantities import digits, measured, spread, varied
 from pipeline.coaching.sentences import Line, follow, items, lead, speak, text_of
-from pipeline.coaching.speaker import Speaker, capital, sentence
-from pipeline.coaching.words import load_words
+from pipeline.coaching.speaker import Speaker, capital, clock, moment_of, sentence
 from pipeline.measurements import NO_VIDEO, Measurements
 
 MOST_PRIORITIES = 3
 
-CLOSE_CALL = 0.6
-"""Below this confidence in the choice of the athlete, the report says that it was close."""
+MOST_TIMES = 12
+"""Moments of repetitions that a line lists before it counts the rest."""
 
 OPENING = "**Overall Assessment**: "
 """The contract's first words, whatever the audience."""
@@ -30,10 +30,10 @@ def generate_report_text(measurements: Measurements, findings: Findings, subject
     Markdown without their headings; `text` is all of them, the assessment first and without a heading. Every section
     holds its sentences too, each with the metrics and the evidence that it stands on.
     """
-    speaker = Speaker(measurements=measurements, words=load_words(measurements.options.audience))
+    speaker = Speaker.of(measurements)
     faults, strengths = faults_of(findings), [one for one in findings.findings if one.type == "strength"]
     missing = tuple(name for name, metric in measurements.metrics.items() if metric.value is None)
-    opening, judged = assess(speaker, findings)
+    opening, judged = assess(speaker, findings, subject)
     first = opening[0].model_copy(update={"text": capital(opening[0].text)})
     sections = (
         _section("assessment", (first, *opening[1:]), judged, speaker),
@@ -92,8 +92,11 @@ def _priority(finding: Finding, speaker: Speaker) -> tuple[Line, Line]:
     over = speaker.over(name) or said.once
     known = said.known.format(over=over, claim=words.claim[finding.claim or "likely"])
     lines = [speaker.fact(f"{known} {speaker.mark(finding)}", (name,), of=finding)]
-    if finding.type == "technique" and (way := speaker.way(name)):
+    if finding.type == "technique" and (way := speaker.way(name, finding.seen or "")):
         lines.append(speaker.fact(way, (name,), of=finding))
+    if finding.type == "consistency" and metric.sys:
+        ours = said.ours.format(varied=varied(metric, words))
+        lines.append(speaker.fact(ours, (name,), of=finding))
     if metric.status == "degraded" and metric.reason:
         reason = sentence(words.say(metric.reason))
         lines.append(speaker.fact(said.less_certain.format(reason=reason), (name,), of=finding))
@@ -111,7 +114,7 @@ def _watches(findings: Findings, speaker: Speaker) -> Line:
 
 def _measured(speaker: Speaker) -> Line:
     """Every number with its error: the measurable first, the degraded under their reasons."""
-    used, said = with_value(speaker), speaker.words.measured
+    used, said, recording = with_value(speaker), speaker.words.measured, speaker.measurements.recording
     if not used:
         return speak("recording", said.nothing)
     trusted = [name for name in used if speaker.metric(name).status != "degraded"]
@@ -124,18 +127,28 @@ def _measured(speaker: Speaker) -> Line:
     for (reason, advice), names in groups.items():
         why = said.less_certain.format(reason=speaker.words.say(reason).rstrip("."))
         better = speaker.advice(sentence(speaker.words.say(advice)), names)
-        parts.append(follow([speaker.fact(why, names), better]))
+        new = _unless_said(better, (*_remedies(speaker), *(issue.advice for issue in recording)), speaker)
+        parts.append(follow([speaker.fact(why, names), new]))
         parts.append(items(_measured_line(name, speaker) for name in names))
     return follow(parts, "\n\n")
+
+
+def _remedies(speaker: Speaker) -> tuple[str, ...]:
+    """The advice for what is missing."""
+    metrics = speaker.measurements.metrics.values()
+    return tuple(metric.advice for metric in metrics if metric.value is None and metric.advice)
+
+
+def _unless_said(line: Line, elsewhere: Iterable[str], speaker: Speaker) -> Line:
+    """The sentences that are none of what is told `elsewhere` in the report."""
+    told = {one.text for text in elsewhere for one in speaker.advice(sentence(speaker.words.say(text)))}
+    return tuple(one for one in line if one.text not in told)
 
 
 def _measured_line(name: str, speaker: Speaker) -> Line:
     """`Stride length: 88 ± 6 % of height (6 deliveries, varied by 4.1 % of height). Only described: …`."""
     metric, words, said = speaker.metric(name), speaker.words, speaker.words.measured
-    notes = [speaker.over(name)]
-    own = own_spread(metric)
-    if own:  # a spread that the measurement alone explains is no news
-        notes.append(said.spread.format(spread=spread(own, metric.unit, words)))
+    notes = [speaker.over(name), varied(metric, words)]
     if said.raw_spread and metric.spread is not None:
         notes.append(said.raw_spread.format(spread=spread(metric.spread, metric.unit, words)))
     if said.errors and metric.sys is not None and metric.rand is not None and metric.unit != "class":
@@ -189,7 +202,7 @@ def _missing_line(advice: str, names: list[str], speaker: Speaker) -> Line:
 
 
 def _by_place(names: list[str], measurements: Measurements) -> tuple[list[str], dict[Place, list[str]]]:
-    """What another clip from the same place could add, and what only one from elsewhere.
+    """What another clip as advised could add, and what only one from elsewhere than the advice has it.
 
     Told apart where no repetition was found: then all share one advice, and no place of the camera shows all of them.
     """
@@ -201,7 +214,9 @@ def _by_place(names: list[str], measurements: Measurements) -> tuple[list[str], 
     elsewhere: dict[Place, list[str]] = {}
     for name in names:
         need = specs[name].view if name in specs else "any"
-        if need in ("side", "along") and judge_view(need, view, None).status == "not_measurable":
+        gate = judge_view(need, view, None)
+        asks_for_it = gate.advice == measurements.metrics[name].advice
+        if need in ("side", "along") and gate.status == "not_measurable" and not asks_for_it:
             elsewhere.setdefault(need, []).append(name)
         else:
             here.append(name)
@@ -223,9 +238,9 @@ def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -
         whom = chosen.format(**shown, people=subject.people, place=place, time=time)
         moment = TimeSpan(start_s=subject.time_s, end_s=subject.time_s)
         lines = [speak("recording", whom, evidence=Evidence(spans=(moment,)))]
-    texts = []
-    if subject.source == "automatic" and subject.confidence < CLOSE_CALL:
-        texts.append(said.close_call)
+        if subject.source == "caller":
+            lines.append(speak("recording", said.pointed))
+    texts = [said.close_call] if is_close_call(subject) else []
     view = measurements.view
     if view.value is None:
         if not any(issue.id == "VIEW_UNKNOWN" for issue in measurements.recording):  # which says the same
@@ -233,12 +248,27 @@ def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -
     else:
         known = said.view_caller if view.source == "caller" else said.view_estimate
         texts.append(known.format(view=words.view[view.value]))
-    texts.append(said.rate.format(fps=digits(measurements.real_fps, 0)))
+    if not any(issue.id == "LOW_FRAME_RATE" for issue in measurements.recording):  # which says it too
+        texts.append(said.rate.format(fps=digits(measurements.real_fps, 0)))
     if measurements.stage == "quick":
         texts.append(said.quick)
-    lines += [speak("recording", text) for text in texts]
+    lines += [_found(speaker), *(speak("recording", text) for text in texts)]
     lines += [_issue(finding, speaker) for finding in findings.findings if finding.type == "recording"]
     return items(lines)
+
+
+def _found(speaker: Speaker) -> Line:
+    """How many repetitions were found, and when; a reader who counts more knows that the others were missed."""
+    found = speaker.measurements.repetitions
+    if not found:
+        return ()
+    times = [clock(moment_of(one)) for one in found[:MOST_TIMES]]
+    if len(found) > MOST_TIMES:
+        times.append(speaker.words.not_measured.more.format(n=len(found) - MOST_TIMES))
+    listed = speaker.words.listed(tuple(times))
+    text = speaker.words.recording.found.format(repetitions=speaker.repetitions(len(found)), times=listed)
+    spans = tuple(TimeSpan(start_s=one.start_s, end_s=one.end_s) for one in found)
+    return speak("recording", text, evidence=Evidence(spans=spans))
 
 
 def _issue(finding: Finding, speaker: Speaker) -> Line:
@@ -246,7 +276,8 @@ def _issue(finding: Finding, speaker: Speaker) -> Line:
     say = speaker.words.say
     texts = (f"**{finding.title}.**", sentence(say(finding.text)))
     lines = [speak("recording", text, finding=finding.id, evidence=finding.evidence) for text in texts]
-    return follow([*lines, speaker.advice(sentence(say(finding.cue or "")), of=finding)])
+    advice = speaker.advice(sentence(say(finding.cue or "")), of=finding)
+    return follow([*lines, _unless_said(advice, _remedies(speaker), speaker)])
 
 
 def _method(findings: Findings, speaker: Speaker) -> Line:
@@ -254,7 +285,10 @@ def _method(findings: Findings, speaker: Speaker) -> Line:
     said = speaker.words.method
     limit = speaker.words.mode[speaker.measurements.mode].limit
     judged = [said.certainty, said.references] if findings.compared else []
-    numbers = [said.error] if with_value(speaker) else []
+    used = with_value(speaker)
+    numbers = [said.error] if used else []
+    if any(varied(speaker.metric(name), speaker.words) for name in used):
+        numbers.append(said.varied)
     texts = [*numbers, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
     return items(speak("method", text) for text in texts)
 

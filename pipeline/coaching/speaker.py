@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.documents import Evidence, Finding, Metric, TimeSpan, Watch
+from models.documents import Evidence, Finding, Metric, Repetition, TimeSpan, Watch
 from pipeline.coaching.quantities import side_of
 from pipeline.coaching.sentences import Line, joined, speak
-from pipeline.coaching.words import Words
+from pipeline.coaching.words import Words, load_words
 from pipeline.measurements import Measurements
+
+KEY_EVENTS = ("release", "impact", "take", "pick_up", "throw_release", "front_foot_contact", "front_foot_plant")
+"""The moment of an action that a coach looks for first, the most telling first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +21,11 @@ class Speaker:
 
     measurements: Measurements
     words: Words
+
+    @classmethod
+    def of(cls, measurements: Measurements) -> Speaker:
+        """For the audience that the options name."""
+        return cls(measurements=measurements, words=words_for(measurements))
 
     def metric(self, name: str) -> Metric:
         """Raises `ValueError` where nothing of that name was tried: no sentence may stand on it."""
@@ -85,12 +93,12 @@ class Speaker:
         kind = self.words.kind[finding.reference_kind]
         return self.words.finding.mark.format(reference=finding.reference, kind=kind)
 
-    def way(self, name: str) -> str:
+    def way(self, name: str, said: str) -> str:
         """To which side the metric goes, and in how many repetitions: `behind your feet in 5 of 6 shots`; empty where
-        it has no sides or lies on neither.
+        it has no sides, lies on neither, or what is `said` already names the side.
         """
         side = side_of(name, self.metric(name), self.words)
-        if side is None:
+        if side is None or side in said:
             return ""
         values = [value for value in self.readings(name) if isinstance(value, float)]
         if len(values) < 2:
@@ -98,6 +106,26 @@ class Speaker:
         mean = self.metric(name).value
         same = sum(isinstance(mean, float) and value * mean > 0 for value in values)
         return self.words.finding.way.format(side=side, k=same, repetitions=self.repetitions(len(values)))
+
+
+def words_for(measurements: Measurements) -> Words:
+    """The words of the audience that the options name, as they hold for this clip."""
+    options = measurements.options
+    words = load_words(options.audience)
+    return words.about(measurements.mode, measurements.view.value, hand_given=options.handedness is not None)
+
+
+def moment_of(repetition: Repetition) -> float:
+    """Clip seconds at which to look for it: its key event, or its beginning."""
+    return next(
+        (repetition.events[name].time_s for name in KEY_EVENTS if name in repetition.events), repetition.start_s
+    )
+
+
+def clock(time_s: float) -> str:
+    """As players of video show it: `1:07`."""
+    minutes, seconds = divmod(int(time_s), 60)
+    return f"{minutes}:{seconds:02d}"
 
 
 def capital(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -15,6 +17,7 @@ from pipeline.coaching.datafiles import Entry, Text, load, placeholders
 Plain = Annotated[Text, placeholders()]
 
 FOLDER = Path(__file__).with_name("words")
+T = TypeVar("T")
 
 
 class SectionTitles(Entry):
@@ -45,6 +48,8 @@ class AssessmentWords(Entry):
     """The first paragraph. It follows a colon, so each first sentence begins in lower case."""
 
     insufficient: Annotated[Text, placeholders("activity")]
+    close_call: Plain
+    """Whom to follow was a close call."""
     no_repetition: Annotated[Text, placeholders("one")]
     quick: Plain
     """Instead of `no_repetition`, where nobody has looked for one yet."""
@@ -54,18 +59,21 @@ class AssessmentWords(Entry):
     described: Annotated[Text, placeholders("numbers")]
     no_score: Plain
     """After `described`."""
-    nothing: Plain
     film_again: Plain
     judged: Annotated[Text, placeholders("repetitions", "labels")]
+    once: Annotated[Text, placeholders("one")]
+    """After `judged`, of a single repetition."""
     judged_in: Annotated[Text, placeholders("label", "k", "n")]
     """A label among `labels`, of what was measured in some of the repetitions only."""
     judged_quick: Annotated[Text, placeholders("labels")]
-    main: Annotated[Text, placeholders("title", "claim")]
-    watch: Plain
+    main: Annotated[Text, placeholders("title", "claim", "measured")]
+    watch: Annotated[Text, placeholders("label")]
     within: Plain
-    repeatable: Annotated[Text, placeholders("label", "spread", "one")]
+    repeatable: Annotated[Text, placeholders("label", "varied", "one")]
     steady: Annotated[Text, placeholders("label", "one")]
     """Instead of `repeatable`, where the measuring alone explains what little it varied by."""
+    less_certain: Annotated[Text, placeholders("label")]
+    """For the label of either, where the number is degraded."""
     partial: Annotated[Text, placeholders("measured", "applicable")]
     not_judged: Annotated[Text, placeholders("labels")]
     one_clip: Annotated[Text, placeholders("where", "fps")]
@@ -87,6 +95,8 @@ class FindingWords(Entry):
     """A watch or a strength with what it was held against."""
     less_certain: Annotated[Text, placeholders("reason")]
     """A degraded metric is behind it."""
+    ours: Annotated[Text, placeholders("varied")]
+    """Of a spread: how much of it may be the measurement's own."""
     cue: Annotated[Text, placeholders("cue")]
     drill: Annotated[Text, placeholders("drill")]
     also: Annotated[Text, placeholders("titles")]
@@ -100,6 +110,8 @@ class MeasuredWords(Entry):
     """Which way, of a number that is smaller than its error."""
     samples: Annotated[Text, placeholders("n")]
     spread: Annotated[Text, placeholders("spread")]
+    spread_least: Annotated[Text, placeholders("spread", "least")]
+    """The same, where the error may have changed from repetition to repetition: `least` is what all of it leaves."""
     less_certain: Annotated[Text, placeholders("reason")]
     """Above the degraded ones that share a reason."""
     errors: Annotated[Text, placeholders("sys", "rand")] | None = None
@@ -131,7 +143,12 @@ class RecordingWords(Entry):
     the athlete in them; `share`: with enough of the body to measure."""
     chosen: Annotated[Text, placeholders("found", "share", "place", "time")]
     given: Annotated[Text, placeholders("found", "share")]
+    pointed: Plain
+    """Of an athlete whom the caller pointed out."""
     close_call: Plain
+    """What to do about a close call."""
+    found: Annotated[Text, placeholders("repetitions", "times")]
+    """How many were found, and when: a reader counts those that were missed."""
     view_caller: Annotated[Text, placeholders("view")]
     view_estimate: Annotated[Text, placeholders("view")]
     view_unknown: Plain
@@ -143,6 +160,8 @@ class MethodWords(Entry):
     """How it was done, and what it cannot do."""
 
     error: Plain
+    varied: Plain
+    """Where a spread is told."""
     certainty: Plain
     references: Plain
     camera: Plain
@@ -154,6 +173,8 @@ class Direction(Entry):
 
     plus: Plain
     minus: Plain
+    either: Plain | None = None
+    """Of a number smaller than its error; None: as of any other metric."""
 
 
 class Words(Entry):
@@ -163,6 +184,10 @@ class Words(Entry):
     """Between the last two of a list, spaces included."""
     section: SectionTitles
     unit: dict[Unit, str]
+    unit_of: dict[str, str]
+    """By metric: its unit, where that of its kind says too little."""
+    percent: tuple[Unit, ...] = ()
+    """Units whose numbers are shown in hundredths."""
     view: dict[View, Plain]
     filming: dict[Literal["side", "along"], Plain]
     """Where to put the camera."""
@@ -186,12 +211,23 @@ class Words(Entry):
     label: dict[str, Plain]
     """By metric: what this audience calls it, where that is not the metric's own label."""
     plain: dict[str, str]
-    """Wordings of reasons and advice, and what this audience is told instead; used in their order."""
+    """Wordings of reasons and advice, in which `#` is any number, and what this audience is told instead; used in
+    their order.
+    """
+
+    def about(self, mode: Mode, view: View | None, *, hand_given: bool) -> Self:
+        """The words for one clip: of the keys by metric, `id@batting-side` holds for that mode and view, `id@hand`
+        where the athlete's hand was given, and either comes before `id` alone.
+        """
+        asked = (f"{mode}-{view}", *(("hand",) if hand_given else ()))
+        tables = ("direction", "context", "label")
+        return self.model_copy(update={name: _resolved(getattr(self, name), asked) for name in tables})
 
     def say(self, text: str) -> str:
         """A reason or an advice in this audience's words."""
         for technical, plain in self.plain.items():
-            text = text.replace(technical, plain)
+            pattern = re.escape(technical).replace(re.escape("#"), r"\d+(?:\.\d+)?")
+            text = re.sub(pattern, plain, text)
         return text
 
     def listed(self, parts: tuple[str, ...]) -> str:
@@ -202,6 +238,13 @@ class Words(Entry):
     def counted(self, mode: Mode, count: int) -> str:
         """`1 delivery`, `6 deliveries`."""
         return f"{count} {self.mode[mode].one if count == 1 else self.mode[mode].many}"
+
+
+def _resolved(table: Mapping[str, T], asked: tuple[str, ...]) -> dict[str, T]:
+    """The entries that hold, the special ones under the metric's own id."""
+    named = [(*key.partition("@"), said) for key, said in table.items()]
+    special = {name: said for name, _, where, said in named if where in asked}
+    return {name: said for name, _, where, said in named if not where} | special
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 
 from inference.poses import PoseSequence
 from models.documents import Evidence, Results, TimeSpan
+from pipeline.coaching.speaker import KEY_EVENTS
 
 _AROUND_S = 1.0
 """Shown before and after an evidence frame when a long clip's overlay is cut."""
@@ -106,10 +107,6 @@ def proxy_spans(results: Results, poses: PoseSequence, max_s: float) -> tuple[Ti
     rows = [sorted(rows_in([span], poses)) for span in overlay_spans(results, poses, max_s)]
     times = poses.timestamps_s
     return tuple(TimeSpan(start_s=float(times[own[0]]), end_s=float(times[own[-1]])) for own in rows if own)
-
-
-KEY_EVENTS = ("release", "impact", "take", "pick_up", "throw_release", "front_foot_contact", "front_foot_plant")
-"""The moment of an action that a coach compares first, the most telling first."""
 
 
 def key_event(results: Results) -> str | None:

@@ -14,9 +14,8 @@ from markupsafe import Markup
 from inference.poses import PoseSequence
 from models.documents import Evidence, Finding, Metric, Results, Sentence, TimeSpan
 from models.requests import Audience
-from pipeline.coaching.compare import own_spread
-from pipeline.coaching.quantities import measured, spread
-from pipeline.coaching.report import CLOSE_CALL
+from pipeline.coaching.assessment import is_close_call
+from pipeline.coaching.quantities import measured, varied
 from pipeline.coaching.sentences import Line, blocks
 from pipeline.coaching.words import Words, load_words
 from pipeline.rendering import words as said
@@ -43,24 +42,18 @@ class Pictures:
     """The video on the page; None for a page that plays nothing, as on paper."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Remedy:
-    """A recording that would help, and what it would let us measure."""
-
-    advice: str | None
-    """None where no recording with one camera would."""
-    missing: tuple[tuple[str, tuple[str, ...]], ...]
-    """(reason, names of the metrics it holds for)."""
-
-
 def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audience: Audience = "player") -> str:
     """The HTML of the whole report; equal input gives equal text.
 
     It goes through the report's own sections, in their order and under their titles, and shows each with pictures,
     numbers and plots instead of the bare text, so page and text cannot disagree.
     """
-    words = load_words(audience)
+    hand_given = results.options is not None and results.options.handedness is not None
+    words = load_words(audience).about(results.mode, results.view.value, hand_given=hand_given)
     events = moments(results)
+
+    def label(name: str, metric: Metric) -> str:
+        return label_of(name, metric, words)
 
     def stills(evidence: Evidence, limit: int) -> list[Still]:
         rows = evidence_rows(evidence, poses, limit)
@@ -77,7 +70,6 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             said=said,
             faults=[finding for finding in results.findings.findings if is_fault(finding)],
             strengths=[finding for finding in results.findings.findings if finding.type == "strength"],
-            remedies=remedies(results.metrics),
             whole=is_whole(pictures.overlay, poses),
             overlay_s=sum(span.end_s - span.start_s for span in pictures.overlay),
             stills=stills,
@@ -91,7 +83,7 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
             laid_out=laid_out,
             quantity=lambda name, metric: measured(name, metric, words),
             over=lambda name: over(name, results, words),
-            close_call=CLOSE_CALL,
+            close_call=is_close_call(results.subject),
             per_finding=STILLS_PER_FINDING,
             per_watch=STILLS_PER_WATCH,
             **_moving(results, poses, pictures, events),
@@ -133,9 +125,9 @@ def laid_out(sentences: Sequence[Sentence]) -> list[tuple[str, list[Line]]]:
     return [(kind, [block.sentences for block in lines]) for kind, lines in by_kind]
 
 
-def label(name: str, metric: Metric) -> str:
-    """The metric's name for a reader, as the first word of a line."""
-    return said.capital(metric.label or name.replace("_", " "))
+def label_of(name: str, metric: Metric, words: Words) -> str:
+    """What the audience calls the metric, as the first word of a line."""
+    return said.capital(words.label.get(name) or metric.label or name.replace("_", " "))
 
 
 def over(name: str, results: Results, words: Words) -> str:
@@ -145,24 +137,7 @@ def over(name: str, results: Results, words: Words) -> str:
     if metric.n == 0 or (metric.n == 1 and not repeated):
         return ""
     counted = words.counted(results.mode, metric.n) if repeated else words.measured.samples.format(n=metric.n)
-    own = own_spread(metric)
-    return (
-        counted if own is None else f"{counted}, {words.measured.spread.format(spread=spread(own, metric.unit, words))}"
-    )
-
-
-def remedies(metrics: Mapping[str, Metric]) -> tuple[Remedy, ...]:
-    """What could not be measured, by the recording that would fix it: the one that adds most first, none last."""
-    grouped: dict[str | None, dict[str, list[str]]] = {}
-    for name, metric in metrics.items():
-        if metric.value is None:
-            reasons = grouped.setdefault(metric.advice, {})
-            reasons.setdefault(metric.reason or "", []).append(label(name, metric))
-    ordered = sorted(grouped.items(), key=lambda group: (group[0] is None, -sum(map(len, group[1].values()))))
-    return tuple(
-        Remedy(advice=advice, missing=tuple((reason, tuple(names)) for reason, names in reasons.items()))
-        for advice, reasons in ordered
-    )
+    return ", ".join(part for part in (counted, varied(metric, words)) if part)
 
 
 def _base64(content: bytes) -> str:

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reports
 from fastapi import FastAPI, Response
 from serving import serving
+from typer.testing import CliRunner, Result
 
 from api.app import create_app
+from frontfoot import exits
+from frontfoot.cli import app
 from frontfoot.client import ClientError, FrontfootClient
 from models.artifacts import FolderStore, artifact_key
 from models.database import Database
+from models.documents import Metric
 from models.jobs import Owner
 from models.queue import JobQueue
 from models.requests import AnalysisOptions, AnalysisRequest, JobExtras
@@ -45,20 +50,20 @@ class Room:
         self.client.upload(session["id"], self.clip)
         return self.client.submit(session["id"], REQUEST, priority=3)
 
-    def work(self) -> None:
+    def work(self, document: dict[str, Any] = DOCUMENT) -> None:
         """Do what a worker does, in no time."""
         claimed = self.queue.claim("worker-1")
         assert claimed is not None
         key = artifact_key(claimed.job.s3_key or "", claimed.job.id, claimed.attempt, "quick_results.json")
-        self.store.put_bytes("local", key, json.dumps(DOCUMENT).encode())
-        self.queue.finish(claimed.lease, stage="quick", document=DOCUMENT, s3_key=key)
+        self.store.put_bytes("local", key, json.dumps(document).encode())
+        self.queue.finish(claimed.lease, stage="quick", document=document, s3_key=key)
 
 
 @pytest.fixture
 def room(sqlite_url: str, tmp_path: Path) -> Iterator[Room]:
     database = Database(sqlite_url)
     queue, store = JobQueue(database), FolderStore(tmp_path / "store")
-    app = create_app(
+    api = create_app(
         database=database,
         queue=queue,
         store=store,
@@ -68,7 +73,7 @@ def room(sqlite_url: str, tmp_path: Path) -> Iterator[Room]:
     )
     clip = tmp_path / "clip with a strange ñame.mov"
     clip.write_bytes(VIDEO)
-    with serving(app) as url, FrontfootClient(url + "/", TOKEN) as client:
+    with serving(api) as url, FrontfootClient(url + "/", TOKEN) as client:
         yield Room(client=client, queue=queue, store=store, url=url, clip=clip)
     database.close()
 
@@ -95,6 +100,66 @@ def test_from_clip_to_report(room: Room, tmp_path: Path) -> None:
     assert [found["name"] for found in room.client.artifacts(job["id"])] == ["quick_results.json"]
     path = room.client.download(job["id"], "quick_results.json", tmp_path / "got.json")
     assert json.loads(path.read_text()) == DOCUMENT
+
+
+def analysed(room: Room, knee: float, title: str, players: list[str]) -> str:
+    """A session of these players that is done, its front knee at a value ± 3° at random over four balls."""
+    metric = Metric(
+        value=knee, unit="deg", expected_error=8.14, sys=8, rand=3, n=4, status="measurable", label="Front knee"
+    )
+    results = reports.results(metrics={"front_knee_min": metric}).model_copy(update={"real_fps": 60.0})
+    session = room.client.create_session(title=title, session_type="bowling", player_ids=players)
+    room.client.upload(session["id"], room.clip)
+    room.client.submit(session["id"], REQUEST)
+    room.work(results.model_dump(mode="json"))
+    return session["id"]
+
+
+@pytest.fixture
+def two_sessions(room: Room) -> list[str]:
+    """Of the player `a/b ñ`, and one more with somebody else in it."""
+    sessions = [analysed(room, knee, title, ["a/b ñ"]) for knee, title in ((130.0, "Spring"), (141.0, "Summer"))]
+    return [*sessions, analysed(room, 150.0, "Both", ["a/b ñ", "c"])]
+
+
+def test_a_player_over_time(room: Room, two_sessions: list[str]) -> None:
+    told = room.client.player_progress("a/b ñ")
+    (bowling,) = told["disciplines"]
+    assert [one["session_id"] for one in bowling["sessions"]] == two_sessions[:2]
+    assert [one["session_id"] for one in told["left_out"]] == two_sessions[2:]
+    (knee,) = bowling["metrics"]
+    assert [point["value"] for point in knee["points"]] == [130.0, 141.0]
+    assert knee["overall"] is not None
+    assert (knee["overall"]["verdict"], knee["overall"]["delta"]) == ("changed", 11.0)
+    assert room.client.player_progress("a/b ñ", mode="batting")["disciplines"] == []
+    assert room.client.player_progress("a/b ñ", limit=2)["older"]
+    with pytest.raises(ClientError) as refused:
+        room.client.player_progress("nobody")
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+
+
+def test_a_player_over_time_on_the_command_line(
+    room: Room, two_sessions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRONTFOOT_URL", room.url)
+    monkeypatch.setenv("FRONTFOOT_TOKEN", TOKEN)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["progress", *arguments])
+
+    lines = run("--player", "a/b ñ").stdout.splitlines()
+    assert lines[0] == "bowling, 2 sessions"
+    assert lines[1].endswith(" Spring (side, 60 frames/s)")
+    assert lines[3] == "Front knee [front_knee_min, deg]: changed by +11 (more than 5.831)"  # 2·√(3²/4 + 3²/4 + 2²)
+    assert lines[4] == "  0: 130 ± 8.14 (n 4)   1: 141 ± 8.14 (n 4)"
+    assert lines[5].startswith(f"left out: session {two_sessions[2]}, job ")
+    assert run("--player", "a/b ñ", "--mode", "batting").stdout == "nothing is done yet\n"
+    assert run("--player", "a/b ñ", "--limit", "2").stdout.splitlines()[-1].startswith("there are older sessions")
+    assert json.loads(run("--player", "a/b ñ", "--json").stdout) == room.client.player_progress("a/b ñ")
+    nobody = run("--player", "nobody", "--json")
+    assert (nobody.exit_code, json.loads(nobody.stdout)["error"]["status"]) == (exits.SERVER, 404)
+    for wrong in ((), ("--player", "p", "results.json"), ("results.json", "2.json", "--mode", "bowling")):
+        assert run(*wrong).exit_code == exits.USAGE
 
 
 def test_a_refusal_keeps_its_code(room: Room, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ MODES = tuple(ROOMS)
 CLASSES = ("flexor", "flexor-extender", "extender", "constant brace", "between classes")
 ISSUES = (
     RecordingIssue(id="LOW_FRAME_RATE", text="There are 30 real frames a second; angles at a foot contact need 48 for "
-                   "full trust, release and timing 95.", advice="Film at 120 frames a second."),
+                   "full trust, release and timing 95.", advice="Film at 120 frames a second or more."),
     RecordingIssue(id="CAMERA_MOVES", text="The camera seems to move: feet that should stand slide.",
                    advice="Put the camera on a tripod."),
     RecordingIssue(id="LITTLE_SEEN", text="The athlete was seen well enough to measure in 20 % of the frames.",

@@ -49,7 +49,7 @@ def bowling_from_behind(audience: Audience = "player") -> tuple[Measurements, Su
         id="LOW_FRAME_RATE",
         text="There are 30 real frames a second; angles at a foot contact need 48 for full trust, release and timing "
         "95.",
-        advice="Film at 120 frames a second.",
+        advice="Film at 120 frames a second or more.",
     )
     return _clip(BEHIND, 30.0, BOWLING, mode="bowling", audience=audience, count=6, issues=(issue,)), _subject(2)
 

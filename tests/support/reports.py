@@ -128,7 +128,7 @@ SECTIONS = (
     ReportSection(id="priorities", title="What to work on", text="…"),
     ReportSection(id="watches", title="Close calls", text="…"),
     ReportSection(id="measured", title="What we measured", text="…"),
-    ReportSection(id="not_measured", title="What we could not measure", text="…"),
+    ReportSection(id="not_measured", title="What we could not measure", text="- Film a whole delivery."),
     ReportSection(id="recording", title="About this video", text="- Filmed from the side."),
     ReportSection(id="method", title="How far to trust this", text="- One camera."),
 )

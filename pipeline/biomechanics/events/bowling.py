@@ -17,6 +17,8 @@ from pipeline.biomechanics.steps import Side
 
 OVERHEAD = 8.0
 """% of height by which the bowling wrist passes above the head."""
+HIGH = 85.0
+"""% of height by which it is above the ground: a batter's hands pass over a head that bends down to the bat, too."""
 ARM_SPEED = 350.0
 """% of height per second relative to the hips, at the wrist: about 6 m/s, half of a slow bowler's."""
 UPRIGHT = 60.0
@@ -71,6 +73,7 @@ def _releases(scene: Scene, arm: Side) -> list[tuple[int, float]]:
     wrist = motion.point(f"{arm}_wrist", "arm")
     over_head = scene.distance(f"{arm}_wrist", "head", 1, "arm").values
     over_shoulder = scene.distance(f"{arm}_wrist", f"{arm}_shoulder", 1, "arm").values
+    height = scene.height_above_feet(f"{arm}_wrist", "arm").values
     other: Side = "left" if arm == "right" else "right"
     other_up = scene.distance(f"{other}_wrist", f"{other}_shoulder", 1, "arm").values
     tilt = scene.trunk_tilt().values
@@ -85,7 +88,8 @@ def _releases(scene: Scene, arm: Side) -> list[tuple[int, float]]:
                 np.nanmin(over_shoulder[(real - real[i] <= high) & (real - real[i] >= low)], initial=np.inf) < 0
                 for low, high in ((-ARC_S, 0.0), (0.0, ARC_S))
             ]
-            if fast >= ARM_SPEED and all(arc) and not other_up[i] > 0 and abs(tilt[i]) < UPRIGHT:
+            high = not height[i] < HIGH  # feet that were not seen tell nothing
+            if fast >= ARM_SPEED and high and all(arc) and not other_up[i] > 0 and abs(tilt[i]) < UPRIGHT:
                 found.append((i, float(fast)))
     return found
 

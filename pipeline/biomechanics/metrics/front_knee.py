@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.events.bowling import Delivery
-from pipeline.biomechanics.gates import Verdict, refused, worst
+from pipeline.biomechanics.gates import ADVISED_FPS, Verdict, refused, worst
 from pipeline.biomechanics.readings import Outcome, Reading, read_at, read_over
 from pipeline.biomechanics.scene import Scene
 
@@ -59,7 +59,8 @@ def classify_front_knee(contact: Outcome, lowest: Outcome, release: Outcome, fps
     not measured: none. sys: none, it drops out of differences of one knee.
     """
     if fps < CLASS_FPS * 0.995:
-        return refused(f"needs 60 real frames a second; there are {fps:.0f}", "Film at 120 frames a second.")
+        reason = f"needs at least {CLASS_FPS:g} real frames a second; there are {fps:.0f}"
+        return refused(reason, f"Film at {ADVISED_FPS} frames a second or more.")
     parts = (contact, lowest, release)
     for part in parts:
         if isinstance(part, Verdict):

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from cricketer.body import KEYPOINT, Body
 from cricketer.camera import Camera
+from cricketer.catalogue import random_movement
 from cricketer.clips import Judged, film, judge
 from cricketer.drive import Technique, drive
 from cricketer.noise import CLEAN, Noise
 
 from models.documents import Event
 from pipeline.biomechanics.events.batting import Shot
+from pipeline.biomechanics.measure import measure
 from pipeline.biomechanics.metrics.batting import PLANT_AFTER, compute_plant_before_impact
 
 SQUARE = {"distance": 3456.0, "focal": 3.6}
@@ -38,6 +40,15 @@ def test_a_wrist_drawn_on_the_trunk_costs_no_shot(seed):
     assert (drawn.found, drawn.false) == (1, 0)
     error, half_width = error_of(drawn, "impact")
     assert error <= half_width
+
+
+@pytest.mark.parametrize("athlete", [1, 6, 10])
+def test_who_asks_for_deliveries_in_a_clip_of_drives_gets_none(athlete):
+    """A head that bends down to the bat lies below the hands of a backlift; no bowler lets go below 85 % of height."""
+    rng = np.random.default_rng([5, athlete])
+    clip = film([random_movement("batting", rng)], "side", 60.0, rng, noise=Noise(), yaw=10)
+    options = clip.context.options.model_copy(update={"handedness": None})
+    assert measure(clip.poses, replace(clip.context, mode="bowling", options=options)).repetitions == ()
 
 
 def test_hands_that_rise_into_the_finish_are_no_impact():

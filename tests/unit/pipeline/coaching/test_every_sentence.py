@@ -18,7 +18,7 @@ CLIPS = 400
 NUMBER = re.compile(r"(-?\d+(?:\.\d+)?) ± (\d+(?:\.\d+)?)")
 JARGON = re.compile(
     r"\b(RMS|RMSE|SD|posture|percentile|sys|rand|n =|trunk|lateral\w*|flexion|extension|frontal|keypoints?|frames?|"
-    r"athlete|thorax|convention:|markerless|transverse|median|variance)\b|--"
+    r"athlete|plant|thorax|convention:|markerless|transverse|median|variance)\b|--"
 )
 
 
@@ -53,7 +53,7 @@ def test_the_clips_are_of_all_kinds(reports):
         assert sum(section in {part.id for part in report.sections} for _, report in reports) > 40, section
     said = [one.text for _, one in sentences(reports, "assessment")]
     for beginning in ("Most repeatable", "Not judged", "This clip does not let us judge"):
-        assert sum(text.startswith(beginning) for text in said) > 5, beginning
+        assert sum(text.startswith(beginning) for text in said) > 2, beginning
 
 
 def test_the_sentences_are_the_text(reports):
@@ -90,17 +90,19 @@ def test_every_number_with_an_error_is_one_of_its_sentence_s_metrics(reports):
                 continue
             assert one.kind == "fact", one
             count += 1
-            assert any(_says(value, error, measured.metrics[name]) for name in one.metrics), one
+            in_hundredths = "%" in one.text and measured.options.audience == "player"
+            assert any(_says(value, error, measured.metrics[name], in_hundredths) for name in one.metrics), one
     assert count > 2000
 
 
-def _says(value, error, metric):
-    """Whether `value ± error` is the metric, rounded; a word may stand for its sign."""
+def _says(value, error, metric, in_hundredths):
+    """Whether `value ± error` is the metric, rounded; a word may stand for its sign, a ratio be told in hundredths."""
     if not isinstance(metric.value, float):
         return False
+    scale = 100 if metric.unit == "ratio" and in_hundredths else 1
     decimals = len(value.partition(".")[2])
-    size = f"{abs(metric.value):.{decimals}f}"
-    return value.removeprefix("-") == size and error == f"{metric.expected_error:.{decimals}f}"
+    size = f"{abs(scale * metric.value):.{decimals}f}"
+    return value.removeprefix("-") == size and error == f"{scale * metric.expected_error:.{decimals}f}"
 
 
 def test_counts_of_repetitions_are_those_of_its_metrics(reports):
@@ -124,6 +126,13 @@ def test_whatever_is_said_of_the_athlete_is_a_fact_or_advice(reports):
     for _, one in sentences(reports, "measured", "assessment"):
         if one.kind in ("recording", "method"):
             assert not re.search(r"\d", one.text), one
+
+
+def test_nothing_is_said_twice(reports):
+    """Two findings may be as sure as each other; of one metric a sentence stands in one place."""
+    for _, report in reports:
+        said = [(one.text, one.metrics) for part in report.sections for one in part.sentences]
+        assert len(said) == len(set(said)), [one for one in said if said.count(one) > 1]
 
 
 def test_advice_holds_no_number_of_the_athlete(reports):

@@ -94,6 +94,14 @@ def test_the_most_repeatable_stands_out(make_metric, spreads, best):
     assert most_repeatable(tuple(metrics), metrics) == best
 
 
+@pytest.mark.parametrize(("ours", "best"), [(2.0, "a"), (3.4, None)])
+def test_what_our_own_slow_error_may_have_made_is_no_difference(make_metric, ours, best):
+    """16 - 1 = 15, less the 2² or 3.4² that the other's error may hold beyond 0.1²; the difference is known to 8.0."""
+    one = make_metric(5.0, n=9, spread=1.0, rand=0.0, sys=0.1)
+    other = make_metric(5.0, n=9, spread=4.0, rand=0.0, sys=ours)
+    assert most_repeatable(("a", "b"), {"a": one, "b": other}) == best
+
+
 def test_noise_hides_what_repeats(make_metric):
     def judge(rand):
         metrics = {name: make_metric(5.0, n=9, spread=spread, rand=rand) for name, spread in (("a", 1.0), ("b", 2.0))}
