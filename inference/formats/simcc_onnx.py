@@ -19,9 +19,18 @@ OUTPUTS = ("simcc_x", "simcc_y")
 
 def convert(source: Path, keypoints: int, folder: Path, scratch: Path) -> None:
     """See `inference.formats`."""
+    write_poser(source, folder)
+    detector = catalogued(DEFAULT_MODEL)
+    network = torch_model(read_weights(detector), detector.name, len(detector.skeleton.keypoint_names), scratch)
+    write_ir(without_finest_level(network), folder / COARSE)
+    write_ir(network, folder / NETWORK)
+
+
+def write_poser(source: Path, folder: Path) -> None:
+    """Save the network that poses crops, its outputs in the order of `OUTPUTS`. Raises WeightsRejected for another."""
+    model = read(source, "no ONNX graph")
     import openvino
 
-    model = read(source, "no ONNX graph")
     names = [output.get_any_name() for output in model.outputs]
     if len(model.inputs) != 1 or sorted(names) != sorted(OUTPUTS):
         raise WeightsRejected(f"it has the outputs {', '.join(names)}, not {' and '.join(OUTPUTS)} of one input")
@@ -33,7 +42,3 @@ def convert(source: Path, keypoints: int, folder: Path, scratch: Path) -> None:
     if names != list(OUTPUTS):
         model = openvino.Model([model.output(name) for name in OUTPUTS], model.get_parameters())
     openvino.save_model(model, folder / TOP_DOWN, compress_to_fp16=False)
-    detector = catalogued(DEFAULT_MODEL)
-    network = torch_model(read_weights(detector), detector.name, len(detector.skeleton.keypoint_names), scratch)
-    write_ir(without_finest_level(network), folder / COARSE)
-    write_ir(network, folder / NETWORK)

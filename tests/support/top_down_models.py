@@ -46,27 +46,31 @@ def simcc_network(cache_dir: Path) -> torch.nn.Module:
     return Bumps().eval()
 
 
-def simcc_onnx(
-    path: Path, cache_dir: Path, *, batch: bool = True, names: tuple[str, str] = ("simcc_x", "simcc_y")
-) -> Path:
-    """`simcc_network` as OpenMMLab's exporter writes it: one size of crop, any number of them with `batch`."""
+def simcc_onnx(path: Path, cache_dir: Path, *, one_crop: bool = False) -> Path:
+    """`simcc_network` as OpenMMLab's exporter writes it: crops of one size, any number of them.
+
+    With `one_crop` a single one at a time, and its outputs in the other order.
+    """
+    import onnx
     import torch
 
-    network = simcc_network(cache_dir)
-    example = torch.zeros(2 if batch else 1, 3, HEIGHT, WIDTH)
-    axes = {name: {0: "batch"} for name in ("input", *names)} if batch else None
+    names = ["simcc_x", "simcc_y"]
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter that vendors use is one that torch will drop
         torch.onnx.export(
-            network,
-            (example,),
+            simcc_network(cache_dir),
+            (torch.zeros(1 if one_crop else 2, 3, HEIGHT, WIDTH),),
             path,
             input_names=["input"],
-            output_names=list(names),
-            dynamic_axes=axes,
+            output_names=names,
+            dynamic_axes=None if one_crop else {name: {0: "batch"} for name in ("input", *names)},
             opset_version=17,
             dynamo=False,
         )
+    if one_crop:
+        model = onnx.load(path)
+        model.graph.output.reverse()
+        onnx.save(model, path)
     return path
 
 

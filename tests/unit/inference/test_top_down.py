@@ -12,10 +12,13 @@ from top_down_models import simcc_onnx
 
 from inference.admission import Declaration, admit
 from inference.backends import make_backend
+from inference.backends.openvino_backend import read_network
 from inference.catalog import RegisteredModel
 from inference.errors import BackendUnavailable, WeightsRejected
 from inference.estimator import Estimator
+from inference.formats.simcc_onnx import write_poser
 from inference.golden import photographs
+from inference.inspection import look
 from inference.poses import COCO_17
 from inference.skeletons import HALPE_26
 from inference.top_down import PersonCrop, decode
@@ -121,6 +124,15 @@ class TestNetworks:
             make_backend(spec, backend="openvino", precision="bf16", cache_dir=tmp_path)
         with pytest.raises(BackendUnavailable, match="OpenVINO alone"):
             make_backend(spec, backend="torch", cache_dir=tmp_path)
+
+    def test_one_crop_at_a_time_and_outputs_in_the_other_order(self, tmp_path: Path, model_cache: Path) -> None:
+        write_poser(simcc_onnx(tmp_path / "one.onnx", model_cache, one_crop=True), tmp_path)
+        manifest = look(tmp_path, "one.onnx", COCO_17)
+        assert (manifest.head, manifest.one_at_a_time) == ("simcc", True)
+        assert [tuple(output.shape) for output in read_network(tmp_path / "top_down.xml").outputs] == [
+            (1, 17, 576),
+            (1, 17, 768),
+        ]
 
     def test_what_is_not_of_that_signature_is_refused(self, path: Path, tmp_path: Path) -> None:
         declared = self.declared(path)
