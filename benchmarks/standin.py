@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import SAMPLE, as_json, provenance
-from inference.backends.base import BackendName, Precision
+from inference.artifact import Precision
+from inference.backends.base import BackendName
 from inference.batcher import FairBatcher
 from inference.catalog import DEFAULT_MODEL, resolve
 from inference.estimator import Estimator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -27,21 +28,33 @@ def register(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="A path, s3://BUCKET/KEY, package:NAME/FILE, or a name such as yolo11s-pose.pt."
+            metavar="SOURCE",
+            help="A path, s3://BUCKET/KEY, package:NAME/FILE, a name such as yolo11s-pose.pt, or entrypoint:NAME.",
         ),
     ],
     sha256: Annotated[
-        str, typer.Option("--sha256", help="Checksum that the file must have; of OpenVINO's: `cat X.xml X.bin`'s.")
+        str, typer.Option("--sha256", help="Checksum that the source must have: `frontfoot models checksum`.")
     ],
     skeleton: Annotated[
         Literal["coco17", "halpe26"], typer.Option("--skeleton", help="The order of its keypoints.")
     ] = "coco17",
     kind: Annotated[
-        Literal["ultralytics", "onnx", "openvino"] | None,
+        Literal["ultralytics", "onnx", "openvino", "simcc"] | None,
         typer.Option("--format", help="By the file's name unless it is given."),
     ] = None,
     licence: Annotated[str | None, typer.Option("--licence", help="Of the weights, such as AGPL-3.0.")] = None,
     notes: Annotated[str | None, typer.Option("--notes", help="What somebody should know who chooses it.")] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16", "int8"] | None,
+        typer.Option("--precision", help="The only one it is to run in; without: the fastest of the machine."),
+    ] = None,
+    made_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME@VERSION|ALIAS", help="With --precision: what it is compared with."),
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option("--clip", exists=True, dir_okay=False, help="With --precision: on which clip.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a model, convert it and enter it into the catalogue. It is refused with the reason, and then nothing stays.
@@ -50,11 +63,35 @@ def register(
     converted. docs/models.md walks through it.
     """
     from frontfoot import models
+    from frontfoot.model_admission import Wanted
 
-    wanted = models.Wanted(
-        ref=_ref(version), source=source, sha256=sha256, skeleton=skeleton, format=kind, licence=licence, notes=notes
-    )
+    try:
+        wanted = Wanted(
+            ref=_ref(version),
+            source=source,
+            sha256=sha256,
+            skeleton=skeleton,
+            format=kind,
+            licence=licence,
+            notes=notes,
+            precision=precision,
+            made_from=made_from,
+            clip=clip,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     models.register(wanted, as_json=as_json)
+
+
+@app.command()
+def checksum(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="As `register` takes it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Print the checksum that `register` wants for a source. Nothing of it is opened or run."""
+    from frontfoot import models
+
+    models.checksum(source, as_json=as_json)
 
 
 @app.command("list")

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,51 +19,32 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from frontfoot import exits, logs, model_choice, wiring
-from frontfoot.model_sources import local_source
+from frontfoot import exits, logs, model_admission, model_choice, wiring
+from frontfoot.model_admission import Wanted
 from frontfoot.settings import Settings
 from inference.errors import InferenceError, SourceUnavailable
 from models.artifacts import ArtifactStore
 from models.errors import CatalogueMissing, StoreError, StoreUnavailable
 from models.model_catalogue import ModelCatalogue
-from models.model_versions import AliasMove, ModelFormat, ModelRef, ModelVersion, StoredArtifact
+from models.model_versions import AliasMove, ModelRef, ModelVersion, StoredArtifact
 
 if TYPE_CHECKING:
     from inference.admission import Admitted
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What `register` is told."""
-
-    ref: ModelRef
-    source: str
-    sha256: str
-    skeleton: str
-    format: ModelFormat | None
-    licence: str | None
-    notes: str | None
-
-
 def register(wanted: Wanted, *, as_json: bool) -> None:
-    """Check a model's file, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
-    from inference.admission import Declaration, admit
-    from inference.skeletons import SKELETONS
-
+    """Check a model, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
     with _room(as_json=as_json) as (catalogue, store):
         catalogue.check_new(wanted.ref)
-        declared = Declaration(
-            name=wanted.ref.name,
-            version=wanted.ref.version,
-            sha256=wanted.sha256.strip().lower(),
-            skeleton=SKELETONS[wanted.skeleton],
-            licence=wanted.licence or "unknown",
-            format=wanted.format,
-        )
-        with local_source(wanted.source, store) as path:
-            admitted = admit(path, declared)
-        version = _keep(catalogue, store, wanted, admitted)
+        version = _keep(catalogue, store, wanted, model_admission.admitted(wanted, catalogue, store))
     _print(version, as_json=as_json)
+
+
+def checksum(source: str, *, as_json: bool) -> None:
+    """The checksum that `register` wants for a source."""
+    with _room(as_json=as_json) as (_, store):
+        found = model_admission.checksum(source, store)
+    typer.echo(json.dumps({"source": source, "sha256": found}) if as_json else found)
 
 
 def show_all(*, as_json: bool) -> None:
@@ -76,12 +56,14 @@ def show_all(*, as_json: bool) -> None:
         typer.echo(json.dumps({"models": [_shown(version) for version in versions], "aliases": meant}))
         return
     table = Table(box=None)
-    for column in ("model", "aliases", "state", "format", "skeleton", "licence", "created_at", "created_by"):
+    columns = ("model", "aliases", "state", "format", "precision", "skeleton", "licence", "created_at", "created_by")
+    for column in columns:
         table.add_column(column, no_wrap=column == "model", overflow="fold")
     for version in versions:
         names = sorted(alias for alias, ref in aliases.items() if ref == version.ref)
         moment = version.created_at.isoformat(timespec="seconds") if version.created_at else "built in"
-        row = (str(version.ref), " ".join(names), version.state, version.format, version.skeleton["name"])
+        runs_in = version.precision or "fastest"
+        row = (str(version.ref), " ".join(names), version.state, version.format, runs_in, version.skeleton["name"])
         table.add_row(*row, version.licence or "", moment, version.created_by)
     Console().print(table)
 
@@ -163,7 +145,7 @@ def _keep(catalogue: ModelCatalogue, store: ArtifactStore, wanted: Wanted, admit
                 format=admitted.format,
                 input_sizes=admitted.input_sizes,
                 skeleton=as_json(SKELETONS[wanted.skeleton]),
-                licence=wanted.licence,
+                licence=admitted.licence,
                 notes=wanted.notes,
                 report=admitted.report,
                 artifact=artifact,
@@ -235,6 +217,7 @@ def _shown(version: ModelVersion) -> dict[str, Any]:
         "source": version.source,
         "source_sha256": version.source_sha256,
         "format": version.format,
+        "precision": version.precision,
         "input_sizes": dict(version.input_sizes),
         "skeleton": dict(version.skeleton),
         "licence": version.licence,

@@ -5,55 +5,61 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from inference import artifact, contract, sandbox
-from inference.artifact import COARSE, NETWORK, Head, Manifest
-from inference.backends.openvino_backend import OpenVinoBackend
-from inference.catalog import ModelSpec, RegisteredModel
-from inference.contract import SAME_PX
+from inference import artifact, contract, entry_points, inspection, parity, sandbox
+from inference.artifact import NETWORK, Manifest, Precision
+from inference.backends import make_backend
+from inference.catalog import DEFAULT_MODEL, ModelSpec, RegisteredModel, catalogued
 from inference.errors import WeightsRejected
 from inference.estimator import Estimator
 from inference.formats import Format, format_of
-from inference.formats.ultralytics_pt import ANSWER, EXAMPLE
-from inference.golden import photographs
-from inference.poses import FloatArray, Skeleton
-from inference.preprocess import Letterbox
-from inference.vendors import quiet_openvino
+from inference.formats.ultralytics_pt import EXAMPLE
+from inference.parity import Reference
+from inference.poses import Skeleton
+from inference.skeletons import SKELETONS
 
-PARITY_PX = 0.5
-"""By how much a converted network may place what counts elsewhere than the one that it was made from."""
-_CANDIDATE = 0.25
+Kind = Format | Literal["entrypoint"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Declaration:
-    """What the operator says of a file."""
+    """What the operator says of a model."""
 
     name: str
     version: str
     sha256: str
     skeleton: Skeleton
-    licence: str = "unknown"
+    licence: str | None = None
     format: Format | None = None
     """None: by the file's name."""
+    precision: Precision | None = None
+    """The only one that it is to run in; None: the fastest that a machine has."""
+    reference: Reference | None = None
+    """What it is compared with."""
+
+    def __post_init__(self) -> None:
+        """A precision of its own comes with figures; raises ValueError."""
+        if (self.precision is None) != (self.reference is None):
+            raise ValueError("a precision goes with the version that it was made from, and that with a precision")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admitted:
     """What is kept of a model."""
 
-    format: Format
+    format: Kind
     content: bytes
     """The artifact."""
     sha256: str
     """Of `content`."""
     input_sizes: dict[str, Any]
+    licence: str | None
     report: dict[str, Any]
     """What conversion and contract measured."""
 
@@ -61,7 +67,7 @@ class Admitted:
 def admit(source: Path, declared: Declaration, *, threads: int | None = None) -> Admitted:
     """Check a file's checksum, convert it in the sandbox, and hold the result against the keypoint contract.
 
-    Raises WeightsRejected and ContractBroken with the reason.
+    Raises WeightsRejected, ContractBroken and BackendUnavailable with the reason.
     """
     kind = declared.format or format_of(source)
     with tempfile.TemporaryDirectory(prefix="frontfoot-admission-") as name:
@@ -70,7 +76,7 @@ def admit(source: Path, declared: Declaration, *, threads: int | None = None) ->
         scratch.mkdir()
         private = _private_copy(source, kind, declared.sha256, scratch)
         if kind == "ultralytics":
-            np.save(scratch / EXAMPLE, _example(), allow_pickle=False)
+            np.save(scratch / EXAMPLE, inspection.example(), allow_pickle=False)
         keypoints = len(declared.skeleton.keypoint_names)
         try:
             sandbox.convert(private, kind, keypoints=keypoints, folder=folder, scratch=scratch)
@@ -78,35 +84,58 @@ def admit(source: Path, declared: Declaration, *, threads: int | None = None) ->
             raise WeightsRejected(f"{source.name}: {error.message}") from None
         if not (folder / NETWORK).is_file():
             raise WeightsRejected(f"{source.name}: its conversion left no network")
-        manifest = _look(folder, source.name, declared)
-        content = artifact.pack(folder, manifest)
-        digest = hashlib.sha256(content).hexdigest()
-        spec = RegisteredModel(
-            name=declared.name,
-            version=declared.version,
-            sha256=declared.sha256,
-            skeleton=declared.skeleton,
-            licence=declared.licence,
-            artifact_sha256=digest,
-            content=content,
-        ).spec(scratch)
-        return Admitted(
-            format=kind,
-            content=content,
-            sha256=digest,
-            input_sizes={"multiple_of": 32, "batch": 1 if manifest.one_at_a_time else "any"},
-            report={
-                **measure(spec, scratch, threads=threads),
-                "parity_px": _parity(spec, folder, scratch, source.name),
-                "head": manifest.head,
-                "converted_with": {vendor: version(vendor) for vendor in ("openvino", "ultralytics", "torch")},
-            },
+        manifest = inspection.look(folder, source.name, declared.skeleton)
+        quantised = _quantised(folder, source.name, declared.precision)
+        # Neighbouring bins differ by less than bf16 can say, so a top-down network is never run in it unasked.
+        pinned = declared.precision or ("fp32" if manifest.head == "simcc" else None)
+        spec = _spec(folder, replace(manifest, precision=pinned), declared, scratch)
+        report = {
+            **_measured(spec, declared, scratch, threads),
+            "parity_px": inspection.parity(spec, folder, scratch, source.name),
+            "head": manifest.head,
+            "converted_with": {vendor: version(vendor) for vendor in ("openvino", "ultralytics", "torch")},
+        }
+        if quantised:
+            report["quantised_layers"] = quantised
+        if manifest.head == "simcc":
+            report["people_by"] = f"{DEFAULT_MODEL}@{catalogued(DEFAULT_MODEL).version}"
+        return _admitted(spec, kind, declared, report)
+
+
+def admit_entry_point(name: str, declared: Declaration, *, threads: int | None = None) -> Admitted:
+    """Compare the checksum of what brings an entry point, load it, and hold it against the keypoint contract.
+
+    Raises WeightsRejected, ContractBroken and BackendUnavailable with the reason.
+    """
+    installed = entry_points.find(name)
+    if installed.sha256 != declared.sha256:
+        raise WeightsRejected(
+            f"{installed.distribution} {installed.version} has the checksum {installed.sha256}, not {declared.sha256}"
         )
+    model = entry_points.load(installed, threads or 1)
+    if SKELETONS.get(model.skeleton) != declared.skeleton:
+        raise WeightsRejected(f"{name} says that its skeleton is {model.skeleton!r}, not {declared.skeleton.name}")
+    if declared.precision not in {None, model.precision}:
+        raise WeightsRejected(f"{name} says that it computes in {model.precision}, not {declared.precision}")
+    manifest = Manifest(head="rows", one_at_a_time=False, coarse=False, precision=model.precision, installed=installed)
+    declared = replace(declared, licence=declared.licence or model.licence)
+    del model  # two at once may be more than there is room for
+    with tempfile.TemporaryDirectory(prefix="frontfoot-admission-") as folder:
+        spec = _spec(None, manifest, declared, Path(folder))
+        report = _measured(spec, declared, Path(folder), threads)
+        report["installed"] = {"distribution": installed.distribution, "version": installed.version}
+        return _admitted(spec, "entrypoint", declared, report)
 
 
 def measure(spec: ModelSpec, cache_dir: Path, *, threads: int | None = None) -> dict[str, Any]:
-    """What the keypoint contract measures of a model, in fp32 on OpenVINO. Raises ContractBroken."""
-    backend = OpenVinoBackend(spec, precision="fp32", threads=threads, cache_dir=cache_dir)
+    """What the keypoint contract measures of a model, in its own precision or else in fp32. Raises ContractBroken."""
+    backend = make_backend(
+        spec,
+        backend="openvino",
+        precision="auto" if spec.precision else "fp32",
+        threads=threads,
+        cache_dir=cache_dir,
+    )
     try:
         return {"contract": contract.check(Estimator(backend, spec, skeleton=spec.skeleton))}
     finally:
@@ -130,7 +159,7 @@ def _files(source: Path, kind: Format) -> list[Path]:
 
 def _private_copy(source: Path, kind: Format, sha256: str, scratch: Path) -> Path:
     """The very bytes that are checked, where nobody else changes them: in the sandbox's own folder."""
-    suffix = {"ultralytics": ".pt", "onnx": ".onnx", "openvino": ".xml"}[kind]
+    suffix = {"ultralytics": ".pt", "onnx": ".onnx", "openvino": ".xml", "simcc": ".onnx"}[kind]
     private = scratch / f"weights{suffix}"
     for path in _files(source, kind):
         try:
@@ -143,67 +172,49 @@ def _private_copy(source: Path, kind: Format, sha256: str, scratch: Path) -> Pat
     return private
 
 
-def _look(folder: Path, name: str, declared: Declaration) -> Manifest:
-    """What the network answers to two pictures, alone and together. Raises WeightsRejected where that is no pose."""
-    quiet_openvino()
-    import openvino
-
-    compiled: Any = openvino.Core().compile_model(folder / NETWORK, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def answer(pictures: FloatArray) -> FloatArray:
-        return np.array(compiled([pictures])[0])  # a copy: the next answer lies in the same place
-
-    pictures = [_example(), np.ascontiguousarray(_example()[..., ::-1])]
-    alone = [answer(picture) for picture in pictures]
-    head = _head(alone[0].shape, name, declared.skeleton)
-    try:
-        together = answer(np.concatenate(pictures))
-    except RuntimeError:
-        one_at_a_time = True
-    else:
-        # With suppression inside, an export that was traced with one picture leaves the others empty.
-        one_at_a_time = len(together) != 2 or not np.allclose(together, np.concatenate(alone), atol=SAME_PX)
-    return Manifest(head=head, one_at_a_time=one_at_a_time, coarse=(folder / COARSE).is_file())
+def _quantised(folder: Path, name: str, precision: Precision | None) -> str | None:
+    """How many layers run in 8 bits, of how many. Raises WeightsRejected where that is not what was declared."""
+    quantised, layers = inspection.quantised(folder)
+    if (precision == "int8") != (quantised > 0):
+        raise WeightsRejected(
+            f"{name} quantises {quantised} of its layers: "
+            + ("what is quantised is registered with --precision int8" if quantised else "it is no int8 network")
+        )
+    return f"{quantised} of {layers}" if quantised else None
 
 
-def _head(shape: tuple[int, ...], name: str, skeleton: Skeleton) -> Head:
-    keypoints = len(skeleton.keypoint_names)
-    if len(shape) == 3 and shape[:2] == (1, 5 + 3 * keypoints):
-        return "raw"
-    if len(shape) == 3 and (shape[0], shape[2]) == (1, 6 + 3 * keypoints):
-        return "rows"
-    raise WeightsRejected(
-        f"{name} answers one picture with {shape}; {skeleton.name} has {keypoints} keypoints, which would be "
-        f"(1, {5 + 3 * keypoints}, candidates) or, with suppression inside, (1, people, {6 + 3 * keypoints})"
+def _spec(folder: Path | None, manifest: Manifest, declared: Declaration, scratch: Path) -> ModelSpec:
+    """What a worker would load of it."""
+    content = artifact.pack(folder, manifest)
+    return RegisteredModel(
+        name=declared.name,
+        version=declared.version,
+        sha256=declared.sha256,
+        skeleton=declared.skeleton,
+        licence=declared.licence or "unknown",
+        artifact_sha256=hashlib.sha256(content).hexdigest(),
+        content=content,
+    ).spec(scratch)
+
+
+def _measured(spec: ModelSpec, declared: Declaration, scratch: Path, threads: int | None) -> dict[str, Any]:
+    """Hold it against the contract, and against what it was made from."""
+    report = measure(spec, scratch, threads=threads)
+    if spec.precision is not None:
+        report["precision"] = spec.precision
+    if declared.reference is not None:
+        report["parity"] = parity.measure(spec, declared.reference, scratch, threads=threads)
+    return report
+
+
+def _admitted(spec: ModelSpec, kind: Kind, declared: Declaration, report: dict[str, Any]) -> Admitted:
+    if spec.artifact is None:
+        raise ValueError("a model without an artifact")
+    return Admitted(
+        format=kind,
+        content=spec.artifact.path.read_bytes(),
+        sha256=spec.artifact.sha256,
+        input_sizes={"multiple_of": 32, "batch": 1 if spec.artifact.manifest.one_at_a_time else "any"},
+        licence=declared.licence,
+        report=report,
     )
-
-
-def _example() -> FloatArray:
-    """(1, 3, H, W) in 0..1: a golden photograph as a network takes it."""
-    image = photographs()[0].image
-    boxed = Letterbox.fit(image.shape[1], image.shape[0]).apply(image)
-    scaled: FloatArray = np.ascontiguousarray(boxed.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-    return scaled
-
-
-def _parity(spec: ModelSpec, folder: Path, scratch: Path, name: str) -> float | None:
-    """Pixels by which boxes and keypoints of candidates moved when the network was converted; None: nothing to compare.
-
-    Raises WeightsRejected above `PARITY_PX`.
-    """
-    if not (folder / ANSWER).is_file():
-        return None
-    before = np.load(folder / ANSWER, allow_pickle=False)
-    backend = OpenVinoBackend(spec, precision="fp32", threads=None, cache_dir=scratch)
-    image = photographs()[0].image
-    after = backend.infer(Letterbox.fit(image.shape[1], image.shape[0]).apply(image)[None])
-    backend.close()
-    if before.shape != after.shape:
-        raise WeightsRejected(f"{name} answers {before.shape} before its conversion and {after.shape} after it")
-    counts = (before[0, 4] > _CANDIDATE) | (after[0, 4] > _CANDIDATE)
-    places = [channel for channel in range(before.shape[1]) if channel < 4 or (channel >= 5 and (channel - 5) % 3 < 2)]
-    moved = np.abs(before[0][places] - after[0][places])[:, counts]
-    largest = float(moved.max()) if moved.size else 0.0
-    if largest > PARITY_PX:
-        raise WeightsRejected(f"{name} places candidates {largest:.2f} px elsewhere after its conversion")
-    return round(largest, 5)

@@ -1,6 +1,7 @@
 """What a worker loads of a registered model: one zip of OpenVINO networks and a manifest, known by its checksum.
 
-No pickle is in it. The same networks give the same bytes: no clock, no machine.
+Of a model by entry point the manifest is all there is: it says what must be installed. No pickle is in it. The same
+networks give the same bytes: no clock, no machine.
 """
 
 from __future__ import annotations
@@ -12,21 +13,38 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from inference.errors import WeightsRejected
 
-Head = Literal["raw", "rows"]
+Head = Literal["raw", "rows", "simcc"]
 """`raw`: (N, 5 + 3K, A), a candidate an anchor. `rows`: (N, R, 6 + 3K), people already told from each other: x1 y1 x2
-y2, score, class, keypoints; rows without anybody have the score 0."""
+y2, score, class, keypoints; rows without anybody have the score 0. `simcc`: the network's boxes alone count, and a
+second one poses each person's crop; the backend makes rows of both."""
 
-NETWORK, COARSE = "model.xml", "coarse.xml"
-"""File names of the whole network and of the one without the finest level of its head."""
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+"""In which a network's layers compute; of `int8` those that are not quantised compute in fp32."""
+
+NETWORK, COARSE, TOP_DOWN = "model.xml", "coarse.xml", "top_down.xml"
+"""File names of the whole network, of the one without the finest level of its head, and of the one that poses crops."""
 _MANIFEST = "manifest.json"
 _FORMAT = 1
-_ALLOWED = frozenset({_MANIFEST, NETWORK, "model.bin", COARSE, "coarse.bin"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """A model that an installed distribution brings, by an entry point."""
+
+    name: str
+    """Of the entry point."""
+    distribution: str
+    version: str
+    """Of the distribution."""
+    sha256: str
+    """Of the distribution's files: see `inference.entry_points`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,12 +56,40 @@ class Manifest:
     """Whether the network takes one picture only, as an export with suppression inside does."""
     coarse: bool
     """Whether there is a network without the finest level too."""
+    precision: Precision | None = None
+    """The only one that it may run in; None: the fastest that the machine has."""
+    installed: Installed | None = None
+    """What is imported instead of a network."""
     format: int = _FORMAT
 
     def __post_init__(self) -> None:
         """Check the words; raises ValueError."""
-        if self.head not in {"raw", "rows"} or self.format != _FORMAT:
-            raise ValueError(f"invalid Manifest: head {self.head!r}, format {self.format!r}")
+        if (
+            self.head not in get_args(Head)
+            or self.precision not in {None, *get_args(Precision)}
+            or self.format != _FORMAT
+        ):
+            raise ValueError(
+                f"invalid Manifest: head {self.head!r}, precision {self.precision!r}, format {self.format!r}"
+            )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What lies beside it in the artifact."""
+        if self.installed is not None:
+            return ()
+        networks = (NETWORK, *([COARSE] if self.coarse else []), *([TOP_DOWN] if self.head == "simcc" else []))
+        return tuple(name for network in networks for name in (network, network.replace(".xml", ".bin")))
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest as it is stored; what is None is left out, so that older workers read what they know."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Manifest:
+        """The way back. Raises TypeError or ValueError for what `as_json` never wrote."""
+        installed = stored.get("installed")
+        return cls(**{**stored, "installed": Installed(**installed) if installed else None})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,13 +101,14 @@ class Artifact:
     manifest: Manifest
 
 
-def pack(folder: Path, manifest: Manifest) -> bytes:
-    """The networks in `folder` as one artifact."""
-    names = [NETWORK, "model.bin", *((COARSE, "coarse.bin") if manifest.coarse else ())]
+def pack(folder: Path | None, manifest: Manifest) -> bytes:
+    """The networks in `folder` as one artifact. Raises ValueError where there is no folder and should be."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(_MANIFEST), json.dumps(asdict(manifest), sort_keys=True))
-        for name in names:
+        archive.writestr(zipfile.ZipInfo(_MANIFEST), json.dumps(manifest.as_json(), sort_keys=True))
+        for name in manifest.files:
+            if folder is None:
+                raise ValueError(f"no folder to take {name} from")
             archive.writestr(zipfile.ZipInfo(name), (folder / name).read_bytes())
     return packed.getvalue()
 
@@ -110,9 +157,9 @@ def _manifest(content: bytes) -> Manifest:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-            manifest = Manifest(**json.loads(archive.read(_MANIFEST)))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            manifest = Manifest.from_json(json.loads(archive.read(_MANIFEST)))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise WeightsRejected(f"this is no converted model: {error}") from error
-    if not _ALLOWED.issuperset(names) or NETWORK not in names:
+    if sorted(names) != sorted((_MANIFEST, *manifest.files)):
         raise WeightsRejected(f"this is no converted model: it holds {', '.join(sorted(names))}")
     return manifest

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.artifact import Artifact, Head, keep
+from inference.artifact import Artifact, Head, Precision, keep
 from inference.errors import ModelUnknown, WeightsRejected
 from inference.poses import COCO_17, Skeleton
 
@@ -44,6 +44,11 @@ class ModelSpec:
     def head(self) -> Head:
         """How the network's output is laid out."""
         return self.artifact.manifest.head if self.artifact else "raw"
+
+    @property
+    def precision(self) -> Precision | None:
+        """The only one that it may run in, if there is one."""
+        return self.artifact.manifest.precision if self.artifact else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inference.artifact import COARSE, NETWORK, unpacked
+from inference.artifact import COARSE, NETWORK, TOP_DOWN, unpacked
 from inference.catalog import ModelSpec, read_weights
 from inference.errors import WeightsRejected
 from inference.vendors import quiet_openvino, quiet_ultralytics
@@ -98,6 +98,8 @@ class Networks:
     fine: Path
     coarse: Path | None
     """That of `without_finest_level`; None: the fine one serves for both."""
+    top_down: Path | None = None
+    """What poses the crops of the people that the others find."""
 
 
 @contextmanager
@@ -114,7 +116,8 @@ def openvino_networks(spec: ModelSpec, cache_dir: Path) -> Iterator[Networks]:
     folder = unpacked(spec.artifact)
     try:
         coarse = folder / COARSE if spec.artifact.manifest.coarse else None
-        yield Networks(fine=folder / NETWORK, coarse=coarse)
+        top_down = folder / TOP_DOWN if spec.head == "simcc" else None
+        yield Networks(fine=folder / NETWORK, coarse=coarse, top_down=top_down)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

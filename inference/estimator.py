@@ -45,7 +45,7 @@ class Estimator:
         Raises KeyError where the model has no keypoint of a name in it.
         """
         self._backend = backend
-        self._decode = {"raw": poses_from_raw, "rows": poses_from_rows}[spec.head]
+        self._decode = poses_from_raw if spec.head == "raw" else poses_from_rows
         self._keypoints = len(spec.skeleton.keypoint_names)
         self._order = [spec.skeleton.index(name) for name in skeleton.keypoint_names]
         self.skeleton = skeleton

@@ -91,11 +91,11 @@ class ModelInfo:
     sha256: str
     """Of the weights, before any conversion."""
     backend: str
-    """`torch` or `openvino`."""
+    """`torch`, `openvino` or `entrypoint`."""
     precision: str
-    """`fp32`, `bf16` or `fp16`."""
+    """`fp32`, `bf16`, `fp16` or `int8`."""
     runtime: str
-    """Name and version of what ran it, such as `openvino 2026.4.1`."""
+    """Name and version of what ran it, such as `openvino 2026.4.1`; of an entry point its distribution."""
     conversion: str | None = None
     """SHA-256 of the converted model that was loaded; None: converted from the weights on the spot."""
 

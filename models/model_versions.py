@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-ModelFormat = Literal["ultralytics", "onnx", "openvino"]
+FileFormat = Literal["ultralytics", "onnx", "openvino", "simcc"]
+ModelFormat = FileFormat | Literal["entrypoint"]
 MoveKind = Literal["promote", "rollback"]
 
 PRODUCTION = "production"
@@ -59,9 +60,10 @@ class ModelVersion:
 
     ref: ModelRef
     source: str
-    """Where the operator said that it is: a path, `s3://…`, `package:…`, or a name of Ultralytics'."""
+    """Where the operator said that it is: a path, `s3://…`, `package:…`, a name of Ultralytics', or
+    `entrypoint:…`."""
     source_sha256: str
-    """Of the weights as they came, before any conversion."""
+    """Of the weights as they came, before any conversion; of an entry point, of its distribution's files."""
     format: ModelFormat
     input_sizes: Mapping[str, Any]
     skeleton: Mapping[str, Any]
@@ -81,6 +83,11 @@ class ModelVersion:
         """Check the checksum's form; raises ValueError."""
         if not _SHA256.fullmatch(self.source_sha256):
             raise ValueError(f"{self.source_sha256!r} is not a SHA-256")
+
+    @property
+    def precision(self) -> str | None:
+        """The only one that it runs in; None: the fastest that a machine has."""
+        return self.report.get("precision")
 
     @property
     def state(self) -> Literal["ready", "retired"]:

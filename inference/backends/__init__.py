@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from inference.backends import openvino_backend, torch_backend
-from inference.backends.base import Backend, BackendName, Precision
+from inference.artifact import Precision
+from inference.backends import entry_point_backend, openvino_backend, top_down_backend, torch_backend
+from inference.backends.base import Backend, BackendName
 from inference.catalog import ModelSpec
 from inference.errors import BackendUnavailable
 
 BackendChoice = Literal["auto", "torch", "openvino"]
 PrecisionChoice = Literal["auto", "fp32", "bf16", "fp16"]
 
-_PRECISIONS: dict[BackendName, Callable[[], tuple[Precision, ...]]] = {
-    "torch": torch_backend.precisions,
-    "openvino": openvino_backend.precisions,
-}
+_RUNTIMES: tuple[BackendName, ...] = ("torch", "openvino")
 
 
 def make_backend(
@@ -31,11 +28,21 @@ def make_backend(
 ) -> Backend:
     """Load the model. `auto` is torch where there is a CUDA GPU, OpenVINO elsewhere; and the fastest native precision.
 
-    `threads` are CPU threads, all by default. Raises BackendUnavailable, naming what there is, and WeightsRejected.
+    A version that was registered with a precision runs in that one alone, and one by entry point on what it brings,
+    whatever `backend` is. `threads` are CPU threads, all by default. Raises BackendUnavailable, naming what there is,
+    and WeightsRejected.
     """
+    if spec.precision is not None and precision not in {"auto", spec.precision}:
+        raise BackendUnavailable(f"{spec.name}@{spec.version} runs in {spec.precision} alone, not in {precision}")
+    if spec.artifact is not None and spec.artifact.manifest.installed is not None:
+        return entry_point_backend.EntryPointBackend(spec, spec.artifact.manifest.installed, threads=threads)
     name = choose_backend(backend, gpu=cuda_gpus() > 0 and torch_backend.sees_gpu())
-    chosen = choose_precision(name, precision, _PRECISIONS[name]())
-    kind = torch_backend.TorchBackend if name == "torch" else openvino_backend.OpenVinoBackend
+    if name == "torch":
+        chosen = choose_precision(name, precision, torch_backend.precisions())
+        return torch_backend.TorchBackend(spec, precision=chosen, threads=threads, cache_dir=cache_dir)
+    native = openvino_backend.runnable() if spec.precision else openvino_backend.precisions()
+    chosen = choose_precision(name, spec.precision or precision, native)
+    kind = top_down_backend.TopDownBackend if spec.head == "simcc" else openvino_backend.OpenVinoBackend
     return kind(spec, precision=chosen, threads=threads, cache_dir=cache_dir)
 
 
@@ -43,12 +50,14 @@ def choose_backend(asked: BackendChoice, *, gpu: bool) -> BackendName:
     """Resolve `auto`. Raises BackendUnavailable for an unknown name."""
     if asked == "auto":
         return "torch" if gpu else "openvino"
-    if asked not in _PRECISIONS:
-        raise BackendUnavailable(f"there is no backend {asked!r}; there are: auto, {', '.join(_PRECISIONS)}")
+    if asked not in _RUNTIMES:
+        raise BackendUnavailable(f"there is no backend {asked!r}; there are: auto, {', '.join(_RUNTIMES)}")
     return asked
 
 
-def choose_precision(backend: BackendName, asked: PrecisionChoice, native: tuple[Precision, ...]) -> Precision:
+def choose_precision(
+    backend: BackendName, asked: PrecisionChoice | Precision, native: tuple[Precision, ...]
+) -> Precision:
     """Resolve `auto` to the first of `native`. Raises BackendUnavailable for one that is not among them."""
     if asked == "auto":
         return native[0]

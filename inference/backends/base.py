@@ -7,11 +7,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.artifact import Precision
 from inference.poses import FloatArray
 
-BackendName = Literal["torch", "openvino"]
-Precision = Literal["fp32", "bf16", "fp16"]
-
+BackendName = Literal["torch", "openvino", "entrypoint"]
 
 BATCH_PIXELS = 4 * 384 * 640
 """Of a full batch on a CPU. Measured: whole pictures gain nothing beyond four, crops hardly beyond this many pixels."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.backends.base import BackendName, Precision, cpu_batch
+from inference.artifact import Precision
+from inference.backends.base import BackendName, cpu_batch
 from inference.catalog import ModelSpec
 from inference.conversion import load_torch_model, without_finest_level
 from inference.errors import BackendUnavailable, RuntimeBroken

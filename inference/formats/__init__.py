@@ -1,8 +1,8 @@
 """One file a format in which a model may come: each turns it into OpenVINO networks, whatever size and batch.
 
-An adapter's `convert` runs in the sandbox of `inference.sandbox` alone. It writes `model.xml` with its `.bin`, and
-where it can `coarse.xml`, into a folder, and raises WeightsRejected with the reason. What it wrote is believed by
-nobody: `inference.admission` looks at the networks themselves.
+An adapter's `convert` runs in the sandbox of `inference.sandbox` alone. It writes `model.xml` with its `.bin`, where it
+can `coarse.xml`, and of a network that poses crops `top_down.xml`, into a folder, and raises WeightsRejected with the
+reason. What it wrote is believed by nobody: `inference.admission` looks at the networks themselves.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from inference.errors import WeightsRejected
-from inference.formats import onnx_graph, openvino_ir, ultralytics_pt
+from inference.formats import onnx_graph, openvino_ir, simcc_onnx, ultralytics_pt
 
-Format = Literal["ultralytics", "onnx", "openvino"]
+Format = Literal["ultralytics", "onnx", "openvino", "simcc"]
 Convert = Callable[[Path, int, Path, Path], None]
 """Source, keypoints, folder for the networks, folder for whatever a vendor must write."""
 
@@ -22,6 +22,7 @@ ADAPTERS: dict[Format, Convert] = {
     "ultralytics": ultralytics_pt.convert,
     "onnx": onnx_graph.convert,
     "openvino": openvino_ir.convert,
+    "simcc": simcc_onnx.convert,
 }
 _SUFFIXES: dict[str, Format] = {".pt": "ultralytics", ".onnx": "onnx", ".xml": "openvino"}
 

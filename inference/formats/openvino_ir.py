@@ -31,7 +31,11 @@ def write_checked(model: Any, path: Path) -> None:
     import openvino
 
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise WeightsRejected(f"it has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one of each")
+        simcc = any(name.startswith("simcc") for output in model.outputs for name in output.get_names())
+        raise WeightsRejected(
+            f"it has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one of each"
+            + ("; a top-down network is registered with --format simcc" if simcc else "")
+        )
     shape, kind = model.input(0).get_partial_shape(), model.input(0).get_element_type().to_string()
     if shape.rank.is_dynamic or len(shape) != 4 or str(shape[1]) != "3" or kind not in {"f32", "float32"}:
         raise WeightsRejected(f"it takes {kind} {shape}, not float32 (pictures, 3, height, width)")

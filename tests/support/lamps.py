@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.backends.base import BackendName, Precision
+from inference.artifact import Precision
+from inference.backends.base import BackendName
 from inference.catalog import DEFAULT_MODEL, resolve
 from inference.estimator import Estimator
 from inference.pictures import Picture

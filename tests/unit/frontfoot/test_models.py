@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -125,6 +126,8 @@ def test_an_artifact_that_was_changed_is_not_verified() -> None:
         ("show", "net@1@2"),
         ("register", "../net@1", "x.pt", "--sha256", "0" * 64),
         ("register", "net@1", "x.pt", "--sha256", "0" * 64, "--skeleton", "body25"),
+        ("register", "net@9", "x.pt", "--sha256", "0" * 64, "--precision", "int8"),
+        ("register", "net@9", "x.pt", "--sha256", "0" * 64, "--from", "net@1"),
         ("promote", "net@1", "--alias", "a@b"),
     ],
 )
@@ -150,6 +153,38 @@ def test_of_what_is_refused_nothing_is_kept(tmp_path: Path, store: FolderStore) 
     assert [model["model"] for model in answered("list")["models"]] == ["yolo11n-pose@1"]
     assert not (tmp_path / "data").exists()
     assert store.delete_prefix("local", "models/") == 0
+
+
+def test_a_version_of_another_precision_is_made_from_one_that_is_there(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"a clip")
+    with_figures = ("--precision", "int8", "--from", "nobody@1", "--clip", str(clip))
+    error = refused("register", "net@1", str(clip), "--sha256", "0" * 64, *with_figures)
+    assert (error["code"], "nobody@1" in error["message"]) == ("model_unknown", True)
+
+
+def test_the_precision_of_a_version_is_shown(catalogue: ModelCatalogue) -> None:
+    artifact = StoredArtifact(bucket="local", key="models/3.zip", sha256="3" * 64)
+    eight = replace(BUILT_IN, ref=ModelRef.parse("net@3"), artifact=artifact, report={"precision": "int8"})
+    catalogue.add(eight)
+    assert {model["model"]: model["precision"] for model in answered("list")["models"]} == {
+        "yolo11n-pose@1": None,
+        "net@1": None,
+        "net@2": None,
+        "net@3": "int8",
+    }
+    assert "fastest" in run("list").stdout
+
+
+def test_the_checksum_that_register_wants(tmp_path: Path) -> None:
+    for name in ("net.onnx", "net.xml", "net.bin"):
+        (tmp_path / name).write_bytes(name.encode())
+    one = answered("checksum", str(tmp_path / "net.onnx"))
+    assert one["sha256"] == hashlib.sha256(b"net.onnx").hexdigest()
+    both = run("checksum", str(tmp_path / "net.xml"))
+    assert both.stdout.strip() == hashlib.sha256(b"net.xmlnet.bin").hexdigest()
+    assert refused("checksum", "entrypoint:nobody")["code"] == "weights_rejected"
+    assert refused("checksum", "no/such/file.onnx")["code"] == "weights_rejected"
 
 
 class TestSources:

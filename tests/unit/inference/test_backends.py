@@ -125,7 +125,7 @@ def test_an_output_that_openvino_did_not_write_is_never_handed_out(model_cache: 
     )
     if inferred_before:
         backend.infer(pictures(2))
-    idle = backend._idle[True]
+    idle = backend._networks[True]._idle
     idle.put(Deaf(idle.get()))
     with pytest.raises(RuntimeBroken, match="without having inferred"):
         backend.infer(pictures(1))

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from lamps import lamp_estimator
 
+from inference.artifact import Precision
 from inference.backends import cuda_gpus, openvino_backend, torch_backend
-from inference.backends.base import BackendName, Precision
+from inference.backends.base import BackendName
 from inference.catalog import DEFAULT_MODEL, resolve
 from inference.estimator import Estimator, Prepared
 from inference.poses import Pose

@@ -16,8 +16,8 @@ import pytest
 from lamps import HIDDEN, MISPLACED, WHOLE, Lamp, LampNetwork, Scene, lamp_estimator, pictures
 
 from inference.ahead import ahead
+from inference.artifact import Precision
 from inference.backends import openvino_backend
-from inference.backends.base import Precision
 from inference.batcher import BatchStats, FairBatcher
 from inference.catalog import DEFAULT_MODEL, resolve
 from inference.errors import ExtractionCanceled, InferenceError, VideoTooLong
