@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inference.extract import Extraction
-from inference.poses import PoseSequence
+from inference.poses import FloatArray, PoseSequence
 from inference.tracks import CONFIDENT
 from pipeline.comparison.body import Array, Body, Mask, body_of
 from pipeline.comparison.documents import AgreementDocument, JointDocument, Sides
@@ -64,7 +64,7 @@ def compute_oks(a: PoseSequence, b: PoseSequence, *, exchanged: bool = False) ->
     return np.where(known, similarity, np.nan)
 
 
-def compute_iou(one: np.ndarray, other: np.ndarray) -> Array:
+def compute_iou(one: FloatArray, other: FloatArray) -> Array:
     """Intersection over union (T,) of boxes (T, 4) x1 y1 x2 y2; NaN where either is."""
     low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
     shared = np.prod(np.clip((high - low).astype(float), 0, None), axis=1)
@@ -84,7 +84,7 @@ def _joints(names: tuple[str, ...], similarity: Array, bodies: tuple[Body, Body]
     }
 
 
-def _areas(boxes: np.ndarray) -> Array:
+def _areas(boxes: FloatArray) -> Array:
     wide = boxes.astype(float)
     return np.asarray((wide[:, 2] - wide[:, 0]) * (wide[:, 3] - wide[:, 1]), float)
 

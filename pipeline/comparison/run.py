@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from inference.extract import ExtractorOptions
 from pipeline.comparison.differences import Outcome, compared
-from pipeline.comparison.documents import ComparisonDocument
+from pipeline.comparison.documents import ComparedClip, ComparisonDocument
 from pipeline.comparison.page import build_page
 from pipeline.comparison.pictures import Pair, draw_pairs, wanted_rows
 from pipeline.comparison.rounds import Case, run_rounds
@@ -30,7 +30,8 @@ def compare(
     """Two models (name, options) on the same clips. Raises InferenceError where a model cannot be loaded."""
     rounds = run_rounds(cases, a, b, limits)
     of_a, of_b = rounds[0].outcomes, rounds[1].outcomes
-    clips, pairs = [], {}
+    clips: list[ComparedClip] = []
+    pairs: dict[str, dict[str, Pair]] = {}
     for case, one, other in zip(cases, of_a, of_b, strict=True):
         clip = compared(case.name, case.request.analysis_mode, one, other)
         if isinstance(one, Outcome) and isinstance(other, Outcome) and clip.diff is not None:

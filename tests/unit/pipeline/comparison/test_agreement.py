@@ -64,7 +64,7 @@ def test_noise_is_measured_in_percent_of_stature():
 
 
 def test_boxes_that_share_a_third():
-    one, other = np.array([[0, 0, 10, 10.0]]), np.array([[5, 0, 15, 10.0]])
+    one, other = np.array([[0, 0, 10, 10], [5, 0, 15, 10]], np.float32)[:, None]
     assert compute_iou(one, other).tolist() == [pytest.approx(1 / 3)]
 
 
