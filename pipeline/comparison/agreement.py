@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.extract import Extraction
 from inference.poses import FloatArray, PoseSequence
@@ -19,10 +22,8 @@ SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87,
 
 
 def agreement(one: Extraction, other: Extraction) -> AgreementDocument:
-    """What both say of the frames of one clip. Raises ValueError where they are not the same frames."""
-    a, b = one.poses, other.poses
-    if not np.array_equal(a.frame_indices, b.frame_indices) or a.skeleton != b.skeleton:
-        raise ValueError("poses of other frames or of another skeleton cannot be compared")
+    """What both say of the frames of one clip that both looked at. Raises ValueError where they share none."""
+    a, b = shared_frames(one.poses, other.poses)
     similarity = compute_oks(a, b)
     turned = compute_oks(a, b, exchanged=True)
     bodies = body_of(a), body_of(b)
@@ -44,6 +45,17 @@ def agreement(one: Extraction, other: Extraction) -> AgreementDocument:
         jitter_a_pct=_rounded(jitter_a, 50),
         jitter_b_pct=_rounded(jitter_b, 50),
     )
+
+
+def shared_frames(a: PoseSequence, b: PoseSequence) -> tuple[PoseSequence, PoseSequence]:
+    """Both cut down to the frames that are in both: QUICK looks further where nobody is in its window.
+
+    Raises ValueError where there are none, or the skeletons are not the same.
+    """
+    frames, rows_a, rows_b = np.intersect1d(a.frame_indices, b.frame_indices, assume_unique=True, return_indices=True)
+    if not len(frames) or a.skeleton != b.skeleton:
+        raise ValueError("poses of other frames or of another skeleton cannot be compared")
+    return _rows(a, rows_a), _rows(b, rows_b)
 
 
 def compute_oks(a: PoseSequence, b: PoseSequence, *, exchanged: bool = False) -> Array:
@@ -82,6 +94,17 @@ def _joints(names: tuple[str, ...], similarity: Array, bodies: tuple[Body, Body]
         for k, name in enumerate(names)
         if np.isfinite(similarity[:, k]).any()
     }
+
+
+def _rows(poses: PoseSequence, rows: NDArray[np.intp]) -> PoseSequence:
+    return replace(
+        poses,
+        keypoints=poses.keypoints[rows],
+        confidence=poses.confidence[rows],
+        boxes=poses.boxes[rows],
+        timestamps_s=poses.timestamps_s[rows],
+        frame_indices=poses.frame_indices[rows],
+    )
 
 
 def _areas(boxes: FloatArray) -> Array:

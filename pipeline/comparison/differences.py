@@ -30,7 +30,7 @@ class Failed:
 
 
 def compared(name: str, mode: Mode, one: Outcome | Failed, other: Outcome | Failed) -> ComparedClip:
-    """One clip, by both. Raises ValueError where the outcomes are of different frames."""
+    """One clip, by both. Raises ValueError where the outcomes share no frame."""
     both = (one, other) if isinstance(one, Outcome) and isinstance(other, Outcome) else None
     return ComparedClip(
         name=name,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from inference.poses import PoseSequence
 from models.documents import Evidence, Results
 from pipeline.coaching.changes import DiffDocument
-from pipeline.comparison.differences import Outcome
 from pipeline.rendering.moments import evidence_rows
 from pipeline.rendering.render import AnalysedClip
 from pipeline.rendering.stills import Still, athlete_still
@@ -25,18 +24,18 @@ class Pair:
     b: Still
 
 
-def wanted_rows(diff: DiffDocument, one: Outcome, other: Outcome) -> dict[str, int]:
-    """Id of a finding that flips → the row that shows it best, at most `MAX_FRAMES`. Both have the same rows."""
+def wanted_rows(diff: DiffDocument, one: Results, other: Results, poses: PoseSequence) -> dict[str, int]:
+    """Id of a finding that flips → the row of `poses` that shows it best, at most `MAX_FRAMES`."""
     rows: dict[str, int] = {}
     for item in (*diff.gone, *(change.before for change in diff.changed)):
-        rows |= dict(_best(item.id, one))
+        rows |= dict(_best(item.id, one, poses))
     for item in diff.added:
-        rows |= dict(_best(item.id, other))
+        rows |= dict(_best(item.id, other, poses))
     return dict(list(rows.items())[:MAX_FRAMES])
 
 
 def draw_pairs(clip: AnalysedClip, other: PoseSequence, rows: Mapping[str, int]) -> dict[str, Pair]:
-    """Cut the frames of `rows` out of the clip, once with its own poses and once with `other`'s, by finding."""
+    """The frames of `rows`, by finding: with the clip's own poses, and with `other`'s of the same frames."""
     if not rows:
         return {}
     drawn = {
@@ -46,9 +45,9 @@ def draw_pairs(clip: AnalysedClip, other: PoseSequence, rows: Mapping[str, int])
     return {name: drawn[row] for name, row in rows.items()}
 
 
-def _best(name: str, outcome: Outcome) -> Iterator[tuple[str, int]]:
-    evidence = _evidence(outcome.results).get(name)
-    for row in evidence_rows(evidence, outcome.extraction.poses, 1) if evidence else ():
+def _best(name: str, results: Results, poses: PoseSequence) -> Iterator[tuple[str, int]]:
+    evidence = _evidence(results).get(name)
+    for row in evidence_rows(evidence, poses, 1) if evidence else ():
         yield name, row
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from inference.extract import ExtractorOptions
+from pipeline.coaching.changes import DiffDocument
+from pipeline.comparison.agreement import shared_frames
 from pipeline.comparison.differences import Outcome, compared
 from pipeline.comparison.documents import ComparedClip, ComparisonDocument
 from pipeline.comparison.page import build_page
@@ -35,7 +37,7 @@ def compare(
     for case, one, other in zip(cases, of_a, of_b, strict=True):
         clip = compared(case.name, case.request.analysis_mode, one, other)
         if isinstance(one, Outcome) and isinstance(other, Outcome) and clip.diff is not None:
-            pairs[case.name] = _pairs(case, wanted_rows(clip.diff, one, other), one, other, limits)
+            pairs[case.name] = _pairs(case, clip.diff, one, other, limits)
         clips.append(clip)
     document = ComparisonDocument(
         a=a[0],
@@ -47,7 +49,9 @@ def compare(
     return Comparison(document=document, page=build_page(document, pairs))
 
 
-def _pairs(case: Case, rows: dict[str, int], one: Outcome, other: Outcome, limits: Limits) -> dict[str, Pair]:
+def _pairs(case: Case, diff: DiffDocument, one: Outcome, other: Outcome, limits: Limits) -> dict[str, Pair]:
+    a, b = shared_frames(one.extraction.poses, other.extraction.poses)
+    rows = wanted_rows(diff, one.results, other.results, a)
     with case.source.open() as path:
-        clip = AnalysedClip(path=path, poses=one.extraction.poses, limits=limits.render)
-        return draw_pairs(clip, other.extraction.poses, rows)
+        clip = AnalysedClip(path=path, poses=a, limits=limits.render)
+        return draw_pairs(clip, b, rows)

@@ -68,6 +68,9 @@ def test_boxes_that_share_a_third():
     assert compute_iou(one, other).tolist() == [pytest.approx(1 / 3)]
 
 
-def test_other_frames_are_no_comparison():
+def test_only_frames_that_both_looked_at_are_compared():
+    """Rows are matched by frame: the other's first row is this one's second."""
+    later = beside(reports.poses(TIMES, indices=range(1, 31), unseen=[0]))
+    assert (later.frames, later.a.seen, later.b.seen) == (29, 29, 28)
     with pytest.raises(ValueError, match="other frames"):
-        beside(reports.poses(TIMES, indices=range(1, 31)))
+        beside(reports.poses(TIMES, indices=range(30, 60)))

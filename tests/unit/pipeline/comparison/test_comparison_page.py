@@ -22,7 +22,7 @@ def test_what_flips_stands_on_the_page_with_stills_of_both(tmp_path: Path) -> No
     other = Outcome(extraction=extraction(exchanged(slice(0, 30))), results=reports.results(findings=(new,)))
     found = compared("net", "bowling", one, other)
     assert found.diff is not None
-    rows = wanted_rows(found.diff, one, other)
+    rows = wanted_rows(found.diff, one.results, other.results, POSES)
     assert rows == {"run_up_slows": 6, "new": 6}
     pairs = draw_pairs(AnalysedClip(path=clip, poses=POSES, limits=RenderLimits()), other.extraction.poses, rows)
     assert pairs["new"].a.jpeg != pairs["new"].b.jpeg
