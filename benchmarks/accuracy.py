@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ from models.documents import Results
 from models.requests import AnalysisRequest
 from pipeline import stages
 from pipeline.biomechanics import kinematics
-from pipeline.biomechanics.sides import BODY, repair_sides
+from pipeline.biomechanics.sides import BODY
+from pipeline.comparison.body import JOINTS, body_of
+from pipeline.comparison.body import Body as FollowedBody
 from pipeline.run import run_pose_metrics_findings_report
 
 Array = NDArray[np.float64]
@@ -50,7 +52,6 @@ REQUESTS = (
     AnalysisRequest(analysis_mode="bowling", camera_view="side"),
     AnalysisRequest(analysis_mode="batting", camera_view="side"),
 )
-JOINTS = [joint for pair in BODY for joint in pair]
 KNEES = [tuple(COCO_17.index(f"{side}_{part}") for part in ("hip", "knee", "ankle")) for side in ("left", "right")]
 FIRM_SCORE = 0.5
 """Of a detection that is surely a person: such ones are pointed at."""
@@ -311,61 +312,22 @@ def compare(crops: Followed, exact: Followed, whole: Followed) -> Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body:
-    """One person's joints from the shoulders down over T frames, in % of stature; NaN where not confident."""
+class Body(FollowedBody):
+    """One person, and where the frames lie that were inferred whole."""
 
-    path: Array
-    """(T, 17, 2) with mirrored bodies and swapped limbs exchanged back."""
-    seen: Mask
     anchors: Mask
-    mirrored: int
-    swapped: int
-    merged: int
 
     @classmethod
     def of(cls, followed: Followed) -> Body:
-        """Mask what is doubtful, then repair left and right as the product does."""
-        poses = followed.extraction.poses
-        raw = np.where((poses.confidence >= CONFIDENT)[..., None], poses.keypoints, np.nan).astype(np.float64)
-        names = poses.skeleton.keypoint_names
-        chain = kinematics.compute_eye_to_ankle({name: raw[:, k] for k, name in enumerate(names)})
-        stature = kinematics.compute_size(chain, poses.timestamps_s, 0.5)
-        repaired, report = repair_sides(raw, poses.timestamps_s, stature)
-        frames = int(np.sum(~np.all(np.isnan(raw[..., 0]), axis=1)))
-        return cls(
-            path=100 * repaired / stature[:, None, None],
-            seen=poses.seen,
-            anchors=followed.anchors,
-            mirrored=round(report.mirrored_share * frames),
-            swapped=round(report.swapped_share * frames),
-            merged=int(report.merged.sum()),
-        )
-
-    def sides(self) -> Figures:
-        """Frames seen, frames whose whole body or one limb was mirrored, and frames with both legs drawn on one."""
-        return {
-            "seen": int(self.seen.sum()),
-            "mirrored": self.mirrored,
-            "swapped_limbs": self.swapped,
-            "merged": self.merged,
-        }
+        """What the poses show of the person."""
+        seen = body_of(followed.extraction.poses)
+        return cls(**{field.name: getattr(seen, field.name) for field in fields(seen)}, anchors=followed.anchors)
 
     def jitter_beside(self, other: Body) -> Figures:
-        """White noise of both where both see four frames in a row, in the slower half of these samples.
-
-        The third difference of white noise is √20 times as large as the noise itself, that of a movement almost
-        nothing. The speed that counts as slow is that of the mean of the two, so that neither chooses its best frames.
-        """
-        noise = [
-            np.linalg.norm(np.diff(body.path[:, JOINTS], 3, axis=0), axis=-1) / np.sqrt(20) for body in (self, other)
-        ]
-        both = ((self.path + other.path) / 2)[:, JOINTS]
-        speed = np.linalg.norm(both[3:] - both[:-3], axis=-1)
-        known = np.isfinite(noise[0] + noise[1])
-        slow = known & (speed <= np.median(speed[known])) if known.any() else known
-        mine, theirs = (np.where(slow, values, np.nan) for values in noise)
+        """White noise of both where both see four frames in a row, in the slower half of these samples."""
+        mine, theirs = self.noise_beside(other)
         return {
-            "samples": int(slow.sum()),
+            "samples": int(np.isfinite(mine).sum()),
             "crops_pct": _percentile(mine, 50),
             "whole_pct": _percentile(theirs, 50),
             **_ratio(mine, theirs),

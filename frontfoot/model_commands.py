@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from frontfoot.options import JsonOption
+from frontfoot.options import JsonOption, ViewOption
 from models.model_versions import ModelRef
+from models.requests import AnalysisRequest, Mode
 
 app = typer.Typer(
     help="The model catalogue: which pose models there are, and which one workers run.", no_args_is_help=True
@@ -119,12 +120,47 @@ def verify(reference: ReferenceArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="What is there: NAME@VERSION or an alias.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What might replace it: NAME@VERSION or an alias.")],
+    clips: Annotated[
+        Path | None, typer.Option("--clips", help="Every clip of this folder.", exists=True, file_okay=False)
+    ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option("--jobs", metavar="QUERY", help="Finished jobs: mode=batting,since=2026-11-01,limit=20."),
+    ] = None,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="Of --clips: what the athlete does.")] = None,
+    view: ViewOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for comparison.json and .html.")] = Path("comparison"),
+    as_json: JsonOption = False,
+) -> None:
+    """Run both models on the same clips and say what would differ: poses, numbers, findings, speed, memory.
+
+    Each model has a process of its own, A B A B. What it came to is recorded, for `promote`'s policy.
+    """
+    from frontfoot import compare as comparing
+
+    if (clips is None) == (jobs is None) or (clips is None) != (mode is None):
+        raise typer.BadParameter("give --clips DIR with --mode, or --jobs QUERY: one of them")
+    if jobs is not None:
+        try:
+            chosen: comparing.Folder | comparing.JobQuery = comparing.JobQuery.parse(jobs)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    elif clips is not None and mode is not None:
+        chosen = comparing.Folder(path=clips, request=AnalysisRequest(analysis_mode=mode, camera_view=view))
+    comparing.compare(a, b, chosen, out, as_json=as_json)
+
+
+@app.command()
 def promote(
     version: VersionArgument,
     alias: AliasOption = "production",
     reason: ReasonOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if its skeleton is another one. It is recorded.")
+        bool,
+        typer.Option("--force", help="Even if skeleton or policy are against it. It is recorded."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

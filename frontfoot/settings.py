@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """An alias or `name@version` of the catalogue (`frontfoot models list`), or a weights file with `model_sha256`."""
     model_sha256: str | None = None
     """Needed when `model` is a path."""
+    promotion_policy: Path | None = None
+    """What `models promote` needs of a comparison before `production` moves (TOML, docs/models.md); unset: nothing."""
     backend: Literal["auto", "torch", "openvino"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     inference_threads: Annotated[int, Field(ge=0)] = 0

@@ -53,3 +53,19 @@ class AliasMoveRow(Row):
     moved_at: Mapped[datetime]
     forced: Mapped[bool] = mapped_column(Boolean)
     reason: Mapped[str | None] = mapped_column(Text)
+
+
+class ModelComparisonRow(Row):
+    """What a comparison of two versions came to. Written once; the newest of a pair is what a promotion refers to."""
+
+    __tablename__ = "model_comparisons"
+    __table_args__ = (Index("ix_model_comparisons_pair", "a", "b", "compared_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    a: Mapped[str] = mapped_column(String(100))
+    """`name@version` of what was there."""
+    b: Mapped[str] = mapped_column(String(100))
+    """Of what might replace it."""
+    totals: Mapped[dict[str, Any]]
+    compared_by: Mapped[str] = mapped_column(String(255))
+    compared_at: Mapped[datetime]

@@ -60,14 +60,29 @@ def run_pose_metrics_findings_report(
 
     Raises InferenceError subclasses for a clip that cannot be analysed.
     """
-    run = _Run(source=source, request=request, extractor=extractor, limits=limits, on_progress=on_progress)
-    quick = run.stage("quick")
-    final = run.stage("deep", quick.extraction) if request.deep_enabled else quick
+    quick, final = run_stages(source, request, extractor=extractor, limits=limits, on_progress=on_progress)
     stage: Stage = "deep" if request.deep_enabled else "quick"
     on_progress(stage, "drawing", 0.0)
     files = stages.draw(source, final.extraction, final.measurements, final.results, limits)
     on_progress(stage, "drawing", 1.0)
     return Analysis(quick=quick, final=final, files=files)
+
+
+def run_stages(
+    source: ClipSource,
+    request: AnalysisRequest,
+    *,
+    extractor: PoseExtractor,
+    limits: Limits,
+    on_progress: Progress = lambda stage, what, share: None,
+) -> tuple[StageOutcome, StageOutcome]:
+    """Clip → poses → metrics → findings → report, nothing drawn: QUICK, and the last stage that ran.
+
+    Raises InferenceError subclasses for a clip that cannot be analysed.
+    """
+    run = _Run(source=source, request=request, extractor=extractor, limits=limits, on_progress=on_progress)
+    quick = run.stage("quick")
+    return quick, run.stage("deep", quick.extraction) if request.deep_enabled else quick
 
 
 def run_given_poses(poses: PoseSequence, sha256: str, request: AnalysisRequest, *, limits: Limits) -> Analysis:

@@ -60,7 +60,7 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
         return [pictures.evidence[row] for row in rows if row in pictures.evidence]
 
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             results=results,
@@ -148,15 +148,16 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{_base64(content)}"
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """What every page is made in: templates beside this file, everything escaped, nothing undefined."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "capital": said.capital,
         "clock": said.clock,
         "base64": _base64,
@@ -164,4 +165,4 @@ def _environment() -> Environment:
         "inline": said.inline_markdown,
         "markdown": said.markdown,
     }
-    return environment
+    return made

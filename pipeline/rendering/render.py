@@ -72,7 +72,7 @@ def render(
         overlay=(),
     )
     if clip is not None:
-        pictures = _with_clip(pictures, _Clip(path=clip, poses=poses, limits=limits), results, overlay)
+        pictures = _with_clip(pictures, AnalysedClip(path=clip, poses=poses, limits=limits), results, overlay)
     page.write_text(build_page(results, poses, pictures, audience), encoding="utf-8")
     pdf.write_bytes(printed(build_page(results, poses, replace(pictures, proxy=None), audience)))
     text.write_text(results.report.text, encoding="utf-8")
@@ -80,7 +80,9 @@ def render(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Clip:
+class AnalysedClip:
+    """A clip with the poses that were made from it."""
+
     path: Path
     poses: PoseSequence
     limits: RenderLimits
@@ -114,7 +116,7 @@ class _Shown:
     proxy_rows: set[int]
 
 
-def _with_clip(pictures: Pictures, clip: _Clip, results: Results, overlay: Path) -> Pictures:
+def _with_clip(pictures: Pictures, clip: AnalysedClip, results: Results, overlay: Path) -> Pictures:
     """Write the overlay, and add to the pictures what only the clip can show."""
     poses, limits = clip.poses, clip.limits
     spans = overlay_spans(results, poses, limits.max_overlay_s)
@@ -130,7 +132,7 @@ def _with_clip(pictures: Pictures, clip: _Clip, results: Results, overlay: Path)
     return replace(pictures, subject=subject, evidence=evidence, overlay=spans, proxy=small.finished())
 
 
-def _draw(clip: _Clip, results: Results, shown: _Shown) -> tuple[Still, dict[int, Still]]:
+def _draw(clip: AnalysedClip, results: Results, shown: _Shown) -> tuple[Still, dict[int, Still]]:
     """Write both videos and cut out the stills, in one pass: the still of the subject, those of the evidence by row."""
     poses, events = clip.poses, moments(results)
     overview = subject_row(results, poses)

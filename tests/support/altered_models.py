@@ -54,6 +54,23 @@ def with_keypoints(path: Path, order: Sequence[int | Mapping[int, float]]) -> Pa
     return path
 
 
+def with_noise(path: Path, size: float) -> Path:
+    """The real weights, each of the keypoint head's last layers moved by Gaussian noise of `size` of its own spread."""
+    quiet_ultralytics(path.parent / "ultralytics")
+    import torch
+    from ultralytics.nn import tasks
+
+    saved: dict[str, Any] = tasks.torch_safe_load(str(resolve(DEFAULT_MODEL).weights))[0]
+    chance = torch.Generator().manual_seed(7)
+    network = saved["model"].float()
+    for branch in network.model[-1].cv4:
+        last = branch[-1].weight
+        noise = torch.randn(last.shape, generator=chance)
+        last.data += size * last.data.std() * noise
+    torch.save(saved, path)
+    return path
+
+
 def untrained(path: Path, architecture: str) -> Path:
     """A pose model of another architecture, with random weights: it finds nobody."""
     quiet_ultralytics(path.parent / "ultralytics")

@@ -1,0 +1,79 @@
+"""What `frontfoot models compare` does."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from frontfoot import model_choice, wiring
+from frontfoot.compared_clips import JobQuery, clips_of_folder, clips_of_jobs
+from frontfoot.local import reported_errors
+from frontfoot.settings import Settings
+from models.comparisons import Comparisons
+from models.errors import CatalogueMissing
+from models.model_catalogue import ModelCatalogue
+from models.model_versions import ModelVersion
+from models.requests import AnalysisRequest
+from pipeline.comparison.documents import Totals, totals
+from pipeline.comparison.run import Comparison
+from pipeline.comparison.run import compare as compare_models
+
+if TYPE_CHECKING:
+    from inference.extract import ExtractorOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """Clips in a folder, with one request for all."""
+
+    path: Path
+    request: AnalysisRequest
+
+
+def compare(a: str, b: str, clips: Folder | JobQuery, out: Path, *, as_json: bool) -> None:
+    """Compare what two references mean now, write comparison.json and .html into `out`, and record the totals."""
+    settings = Settings()
+    with reported_errors(as_json=as_json), closing(wiring.storage_options(settings).open()) as storage:
+        if not model_choice.has_catalogue(storage.database):
+            raise CatalogueMissing("The database has no model catalogue yet: run `frontfoot migrate`.")
+        catalogue = ModelCatalogue(storage.database)
+        one, other = catalogue.resolve(a), catalogue.resolve(b)
+        limits = wiring.limits(settings)
+        try:
+            cases = (
+                clips_of_jobs(storage, clips, limits)
+                if isinstance(clips, JobQuery)
+                else clips_of_folder(clips.path, clips.request)
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        made = compare_models(cases, _options(settings, one), _options(settings, other), limits)
+        _write(made, out)
+        found = totals(made.document)
+        Comparisons(storage.database).record(one.ref, other.ref, found.model_dump(), by=getpass.getuser())
+    _print(made, found, out, as_json=as_json)
+
+
+def _options(settings: Settings, version: ModelVersion) -> tuple[str, ExtractorOptions]:
+    chosen = settings.model_copy(update={"model": str(version.ref), "model_sha256": None})
+    return str(version.ref), wiring.extractor_options(chosen)
+
+
+def _write(made: Comparison, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "comparison.json").write_text(made.document.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (out / "comparison.html").write_text(made.page, encoding="utf-8")
+
+
+def _print(made: Comparison, found: Totals, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(made.document.model_dump_json())
+        return
+    for name, value in found:
+        typer.echo(f"{name:<14} {'-' if value is None else f'{value:.4g}'}")
+    typer.echo(f"wrote {out / 'comparison.json'}\nwrote {out / 'comparison.html'}")

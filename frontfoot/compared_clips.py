@@ -1,0 +1,97 @@
+"""What `models compare` runs models on: the clips of a folder, or stored jobs that a query names."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self, cast, get_args
+
+from inference.containers import identify
+from inference.errors import InferenceError
+from inference.sources import LocalClip
+from models.errors import SourceMissing
+from models.jobs import Job
+from models.requests import AnalysisRequest, Mode
+from models.storage import Storage
+from models.stored import DoneJobs
+from pipeline.comparison.rounds import Case
+from pipeline.sources import clip_source
+from pipeline.stages import Limits
+
+DEFAULT_LIMIT = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobQuery:
+    """Which finished jobs: `mode=batting,since=2026-11-01,limit=20`, each part once or not at all."""
+
+    mode: Mode | None = None
+    since: datetime | None = None
+    """Made at that moment or later."""
+    limit: int = DEFAULT_LIMIT
+    """The newest ones."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The query that the words mean. Raises ValueError naming the word that does not fit."""
+        words = [part.partition("=") for part in text.split(",")]
+        said = {key.strip(): value.strip() for key, _, value in words}
+        if len(said) != len(words) or said.keys() - {"mode", "since", "limit"}:
+            raise ValueError(f"{text!r} is not mode=…,since=YYYY-MM-DD,limit=N, each once or not at all")
+        mode, limit = said.get("mode"), said.get("limit", str(DEFAULT_LIMIT))
+        if mode is not None and mode not in get_args(Mode):
+            raise ValueError(f"mode={mode}: it is one of {', '.join(get_args(Mode))}")
+        if not limit.isdecimal() or int(limit) < 1:
+            raise ValueError(f"limit={limit}: it is a number from 1")
+        since = datetime.fromisoformat(said["since"]) if "since" in said else None
+        if since is not None and since.tzinfo is None:
+            since = since.replace(tzinfo=UTC)
+        return cls(mode=cast("Mode | None", mode), since=since, limit=int(limit))
+
+    def takes(self, job: Job) -> bool:
+        """Whether the job is meant, but for `limit`."""
+        fits = job.analysis_mode is not None and self.mode in {None, job.analysis_mode}
+        return fits and (self.since is None or job.created_at >= self.since)
+
+
+def clips_of_folder(folder: Path, request: AnalysisRequest) -> tuple[Case, ...]:
+    """Every file of the folder that begins as a clip does, by name. Raises ValueError where there is none."""
+    cases = tuple(
+        Case(name=path.name, source=LocalClip(path=path), request=request)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and _is_clip(path)
+    )
+    if not cases:
+        raise ValueError(f"there is no clip in {folder}")
+    return cases
+
+
+def clips_of_jobs(storage: Storage, query: JobQuery, limits: Limits) -> tuple[Case, ...]:
+    """The newest finished jobs that the query means, with their own requests, oldest first; without a clip, left out.
+
+    Raises ValueError where there is none.
+    """
+    jobs = DoneJobs(storage.database)
+    found: deque[Case] = deque(maxlen=query.limit)
+    for job_id in jobs.ids():
+        job = jobs.get(job_id).job
+        if not query.takes(job) or job.s3_bucket is None or job.s3_key is None:
+            continue
+        try:
+            source = clip_source(storage.store, job.s3_bucket, job.s3_key, limits)
+        except SourceMissing:  # forgotten since
+            continue
+        found.append(Case(name=job.id, source=source, request=job.request()))
+    if not found:
+        raise ValueError("no finished job whose clip is still stored fits the query")
+    return tuple(found)
+
+
+def _is_clip(path: Path) -> bool:
+    try:
+        identify(path)
+    except InferenceError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""A comparison as one HTML file, with nothing fetched from anywhere; in the look of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.coaching.changes import SaidDocument
+from pipeline.comparison.documents import ComparisonDocument, totals
+from pipeline.comparison.pictures import Pair
+from pipeline.rendering.page import environment
+from pipeline.rendering.player import policy
+
+
+def build_page(comparison: ComparisonDocument, pairs: Mapping[str, Mapping[str, Pair]]) -> str:
+    """The HTML of a comparison; `pairs` are stills by name of the clip and id of the finding."""
+    template = environment().get_template("comparison.html.j2")
+    return template.render(
+        comparison=comparison,
+        totals=totals(comparison),
+        pairs=pairs,
+        policy=policy(plays=False),
+        said=said,
+        number=number,
+    )
+
+
+def said(item: SaidDocument) -> str:
+    """How strongly a finding is said, such as `medium, likely`."""
+    return ", ".join(word for word in (item.kind, item.severity, item.claim) if word)
+
+
+def number(value: float | str | None, digits: int = 3) -> str:
+    """A number for a table; a dash for what was not measured."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -1,0 +1,112 @@
+"""What `models compare` is run on, and what `promote` asks of a recorded comparison."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import clips
+import pytest
+from typer.testing import CliRunner, Result
+
+from frontfoot import exits
+from frontfoot.cli import app
+from frontfoot.compared_clips import JobQuery, clips_of_folder
+from models.artifacts import FolderStore
+from models.comparisons import Comparisons
+from models.database import Database
+from models.model_catalogue import ModelCatalogue
+from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
+from models.requests import AnalysisRequest
+
+NET = ModelRef(name="net", version="1")
+GOOD = {
+    "clips": 5, "failures": 0, "oks": 0.95, "found_ratio": 1.0, "mirrored_more": 0.0, "jitter_ratio": 1.0,
+    "moved_share": 0.02, "flips": 1, "speed_ratio": 1.1, "memory_ratio": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sqlite_url: str) -> None:
+    for name in list(os.environ):
+        if name.startswith(("FRONTFOOT_", "DATABASE_URL", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FRONTFOOT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    policy = tmp_path / "policy.toml"
+    policy.write_text("flips_max = 1\noks_min = 0.9\n", encoding="utf-8")
+    monkeypatch.setenv("FRONTFOOT_PROMOTION_POLICY", str(policy))
+
+
+@pytest.fixture
+def database(sqlite_url: str, tmp_path: Path) -> Database:
+    """With net@1, whose artifact is in the store."""
+    artifact = StoredArtifact(bucket="local", key="models/1.zip", sha256="1" * 64)
+    FolderStore(tmp_path / "data" / "artifacts").put_bytes("local", artifact.key, b"1")
+    made = Database(sqlite_url)
+    ModelCatalogue(made).add(replace(BUILT_IN, ref=NET, artifact=artifact))
+    return made
+
+
+def promote(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["models", "promote", "net@1", "--json", *arguments])
+
+
+def refusal() -> str:
+    result = promote()
+    assert result.exit_code == exits.USAGE, result.output
+    message: str = json.loads(result.stdout)["error"]["message"]
+    return message
+
+
+def test_a_promotion_needs_a_recorded_comparison_that_meets_the_policy(database: Database) -> None:
+    comparisons = Comparisons(database)
+    comparisons.record(NET, BUILT_IN.ref, GOOD, by="me")  # the other way round is another comparison
+    assert "there is none: `frontfoot models compare yolo11n-pose@1 net@1" in refusal()
+    comparisons.record(BUILT_IN.ref, NET, {**GOOD, "flips": 3}, by="me")
+    assert "flips is 3, at most 1 is wanted" in refusal()
+    assert ModelCatalogue(database).history("production") == ()
+    comparisons.record(BUILT_IN.ref, NET, GOOD, by="me")
+    assert json.loads(promote().stdout)["forced"] is False
+
+
+def test_force_promotes_without_one_and_is_recorded(database: Database) -> None:
+    assert json.loads(promote("--force").stdout)["forced"] is True
+    assert [move.forced for move in ModelCatalogue(database).history("production")] == [True]
+
+
+def test_other_aliases_are_for_trying(database: Database) -> None:
+    assert json.loads(promote("--alias", "candidate").stdout)["to"] == "net@1"
+
+
+def test_the_newest_comparison_of_a_pair_counts(database: Database) -> None:
+    for day in (2, 3, 1):
+        moment = datetime(2026, 11, day, tzinfo=UTC)
+        Comparisons(database, clock=lambda moment=moment: moment).record(BUILT_IN.ref, NET, {"flips": day}, by="me")
+    newest = Comparisons(database).newest(BUILT_IN.ref, NET)
+    assert newest is not None
+    assert (newest.totals, newest.compared_at.day) == ({"flips": 3}, 3)
+
+
+def test_a_query_of_jobs() -> None:
+    assert JobQuery.parse("mode=batting,since=2026-11-01,limit=3") == JobQuery(
+        mode="batting", since=datetime(2026, 11, 1, tzinfo=UTC), limit=3
+    )
+    for wrong in ("mode=juggling", "limit=0", "since=yesterday", "owner=x", "limit=1,limit=2", ""):
+        with pytest.raises(ValueError, match=r"mode|limit|since|Invalid"):
+            JobQuery.parse(wrong)
+
+
+def test_what_is_no_clip_in_a_folder_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    request = AnalysisRequest(analysis_mode="batting")
+    (folder / "notes.txt").write_text("nets on Friday", encoding="utf-8")
+    with pytest.raises(ValueError, match="there is no clip"):
+        clips_of_folder(folder, request)
+    clips.make(folder / "b.mp4")
+    clips.make(folder / "a.mp4")
+    assert [case.name for case in clips_of_folder(folder, request)] == ["a.mp4", "b.mp4"]
