@@ -140,12 +140,13 @@ def compare(
     Each model has a process of its own, A B A B. What it came to is recorded, for `promote`'s policy.
     """
     from frontfoot import compare as comparing
+    from frontfoot.compared_clips import JobQuery
 
     if (clips is None) == (jobs is None) or (clips is None) != (mode is None):
         raise typer.BadParameter("give --clips DIR with --mode, or --jobs QUERY: one of them")
     if jobs is not None:
         try:
-            chosen: comparing.Folder | comparing.JobQuery = comparing.JobQuery.parse(jobs)
+            chosen: comparing.Folder | JobQuery = JobQuery.parse(jobs)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     elif clips is not None and mode is not None:

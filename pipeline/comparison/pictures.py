@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inference.poses import PoseSequence
-from models.documents import Evidence, Results
+from models.documents import Evidence, Finding, Results, Watch
 from pipeline.coaching.changes import DiffDocument
 from pipeline.rendering.moments import evidence_rows
 from pipeline.rendering.render import AnalysedClip
@@ -53,5 +53,5 @@ def _best(name: str, results: Results, poses: PoseSequence) -> Iterator[tuple[st
 
 def _evidence(results: Results) -> dict[str, Evidence]:
     """Of findings and watches by id; the first of several."""
-    items = [*results.findings.findings, *results.findings.watches]
+    items: list[Finding | Watch] = [*results.findings.findings, *results.findings.watches]
     return {item.id: item.evidence for item in reversed(items)}

@@ -79,6 +79,7 @@ def test_force_promotes_without_one_and_is_recorded(database: Database) -> None:
 
 
 def test_other_aliases_are_for_trying(database: Database) -> None:
+    ModelCatalogue(database).promote(BUILT_IN.ref, alias="candidate", by="me")
     assert json.loads(promote("--alias", "candidate").stdout)["to"] == "net@1"
 
 
