@@ -28,6 +28,7 @@ SCHEMA_REVISIONS = (
     "m8c4f6a9d1e2",
     "p2e7b3c8f5a4",
     "r6d1f8b3e7c2",
+    "t3f9a2c6b1d8",
 )
 """Every revision of the schema, oldest first; the last is what these rows look like. A test compares migrations/."""
 
