@@ -120,9 +120,16 @@ def fit_steps(run: Sequence[Step], seen: Mask) -> Array | None:
 
 
 def is_even(run: Sequence[Step]) -> bool:
-    """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length."""
+    """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length.
+
+    Not by a single interval from one foot to the other: it may hold missed steps itself, so beside it nobody can tell
+    how many were missed between a foot and the same foot.
+    """
     intervals = np.diff([step.time_s for step in run]) / count_steps(run)
-    return len(intervals) < 2 or bool(intervals.max() <= UNEVEN_MAX * intervals.min())
+    if len(intervals) < 2:
+        return True
+    alternating = sum(one.side != two.side for one, two in pairwise(run))
+    return alternating != 1 and bool(intervals.max() <= UNEVEN_MAX * intervals.min())
 
 
 def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None:

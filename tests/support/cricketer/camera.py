@@ -59,11 +59,16 @@ def sequence(points: Array, times: Array, confidence: Array | None = None) -> Po
     )  # fmt: skip
 
 
-def random_camera(rng: np.random.Generator, view: str, centre: tuple[float, float], yaw_max: float) -> Camera:
-    """As a careful parent films: the whole action in the picture, the phone not quite level."""
+def random_camera(
+    rng: np.random.Generator, view: str, centre: tuple[float, float], approach: float, yaw_max: float
+) -> Camera:
+    """As a careful parent films: the whole action in the picture, the phone not quite level.
+
+    From the side it looks at the action's middle: of who runs up, `approach` before the centre.
+    """
     focal = rng.uniform(0.75, 1.1)
     pixels = rng.uniform(330, 460)
-    target = (centre[0] - 150.0, centre[1]) if view == "side" else centre
+    target = (centre[0] - approach, centre[1]) if view == "side" else centre
     away = 100 * focal * FRAME[0] / pixels
     if view == "behind":
         away = max(away, centre[0] + 300.0)  # the run-up begins in front of the lens

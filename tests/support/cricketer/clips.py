@@ -82,7 +82,8 @@ def film(
     camera: Camera | None = None,
 ) -> Clip:
     """One camera for all repetitions; the noise starts anew after each pause. `yaw`: at most so far off the view."""
-    camera = camera or random_camera(rng, view, movements[0].centre, yaw)
+    first = movements[0]
+    camera = camera or random_camera(rng, view, first.centre, first.approach, yaw)
     points, confidence, times, starts = [], [], [], []
     now = rng.uniform(0, 1 / fps)
     for movement in movements:
@@ -98,7 +99,6 @@ def film(
         confidence += [sure, np.full((pause, 17), np.nan)]
         now += (count + pause) / fps
     end = -round(PAUSE_S * fps)
-    first = movements[0]
     handedness = first.side if first.mode == "batting" else None
     return Clip(
         poses=sequence(np.concatenate(points)[:end], np.concatenate(times)[:end], np.concatenate(confidence)[:end]),

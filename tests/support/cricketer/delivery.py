@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, Plant, assemble, column, ease, foot, mirror, random_body
-from cricketer.movement import Movement, Truth
+from cricketer.movement import APPROACH, Movement, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ def _deliver(body: Body, how: Technique, shift: float) -> Movement:
     return Movement(
         mode="bowling", body=body, duration=duration, pose=pose, events=events, side=how.arm, steps=seen,
         speed=fine.speed, truth=_read(fine, how, events, seen, body), centre=(float(x_at(front)), 0.0),
-        blurs=((f"{how.arm}_wrist", release), (f"{how.arm}_elbow", release)),
+        approach=APPROACH, blurs=((f"{how.arm}_wrist", release), (f"{how.arm}_elbow", release)),
     )  # fmt: skip
 
 

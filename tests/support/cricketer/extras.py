@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, Plant, assemble, column, ease, foot
-from cricketer.movement import Movement, Truth
+from cricketer.movement import APPROACH, Movement, Truth
 
 STANDS_S, STEP_S = 0.8, 0.27
 SPEED, SLOW = 240.0, 140.0
@@ -49,6 +49,7 @@ def set_off(body: Body) -> Movement:
     return Movement(
         mode="fielding", body=body, duration=duration, pose=pose, side="right", speed=seen.speed,
         steps=moments, events={"pick_up": pick_up, "throw_release": throw}, centre=(float(x_at(DOWN_S)), 0.0),
+        approach=APPROACH,
         truth={
             "first_step_length": places[0] - seen.of("right_ankle")[0, 0], "second_step_length": places[1] - places[0],
             "step_length": float(np.mean(np.diff(places))), "cadence": 60 / STEP_S,

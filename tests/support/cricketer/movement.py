@@ -13,6 +13,8 @@ import numpy as np
 
 from cricketer.body import KEYPOINT, Array, Body
 
+APPROACH = 150.0
+"""% of height: half of the run-up that a careful parent has in the picture, and of a fielder's way to the ball."""
 FINE = 500.0
 """Samples a second at which truth is read."""
 
@@ -36,6 +38,8 @@ class Movement:
     steps: tuple[float, ...] = ()
     centre: tuple[float, float] = (0.0, 0.0)
     """x, y on the ground where the action happens."""
+    approach: float = 0.0
+    """How far before its centre the action's middle lies, % of height: there a camera at the side looks."""
     blurs: tuple[tuple[str, float], ...] = ()
     """(keypoint, time) where a hand moves too fast to be seen."""
 

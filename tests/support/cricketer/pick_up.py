@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, Plant, assemble, column, ease, foot, mirror, random_body
-from cricketer.movement import Movement, Truth
+from cricketer.movement import APPROACH, Movement, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ def pick_up(body: Body, how: Technique) -> Movement:
         speed=seen.speed,
         mode="fielding", body=body, duration=duration, pose=pose, side=how.hand, steps=steps,
         events=events, truth=_read(seen, how, events, steps, body),
-        centre=(float(x_at(down)), 0.0), blurs=((f"{how.hand}_wrist", released),),
+        centre=(float(x_at(down)), 0.0), approach=APPROACH, blurs=((f"{how.hand}_wrist", released),),
     )  # fmt: skip
 
 

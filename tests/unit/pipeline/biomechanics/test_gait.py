@@ -30,6 +30,13 @@ def test_from_a_foot_to_itself_a_step_was_missed_unless_it_came_too_soon(steps, 
     assert is_even(run(*steps))
 
 
+def test_by_one_interval_from_foot_to_foot_nobody_can_tell_how_many_steps_were_missed():
+    """Three steps of 0.25 s went by between the last two here, and one was missed between each of the others."""
+    assert not is_even(run(("left", 0.3), ("left", 0.9), ("left", 1.5), ("right", 2.25)))
+    assert is_even(run(("left", 0.3), ("left", 0.9), ("left", 1.5)))
+    assert is_even(run(("left", 0.3), ("right", 0.6)))
+
+
 def test_what_a_step_adds_knows_missed_steps_and_feet_that_are_seen_apart():
     """Steps of 0.3 s whose left feet an oblique camera sees 0.04 s late; the fourth was missed, the sixth not timed."""
     sides = ("left", "right", "left", "left", "right")

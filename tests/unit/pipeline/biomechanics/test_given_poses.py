@@ -67,7 +67,7 @@ def test_the_results_say_that_there_was_no_clip(file, analysis):
 def test_the_report_says_so_too_and_shows_no_picture(analysis):
     assert set(analysis.files) == {"report.html", "report.pdf", "report.md", "poses.parquet"}
     text = analysis.files["report.md"].decode()
-    assert "began with a file of poses" in text
+    assert "no pictures to check this report against" in text
     assert "picture at the top" not in text
     page = analysis.files["report.html"].decode()
     assert "image/jpeg" not in page

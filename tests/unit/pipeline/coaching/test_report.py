@@ -237,7 +237,9 @@ def test_what_was_found_is_listed_so_that_a_reader_can_count_the_rest(written, m
         "missed those. If one of these is something else, we were wrong."
     ) in section(report, "recording").text
     many = tuple(one.model_copy(update={"index": i}) for i in range(15))
-    assert ", 0:00 and 3 more of the video." in section(written(replace(measured, repetitions=many)), "recording").text
+    told = section(written(replace(measured, repetitions=many)), "recording").text
+    assert ", 0:00 and 3 more of the video." in told
+    assert told.count("0:00") == 12
     assert " of the video" not in section(written(make_measurements({}, repetitions=())), "recording").text
 
 

@@ -170,6 +170,15 @@ def test_a_finding_is_shown_with_number_reference_cue_and_drill():
     assert "0:00.500 · frame 15 · front foot contact" in text
 
 
+def test_a_strength_says_its_mark_in_its_text_alone():
+    strength = reports.FINDING.model_copy(update={"type": "strength", "claim": None})
+    sections = (*reports.SECTIONS, ReportSection(id="strengths", title="What you do well", text="…"))
+    well = page(reports.results(findings=[strength], sections=sections)).split("What you do well")[1]
+    assert "14 % slower" in well
+    assert "Compared with" not in well
+    assert "Compared with" in page()
+
+
 def test_without_findings_the_numbers_still_have_pictures():
     sections = [section for section in reports.SECTIONS if section.id not in ("priorities", "watches")]
     document = reports.results(findings=[], watches=[], sections=sections)
