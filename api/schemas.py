@@ -375,7 +375,7 @@ class ArtifactList(BaseModel):
 class Health(BaseModel):
     """The process answers (`live`), or can do its work too (`ready`)."""
 
-    model_config = _example(status="ready", version="0.5.0")
+    model_config = _example(status="ready", version="0.6.0")
 
     status: Literal["live", "ready"]
     version: str
