@@ -26,9 +26,9 @@ REQUEST = AnalysisRequest(analysis_mode="fielding")
 
 @pytest.fixture(scope="module")
 def long_clip(footage: list[Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The woman walks to and fro: six seconds, some of work."""
-    stretch = footage[60:150]
-    return write(tmp_path_factory.mktemp("long") / "clip.mp4", [*stretch, *stretch[::-1]])
+    """The woman walks to and fro: 16 seconds, enough work for a strike to land in it on an idle machine."""
+    stretch = footage[60:180]
+    return write(tmp_path_factory.mktemp("long") / "clip.mp4", [*stretch, *stretch[::-1]] * 2)
 
 
 def _wait_for(bench: Bench, job_id: str, reached: Callable[[JobDetail], bool]) -> JobDetail:
