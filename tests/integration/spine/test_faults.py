@@ -77,7 +77,7 @@ def _break_the_runtime(actor: Any) -> None:
             pass
 
     backend = actor._extractor._estimator._backend
-    for idle in backend._idle.values():
+    for idle in (network._idle for network in backend._networks.values()):
         for request in [idle.get(timeout=20) for _ in range(backend.servers)]:
             idle.put(Deaf(request))
 
