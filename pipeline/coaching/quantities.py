@@ -57,6 +57,8 @@ def varied(metric: Metric, words: Words) -> str:
         return said.spread.format(spread=told)
     theirs = math.sqrt(max(own**2 - metric.sys**2, 0.0))
     least = spread(theirs, metric.unit, words).removesuffix(words.unit[metric.unit]) if theirs else "0"
+    if least == told.removesuffix(words.unit[metric.unit]):
+        return said.spread.format(spread=told)
     return said.spread_least.format(spread=told, least=least)
 
 

@@ -103,6 +103,12 @@ def test_a_spread_says_how_much_of_it_may_be_ours(make_metric, sys, player, anal
     assert varied(metric, load_words("analyst")) == analyst
 
 
+def test_a_spread_of_which_nothing_to_speak_of_is_ours_is_one_number(make_metric):
+    said = varied(make_metric(spread=13.0, rand=12.0, sys=0.1), load_words("player"))
+    assert "5.0" in said
+    assert " to " not in said
+
+
 def test_a_spread_that_the_noise_explains_is_not_told(make_metric):
     assert varied(make_metric(spread=1.0, rand=2.0), load_words("player")) == ""
     assert varied(make_metric(spread=9.0, n=3), load_words("player")) == ""
