@@ -42,6 +42,7 @@ from models.keys import KeyRegister
 from models.model_catalogue import ModelCatalogue
 from models.outbox import Outbox
 from models.players import PlayerRegister
+from models.promotion import Policy
 from models.queue import JobQueue
 from models.secrets import OwnerSecrets
 from models.uploads import UploadRegister
@@ -93,13 +94,14 @@ def create_app(
     jwts: JwtReader | None = None,
     metrics: ApiMetrics | None = None,
     webhook_policy: WebhookPolicy | None = None,
+    promotion_policy: Policy | None = None,
     cleaner: Cleaner | None = None,
     rule_faults: RuleCheck = refuse_own_rules,
 ) -> FastAPI:
     """Build the application.
 
     `owners` maps each bearer token to whom it stands for; `models` are the catalogue names that a caller may choose.
-    `rule_faults` says what is wrong with a caller's own rules.
+    `rule_faults` says what is wrong with a caller's own rules; `promotion_policy` is what moving `production` needs.
     API keys of the database are let in as well, and JSON Web Tokens where `jwts` believes them.
     """
     limits, metrics = limits or Limits(), metrics or ApiMetrics()
@@ -139,6 +141,7 @@ def create_app(
         outbox=Outbox(database),
         players=PlayerRegister(database),
         catalogue=ModelCatalogue(database),
+        promotion_policy=promotion_policy,
     )
     problems.install(app)
     app.add_middleware(SmallBodies)

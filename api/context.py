@@ -25,6 +25,7 @@ from models.jobs import Owner
 from models.model_catalogue import ModelCatalogue
 from models.outbox import Outbox
 from models.players import PlayerRegister
+from models.promotion import Policy
 from models.queue import JobQueue
 from models.secrets import OwnerSecrets
 from models.uploads import UploadRegister
@@ -91,6 +92,7 @@ class Services:
     outbox: Outbox
     players: PlayerRegister
     catalogue: ModelCatalogue
+    promotion_policy: Policy | None
 
 
 async def _services(request: Request) -> Services:

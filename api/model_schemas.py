@@ -17,8 +17,8 @@ class AliasMoveRead(BaseModel):
     alias: str
     number: int
     kind: MoveKind
-    before: str | None = Field(description="`name@version`; null where it meant nothing.")
-    after: str
+    before: str | None = Field(serialization_alias="from", description="`name@version`; null where it meant nothing.")
+    after: str = Field(serialization_alias="to")
     moved_by: str = Field(description="Who, as the system or the token names them.")
     moved_at: datetime
     forced: bool
@@ -47,6 +47,7 @@ class ModelSummary(BaseModel):
     aliases: list[str] = Field(description="Those that mean it now.")
     state: Literal["ready", "retired"]
     format: ModelFormat
+    precision: str | None = Field(description="The only one that it runs in; null: the fastest of a machine.")
     skeleton: str
     source_sha256: str = Field(description="Of the weights as they came, before any conversion.")
     licence: str | None
@@ -111,7 +112,7 @@ class Promotion(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [examples.PROMOTION]})
 
     model: str = Field(max_length=97, description="`name@version`.")
-    force: bool = Field(False, description="Even where the skeleton is another one; this is recorded.")
+    force: bool = Field(False, description="Even where skeleton or policy are against it; this is recorded.")
     reason: str | None = Field(None, max_length=1000)
 
 
@@ -134,6 +135,7 @@ def _summary(version: ModelVersion, aliases: list[str]) -> dict[str, Any]:
         "aliases": aliases,
         "state": version.state,
         "format": version.format,
+        "precision": version.precision,
         "skeleton": version.skeleton["name"],
         "source_sha256": version.source_sha256,
         "licence": version.licence,

@@ -18,8 +18,9 @@ from models.comparisons import Comparisons
 from models.errors import CatalogueMissing
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import ModelVersion
+from models.promotion import Totals
 from models.requests import AnalysisRequest
-from pipeline.comparison.documents import Totals, totals
+from pipeline.comparison.documents import totals
 from pipeline.comparison.run import Comparison
 from pipeline.comparison.run import compare as compare_models
 
@@ -55,7 +56,7 @@ def compare(a: str, b: str, clips: Folder | JobQuery, out: Path, *, as_json: boo
         made = compare_models(cases, _options(settings, one), _options(settings, other), limits)
         _write(made, out)
         found = totals(made.document)
-        Comparisons(storage.database).record(one.ref, other.ref, found.model_dump(), by=getpass.getuser())
+        Comparisons(storage.database).record(one.ref, other.ref, found, by=getpass.getuser())
     _print(made, found, out, as_json=as_json)
 
 

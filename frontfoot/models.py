@@ -104,16 +104,14 @@ def verify(reference: str, *, as_json: bool) -> None:
 
 def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_json: bool) -> None:
     """Let an alias mean a version."""
-    from frontfoot.promotion import check_policy
-
     with _room(as_json=as_json) as (catalogue, store):
         ref = ModelRef.parse(reference)
         version = catalogue.find(ref)
-        if not force:
-            check_policy(catalogue.aliases().get(alias), ref, alias)
         if version.artifact is not None:
             store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
-        moved = catalogue.promote(ref, alias=alias, by=_operator(), force=force, reason=reason)
+        moved = catalogue.promote(
+            ref, alias=alias, by=_operator(), force=force, reason=reason, policy=wiring.promotion_policy(Settings())
+        )
     if moved is None:
         typer.echo(json.dumps({"alias": alias, "unchanged": str(ref)}) if as_json else f"{alias} already is {ref}")
         return

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from api.jwts import JwtReader
+    from models.promotion import Policy
     from pipeline.cluster import ClusterOptions
 
 logger = logging.getLogger(__name__)
@@ -203,6 +204,13 @@ def _jwt_reader(settings: Settings) -> JwtReader | None:
         raise typer.BadParameter(str(error), param_hint="FRONTFOOT_JWT_…") from None
 
 
+def _promotion_policy(settings: Settings) -> Policy | None:
+    try:
+        return wiring.promotion_policy(settings)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="FRONTFOOT_PROMOTION_POLICY") from None
+
+
 def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
     from api.app import create_app
     from api.context import Limits
@@ -219,6 +227,7 @@ def _app(settings: Settings, registry: CollectorRegistry) -> FastAPI:
         jwts=_jwt_reader(settings),
         metrics=ApiMetrics(registry),
         webhook_policy=wiring.webhook_policy(settings),
+        promotion_policy=_promotion_policy(settings),
         models=KnownModels(ModelCatalogue(storage.database), _own_file(settings)),
         limits=Limits(
             max_upload_bytes=settings.max_upload_bytes,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from frontfoot import model_choice
 from frontfoot.settings import Settings
+from models.promotion import Policy
 from models.s3 import S3Options
 from models.storage import StorageOptions
 from models.webhook_urls import WebhookPolicy
@@ -42,6 +44,19 @@ def storage_options(settings: Settings) -> StorageOptions:
 def webhook_policy(settings: Settings) -> WebhookPolicy:
     """Where webhooks may go."""
     return WebhookPolicy.of(settings.webhook_allowed_networks)
+
+
+def promotion_policy(settings: Settings) -> Policy | None:
+    """What moving `production` needs; None: nothing. Raises ValueError with what is wrong in the file."""
+    path = settings.promotion_policy
+    if path is None:
+        return None
+    try:
+        return Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # of TOML, of UTF-8 and of pydantic
+        raise ValueError(f"{path}: {error}") from None
 
 
 def jwt_wanted(settings: Settings) -> bool:

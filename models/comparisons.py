@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session as Transaction
 
 from models.catalogue_tables import ModelComparisonRow
 from models.database import Database
 from models.model_versions import ModelRef
+from models.promotion import Totals
 from models.sessions import utc_now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedComparison:
-    """One comparison in a few numbers; their names are those that a policy limits."""
+    """One comparison in a few numbers."""
 
     id: str
     a: ModelRef
     b: ModelRef
-    totals: Mapping[str, Any]
+    totals: Totals
     compared_by: str
     compared_at: datetime
 
@@ -35,10 +36,10 @@ class Comparisons:
         self._database = database
         self._now = clock
 
-    def record(self, a: ModelRef, b: ModelRef, totals: Mapping[str, Any], *, by: str) -> RecordedComparison:
+    def record(self, a: ModelRef, b: ModelRef, totals: Totals, *, by: str) -> RecordedComparison:
         """Keep what a comparison came to."""
         row = ModelComparisonRow(
-            id=str(uuid4()), a=str(a), b=str(b), totals=dict(totals), compared_by=by, compared_at=self._now()
+            id=str(uuid4()), a=str(a), b=str(b), totals=totals.model_dump(), compared_by=by, compared_at=self._now()
         )
         with self._database.transaction() as transaction:
             transaction.add(row)
@@ -46,11 +47,16 @@ class Comparisons:
 
     def newest(self, a: ModelRef, b: ModelRef) -> RecordedComparison | None:
         """The last one of these two, in this order."""
-        row = ModelComparisonRow
-        wanted = select(row).where(row.a == str(a), row.b == str(b)).order_by(row.compared_at.desc(), row.id).limit(1)
         with self._database.transaction(read_only=True) as transaction:
-            found = transaction.scalar(wanted)
-            return None if found is None else _value(found)
+            return newest_comparison(transaction, a, b)
+
+
+def newest_comparison(transaction: Transaction, a: ModelRef, b: ModelRef) -> RecordedComparison | None:
+    """See `Comparisons.newest`; within a transaction, for whoever promotes."""
+    row = ModelComparisonRow
+    wanted = select(row).where(row.a == str(a), row.b == str(b)).order_by(row.compared_at.desc(), row.id).limit(1)
+    found = transaction.scalar(wanted)
+    return None if found is None else _value(found)
 
 
 def _value(row: ModelComparisonRow) -> RecordedComparison:
@@ -58,7 +64,7 @@ def _value(row: ModelComparisonRow) -> RecordedComparison:
         id=row.id,
         a=ModelRef.parse(row.a),
         b=ModelRef.parse(row.b),
-        totals=row.totals,
+        totals=Totals.model_validate(row.totals),
         compared_by=row.compared_by,
         compared_at=row.compared_at,
     )

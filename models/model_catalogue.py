@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from models.catalogue_tables import AliasMoveRow, ModelVersionRow
+from models.comparisons import newest_comparison
 from models.database import Database
 from models.errors import ModelInUse, ModelNotInCatalogue, ModelRefused
 from models.model_versions import (
@@ -25,6 +26,7 @@ from models.model_versions import (
     before_the_last_promotion,
     check_alias,
 )
+from models.promotion import Policy
 from models.sessions import utc_now
 
 TRIES = 5
@@ -101,12 +103,21 @@ class ModelCatalogue:
             return _moves(transaction, alias)
 
     def promote(
-        self, ref: ModelRef, *, alias: str = PRODUCTION, by: str, force: bool = False, reason: str | None = None
+        self,
+        ref: ModelRef,
+        *,
+        alias: str = PRODUCTION,
+        by: str,
+        force: bool = False,
+        reason: str | None = None,
+        policy: Policy | None = None,
     ) -> AliasMove | None:
         """Let an alias mean this version. None where it already does.
 
         Raises ModelNotInCatalogue, and ModelRefused where the version is retired, the alias is a model's name, or, not
-        forced, the skeleton is another one: what was measured with one could not be compared with the other.
+        forced, the skeleton is another one (what was measured with one could not be compared with the other) or
+        `production` would move to a version whose newest comparison with the one before does not meet the `policy`.
+        Other aliases are for trying.
         """
         check_alias(alias)
 
@@ -118,6 +129,8 @@ class ModelCatalogue:
                 raise ModelRefused(f"{alias} is the name of a model, so it cannot be an alias.")
             if current is not None and not force:
                 _check_comparable(version, _find(transaction, current), alias)
+                if policy is not None and alias == PRODUCTION and current != ref:
+                    _check_policy(transaction, policy, current, ref)
             return None if current == ref else ref
 
         return self._move(alias, "promote", move, by=by, forced=force, reason=reason)
@@ -279,6 +292,19 @@ def _check_comparable(version: ModelVersion, current: ModelVersion, alias: str) 
             f"{version.ref} has the skeleton {ours} and {alias}, {current.ref}, has {theirs}: what was measured before "
             "cannot be compared with what comes. Promote it with --force if that is meant."
         )
+
+
+def _check_policy(transaction: Transaction, policy: Policy, current: ModelRef, ref: ModelRef) -> None:
+    recorded = newest_comparison(transaction, current, ref)
+    if recorded is None:
+        raise ModelRefused(
+            f"The policy asks for a comparison, and there is none: `frontfoot models compare {current} {ref} …`. "
+            "--force promotes it all the same, and is recorded."
+        )
+    unmet = policy.unmet(recorded.totals)
+    if unmet:
+        moment = recorded.compared_at.isoformat(timespec="seconds")
+        raise ModelRefused(f"By the comparison of {moment}: {'; '.join(unmet)}. --force promotes it all the same.")
 
 
 def _exists(ref: ModelRef) -> ModelRefused:

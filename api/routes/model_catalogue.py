@@ -81,7 +81,14 @@ def promote_model(parts: Parts, _: Operator, request: Request, alias: Alias, bod
     version = parts.catalogue.find(ref)
     if version.artifact is not None:
         parts.store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
-    parts.catalogue.promote(ref, alias=alias, by=_by(request), force=body.force, reason=body.reason)
+    parts.catalogue.promote(
+        ref,
+        alias=alias,
+        by=_by(request),
+        force=body.force,
+        reason=body.reason,
+        policy=parts.promotion_policy,
+    )
     return _alias(parts, alias)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from models.documents import Document
+from models.promotion import Totals
 from models.requests import Mode
 from pipeline.coaching.changes import DiffDocument
 
@@ -109,29 +110,6 @@ class ComparisonDocument(Document):
     def memory(self, model: str) -> float:
         """Median peak in MiB."""
         return median(each.peak_mib for each in self.rounds if each.model == model)
-
-
-class Totals(Document):
-    """A comparison in the numbers that a policy may limit; None where nothing was measured."""
-
-    clips: int
-    """That have results by both."""
-    failures: int
-    """Clips that have results by `a` and none by `b`."""
-    oks: float | None
-    """Mean of the clips, weighted by the frames that both saw."""
-    found_ratio: float | None
-    """Frames in which `b` saw the athlete, over those of `a`."""
-    mirrored_more: float | None
-    """Share of frames mirrored, swapped or merged by `b`, less that of `a`."""
-    jitter_ratio: float | None
-    """Median over the clips of `b`'s over `a`'s."""
-    moved_share: float | None
-    """Of the metrics that either could measure, those that moved or that one alone could."""
-    flips: int
-    speed_ratio: float
-    """`b`'s frames a second over `a`'s."""
-    memory_ratio: float
 
 
 def totals(comparison: ComparisonDocument) -> Totals:

@@ -15,6 +15,7 @@ from models.jobs import Owner
 from models.keys import KeyRegister
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, ModelVersion, StoredArtifact
+from models.promotion import Policy
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_promotion_and_the_way_back(served: Served, operator: httpx.Client) ->
     again = operator.post(f"/models/aliases/{alias}/promote", json={"model": str(version.ref)})
     assert again.json() == promoted.json()  # nothing moved
     move = promoted.json()["moves"][-1]
-    assert (move["kind"], move["before"], move["after"]) == ("promote", str(BUILT_IN.ref), str(version.ref))
+    assert (move["kind"], move["from"], move["to"]) == ("promote", str(BUILT_IN.ref), str(version.ref))
     assert (move["reason"], move["forced"], move["moved_by"][:4]) == ("better", False, "key:")
     shown = operator.get(f"/models/{version.ref}").json()
     assert (shown["aliases"], shown["moves"]) == ([alias], [move])
@@ -77,6 +78,27 @@ def test_what_workers_could_not_load_or_compare_is_not_promoted(served: Served, 
     assert "skeleton" in problem(operator.post(path, json={"model": str(feet.ref)}), 409, "model_refused")["detail"]
     forced = operator.post(path, json={"model": str(feet.ref), "force": True}).json()
     assert (forced["model"], forced["moves"][-1]["forced"]) == (str(feet.ref), True)
+
+
+@pytest.fixture
+def policy(served: Served) -> Iterator[None]:
+    """`production` moves only to what flips nothing."""
+    services = served.app.state.services
+    served.app.state.services = replace(services, promotion_policy=Policy(flips_max=0))
+    yield
+    served.app.state.services = services
+
+
+@pytest.mark.usefixtures("policy")
+def test_production_moves_by_the_policy_over_http_too(served: Served, operator: httpx.Client) -> None:
+    version, path = registered(served), "/models/aliases/production/promote"
+    problem_of = operator.post(path, json={"model": str(version.ref)})
+    assert "there is none: `frontfoot models compare" in problem(problem_of, 409, "model_refused")["detail"]
+    forced = operator.post(path, json={"model": str(version.ref), "force": True}).json()
+    assert (forced["model"], forced["moves"][-1]["forced"]) == (str(version.ref), True)
+    operator.post("/models/aliases/production/rollback", json={}).raise_for_status()
+    other = operator.post(f"/models/aliases/a{uuid4().hex[:8]}/promote", json={"model": str(version.ref)})
+    assert other.status_code == 200  # other aliases are for trying
 
 
 @pytest.mark.parametrize(

@@ -10,23 +10,26 @@ from pathlib import Path
 
 import clips
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
-from frontfoot import exits
+from frontfoot import exits, services
 from frontfoot.cli import app
 from frontfoot.compared_clips import JobQuery, clips_of_folder
+from frontfoot.settings import Settings
 from models.artifacts import FolderStore
 from models.comparisons import Comparisons
 from models.database import Database
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
+from models.promotion import Totals
 from models.requests import AnalysisRequest
 
 NET = ModelRef(name="net", version="1")
-GOOD = {
-    "clips": 5, "failures": 0, "oks": 0.95, "found_ratio": 1.0, "mirrored_more": 0.0, "jitter_ratio": 1.0,
-    "moved_share": 0.02, "flips": 1, "speed_ratio": 1.1, "memory_ratio": 1.0,
-}  # fmt: skip
+GOOD = Totals(
+    clips=5, failures=0, oks=0.95, found_ratio=1.0, mirrored_more=0.0, jitter_ratio=1.0, moved_share=0.02, flips=1,
+    speed_ratio=1.1, memory_ratio=1.0,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +69,26 @@ def test_a_promotion_needs_a_recorded_comparison_that_meets_the_policy(database:
     comparisons = Comparisons(database)
     comparisons.record(NET, BUILT_IN.ref, GOOD, by="me")  # the other way round is another comparison
     assert "there is none: `frontfoot models compare yolo11n-pose@1 net@1" in refusal()
-    comparisons.record(BUILT_IN.ref, NET, {**GOOD, "flips": 3}, by="me")
+    comparisons.record(BUILT_IN.ref, NET, GOOD.model_copy(update={"flips": 3}), by="me")
     assert "flips is 3, at most 1 is wanted" in refusal()
     assert ModelCatalogue(database).history("production") == ()
     comparisons.record(BUILT_IN.ref, NET, GOOD, by="me")
     assert json.loads(promote().stdout)["forced"] is False
+
+
+@pytest.mark.parametrize("wrong", ["flip_max = 2", "flips_max = ", "oks_min = 2", None])
+def test_a_policy_that_cannot_be_read_is_named_and_promotes_nothing(
+    database: Database, tmp_path: Path, wrong: str | None
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.unlink() if wrong is None else path.write_text(wrong, encoding="utf-8")
+    for force in ((), ("--force",)):
+        result = promote(*force)
+        assert result.exit_code == exits.USAGE
+        assert "policy.toml" in result.output.replace("\n", "")
+    with pytest.raises(typer.BadParameter, match=r"policy\.toml"):
+        services._promotion_policy(Settings())
+    assert ModelCatalogue(database).history("production") == ()
 
 
 def test_force_promotes_without_one_and_is_recorded(database: Database) -> None:
@@ -86,10 +104,12 @@ def test_other_aliases_are_for_trying(database: Database) -> None:
 def test_the_newest_comparison_of_a_pair_counts(database: Database) -> None:
     for day in (2, 3, 1):
         moment = datetime(2026, 11, day, tzinfo=UTC)
-        Comparisons(database, clock=lambda moment=moment: moment).record(BUILT_IN.ref, NET, {"flips": day}, by="me")
+        Comparisons(database, clock=lambda moment=moment: moment).record(
+            BUILT_IN.ref, NET, GOOD.model_copy(update={"flips": day}), by="me"
+        )
     newest = Comparisons(database).newest(BUILT_IN.ref, NET)
     assert newest is not None
-    assert (newest.totals, newest.compared_at.day) == ({"flips": 3}, 3)
+    assert (newest.totals.flips, newest.compared_at.day) == (3, 3)
 
 
 def test_a_query_of_jobs() -> None:

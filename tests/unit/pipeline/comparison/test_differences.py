@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import reports
 from comparing import POSES, exchanged, extraction
@@ -11,7 +9,6 @@ from comparing import POSES, exchanged, extraction
 from models.documents import Metric
 from pipeline.comparison.differences import Failed, Outcome, compared, numbers
 from pipeline.comparison.documents import ComparisonDocument, RoundDocument, totals
-from pipeline.comparison.policy import Policy, read_policy
 
 
 def metrics(**values: float | None) -> dict[str, Metric]:
@@ -57,24 +54,3 @@ def test_totals_are_those_of_the_clips():
     assert (found.found_ratio, found.speed_ratio, found.memory_ratio) == (1.0, 0.5, 1.5)
     assert found.mirrored_more == pytest.approx(3 / 30)
     assert found.moved_share == 0.0
-
-
-def test_a_policy_names_every_limit_that_is_not_met():
-    found = totals(comparison())
-    assert Policy(flips_max=1, failures_max=1, speed_ratio_min=0.5).unmet(found) == ()
-    assert Policy(clips_min=2, flips_max=0, jitter_ratio_max=1.2, memory_ratio_max=1.2).unmet(found) == (
-        "clips is 1, at least 2 is wanted",
-        "jitter_ratio was not measured, at most 1.2 is wanted",
-        "flips is 1, at most 0 is wanted",
-        "memory_ratio is 1.5, at most 1.2 is wanted",
-    )
-
-
-def test_a_limit_that_nobody_knows_is_refused(tmp_path: Path):
-    path = tmp_path / "policy.toml"
-    path.write_text("flips_max = 2\n")
-    assert read_policy(path) == Policy(flips_max=2)
-    for wrong in ("flip_max = 2", "flips_max = ", "oks_min = 2"):
-        path.write_text(wrong)
-        with pytest.raises(ValueError, match=r"policy\.toml"):
-            read_policy(path)

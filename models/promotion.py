@@ -1,18 +1,39 @@
-"""What a promotion needs of a comparison, as an operator writes it (TOML): limits, and which of them are not met."""
+"""What a promotion needs: limits that an operator sets to what a comparison of two models came to."""
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.comparison.documents import Totals
+from models.documents import Document
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+
+
+class Totals(Document):
+    """A comparison in the numbers that a policy may limit; None where nothing was measured."""
+
+    clips: int
+    """That have results by both."""
+    failures: int
+    """Clips that have results by `a` and none by `b`."""
+    oks: float | None
+    """Mean of the clips, weighted by the frames that both saw."""
+    found_ratio: float | None
+    """Frames in which `b` saw the athlete, over those of `a`."""
+    mirrored_more: float | None
+    """Share of frames mirrored, swapped or merged by `b`, less that of `a`."""
+    jitter_ratio: float | None
+    """Median over the clips of `b`'s over `a`'s."""
+    moved_share: float | None
+    """Of the metrics that either could measure, those that moved or that one alone could."""
+    flips: int
+    speed_ratio: float
+    """`b`'s frames a second over `a`'s."""
+    memory_ratio: float
 
 
 class Policy(BaseModel):
@@ -46,11 +67,3 @@ class Policy(BaseModel):
             elif (value < limit) if direction == "min" else (value > limit):
                 lines.append(f"{name} is {value:.4g}, {words}")
         return tuple(lines)
-
-
-def read_policy(path: Path) -> Policy:
-    """A policy from its file. Raises ValueError with what is wrong in it, OSError where it cannot be read."""
-    try:
-        return Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:  # of TOML, of UTF-8 and of pydantic
-        raise ValueError(f"{path}: {error}") from None
