@@ -137,7 +137,7 @@ def measure(spec: ModelSpec, cache_dir: Path, *, threads: int | None = None) -> 
         cache_dir=cache_dir,
     )
     try:
-        return {"contract": contract.check(Estimator(backend, spec, skeleton=spec.skeleton))}
+        return {"contract": contract.check(Estimator(backend, spec))}
     finally:
         backend.close()
 

@@ -97,7 +97,7 @@ def _people(spec: ModelSpec, pictures: Sequence[Image], cache_dir: Path, threads
         cache_dir=cache_dir,
     )
     try:
-        estimator = Estimator(backend, spec, skeleton=spec.skeleton)
+        estimator = Estimator(backend, spec)
         return [estimator.infer([estimator.prepare(picture)])[0] for picture in pictures]
     finally:
         backend.close()
