@@ -61,6 +61,20 @@ def test_a_foot_stands_on_the_end_that_landed_first_and_leaves_over_its_toes() -
     assert backwards[KEYPOINT["right_heel"], 2] > backwards[KEYPOINT["right_big_toe"], 2] + 2, "the heel is up"
 
 
+def test_seventeen_keypoints_get_the_same_noise_with_feet_and_without() -> None:
+    """So that the two rows of `science.py errors --skeleton halpe-26` differ by the feet alone."""
+    times = np.arange(90) / 60
+    picture = clip("bowling", "side", 60.0).poses.keypoints[:90].astype(float)
+    noise, size = Noise(mirrored=0.2), np.full(90, 400.0)
+    for side_view in (True, False):
+        (with_them, sure), (alone, surely) = (
+            noise.add(points, size, times, np.random.default_rng(2), side_view=side_view)
+            for points in (picture, picture[:, :17])
+        )
+        assert np.array_equal(with_them[:, :17], alone)
+        assert np.array_equal(sure[:, :17], surely)
+
+
 @pytest.mark.parametrize(("mode", "view"), [("wicketkeeping", "side"), ("wicketkeeping", "front"), ("batting", "front"),
                                             ("bowling", "behind"), ("fielding", "front")])  # fmt: skip
 def test_where_no_contact_is_read_every_number_is_the_same_as_without_feet(mode: str, view: str) -> None:
