@@ -6,8 +6,8 @@ import io
 import os
 import pickle
 import zipfile
-from itertools import chain
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
