@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, tuple_
@@ -11,7 +12,8 @@ from sqlalchemy import select, tuple_
 from models.database import Database
 from models.errors import InvalidTransition, NotFound
 from models.jobs import Job
-from models.rows import job_value
+from models.requests import Mode
+from models.rows import WITHOUT_DOCUMENTS, job_value
 from models.tables import VideoAnalysisJob, VideoSession
 
 PAGE = 500
@@ -48,6 +50,24 @@ class DoneJobs:
             if len(found) < PAGE:
                 return
             page = rows.where(tuple_(row.created_at, row.id) > tuple_(*found[-1]))
+
+    def newest(self, mode: Mode | None = None, since: datetime | None = None) -> Iterator[Job]:
+        """The newest first: of one mode, or made at a moment or later. Pages as `ids`; no results are read."""
+        row = VideoAnalysisJob
+        order = (row.created_at.desc(), row.id.desc())
+        rows = select(row).options(*WITHOUT_DOCUMENTS).where(row.status == "done").order_by(*order).limit(PAGE)
+        if mode is not None:
+            rows = rows.where(row.analysis_mode == mode)
+        if since is not None:
+            rows = rows.where(row.created_at >= since)
+        page = rows
+        while True:
+            with self._database.transaction(read_only=True) as transaction:
+                found = [job_value(one) for one in transaction.scalars(page)]
+            yield from found
+            if len(found) < PAGE:
+                return
+            page = rows.where(tuple_(row.created_at, row.id) < tuple_(found[-1].created_at, found[-1].id))
 
     def get(self, job_id: str) -> DoneJob:
         """One of them. Raises NotFound, and InvalidTransition for a job that is not done."""
