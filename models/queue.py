@@ -104,15 +104,18 @@ class JobQueue(JobRegister):
         self._max_backoff_s = max_backoff_s
         self._uniform = uniform
 
-    def claim(self, worker_id: str, *, above: int | None = None, runs: str | None = None) -> ClaimedJob | None:
+    def claim(
+        self, worker_id: str, *, above: int | None = None, runs: str | None = None, follows: str | None = None
+    ) -> ClaimedJob | None:
         """The job whose turn it is: highest priority, then the owner least recently served, then the oldest.
 
         With `above` only a job of a higher priority than that. None where no such job waits that nobody else is just
         taking. No two workers get the same one. `runs` is the worker's model, `name@version`: what a job gets that
-        asks for none. What another asks for is looked up in the catalogue, anew at each claim.
+        asks for none, or for the alias that the worker `follows`. What another asks for is looked up in the catalogue,
+        anew at each claim.
         """
         self._admit(above)
-        claimed = self._take(worker_id, above, runs)
+        claimed = self._take(worker_id, above, runs, follows)
         if claimed is None:
             if above is None:  # who asks for urgent ones alone has seen none of the other lanes
                 self.tidy_lanes()
@@ -132,7 +135,7 @@ class JobQueue(JobRegister):
             if admitted < lanes.BATCH:
                 return
 
-    def _take(self, worker_id: str, above: int | None, runs: str | None) -> ClaimedJob | None:
+    def _take(self, worker_id: str, above: int | None, runs: str | None, follows: str | None) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
@@ -163,7 +166,7 @@ class JobQueue(JobRegister):
                 return None
             found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
             if found.model_name is not None:
-                found.resolved_model = meant(transaction, found.model_name, runs)
+                found.resolved_model = meant(transaction, found.model_name, runs, follows)
             announce(transaction, found)
             job = job_value(found)
             lanes.pass_turn(transaction, job.owner, now)
