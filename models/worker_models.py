@@ -36,6 +36,11 @@ class WorkerModel:
     """What the alias means, where that is another one."""
     error_code: str | None = None
     error_message: str | None = None
+    """Why `wanted` could not be loaded the last time."""
+
+    def concerns(self, model: str) -> bool:
+        """Whether the worker runs `model`, or should."""
+        return model in {self.model, self.wanted}
 
 
 class WorkerModels:
