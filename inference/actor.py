@@ -184,6 +184,11 @@ class PoseActor:
         )
 
     @ray.method(concurrency_group="control")
+    def prove(self) -> None:
+        """See `PoseExtractor.prove`; before there are clips."""
+        self._extractor.prove()
+
+    @ray.method(concurrency_group="control")
     def memory(self) -> Memory:
         """What its process takes, and what is left where it runs."""
         return memory()

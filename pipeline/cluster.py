@@ -104,8 +104,11 @@ class Cluster:
 
         `expected` is the `name@version` that it is to load.
         """
+        import ray
+
+        options = ray.put(extractor)  # once for all, and held: without it no actor could start again
         generation = Generation(
-            lambda: self._start_actor(extractor), actors=self._actors, room=self._options.room, expected=expected
+            lambda: self._start_actor(options), actors=self._actors, room=self._options.room, expected=expected
         )
         with self._lock:
             self._generations.append(generation)
@@ -210,7 +213,8 @@ class Cluster:
             return options.actors or 1
         return max(1, int(gpus / options.actor_gpus))
 
-    def _start_actor(self, extractor: ExtractorOptions) -> Any:
+    def _start_actor(self, extractor: Any) -> Any:
+        """An actor that loads what this reference to `ExtractorOptions` says."""
         import ray
 
         from inference.actor import PoseActor

@@ -192,6 +192,8 @@ class Follower:
                 raise LoadingFailed("An actor died while it loaded the model.")
             if not ready and self._clock() - generation.started > self._options.load_s:
                 raise LoadingFailed(f"Not loaded within {self._options.load_s:g} s.")
+            if ready:
+                generation.prove()
         except (RayError, InferenceError, LoadingFailed) as error:
             self._cluster.drop(generation)
             self._refuse(str(generation.expected), error)

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 ANSWER_S = 1.0
 """How long a look at the actors may take."""
+PROVE_S = 60.0
+"""How long actors may take for two photographs."""
 
 
 class Generation:
@@ -121,6 +123,15 @@ class Generation:
     def statuses(self) -> list[ActorStatus]:
         """What the actors said of themselves when last looked at; one that did not answer is left out."""
         return [member.status for member in self.pool.members if member.status]
+
+    def prove(self) -> None:
+        """Have every actor find the people on the golden photographs, before there are clips.
+
+        Raises what that raises, in Ray's wrapping, and Ray's GetTimeoutError.
+        """
+        import ray
+
+        ray.get([member.actor.prove.remote() for member in self.pool.members], timeout=PROVE_S)
 
     def memories(self) -> list[Memory]:
         """What each actor takes; one that does not answer is left out."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorUnavailableError
 
-from inference.errors import WeightsRejected
+from inference.errors import ContractBroken, WeightsRejected
 from models.database import Database
 from models.errors import StoreUnavailable
 from models.worker_models import WorkerModel, WorkerModels
@@ -31,6 +31,8 @@ class Actors:
     left: float = 0.0
     restarts: int = 0
     says: str | None = None
+    blind: Exception | None = None
+    proven: int = 0
 
     @property
     def model(self) -> str:
@@ -38,6 +40,11 @@ class Actors:
 
     def ready(self) -> bool:
         return self.loaded
+
+    def prove(self) -> None:
+        self.proven += 1
+        if self.blind:
+            raise self.blind
 
     def look(self, *, first: bool = False) -> bool:
         if self.error and first:
@@ -141,6 +148,7 @@ def test_from_one_model_to_the_next_and_back(place: Place) -> None:
     place.find(B).loaded = True
     assert place.go_on() == word("ready", B)
     assert place.serving is place.find(B)
+    assert place.find(B).proven == 1
     place.go_on(500)
     assert place.models() == [A, B], "its job is still running"
     first.jobs, first.left = 0, place.now
@@ -202,6 +210,7 @@ def test_what_may_go_well_later_is_tried_again_less_and_less_often(place: Place)
         ({"error": ActorUnavailableError("away", b"0" * 16)}, "actor_died"),
         ({"restarts": 1}, "model_load_failed"),
         ({"loaded": True, "says": "net@x"}, "model_load_failed"),
+        ({"loaded": True, "blind": ContractBroken("nobody is found")}, "model_contract_broken"),
     ],
 )
 def test_what_the_actors_cannot_load_is_dropped(place: Place, fault: dict[str, Any], code: str) -> None:
