@@ -145,6 +145,13 @@ class Cluster:
             if serving is not None:
                 serving.release()
 
+    def hold(self, model: str | None, otherwise: Generation) -> Generation:
+        """Hold the generation of this model until its `release`, warm or draining as it may be, or else the other."""
+        with self._lock:
+            held = next((one for one in self._generations if model and one.model == model and one.ready()), otherwise)
+            held.hold()
+        return held
+
     def capacity(self) -> int:
         """Jobs that the serving actors which answer now take at once; looks at them first."""
         serving = self._serving

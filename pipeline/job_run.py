@@ -130,8 +130,15 @@ class JobRunner:
 
 
 def check_model(asked: str | None, meant: str | None, runs: str | None) -> None:
-    """No job is measured by another model than it asks for. Raises ModelUnknown and ModelNotLoaded."""
-    if asked is None or (meant is not None and meant == runs):
+    """No job is measured by another model than it asks for, or is said to get.
+
+    Raises ModelUnknown, ModelNotLoaded, and HandedBack where what it began with was dropped as it was claimed again.
+    """
+    if meant == runs and meant is not None:
+        return
+    if asked is None:
+        if meant is not None:
+            raise HandedBack(f"The job began with {meant}, which this worker has just dropped.")
         return
     if meant is None:
         raise ModelUnknown(f"There is no model {asked!r} in the catalogue, or it is retired.")

@@ -188,7 +188,8 @@ class Worker:
         if claimed is None:
             return False
         self._metrics.claimed()
-        generation.hold()  # until the job's end: nothing of it may come from another model
+        # Until the job's end: nothing of it may come from another model.
+        generation = self._cluster.hold(claimed.job.resolved_model, otherwise=generation)
         arguments = (claimed, generation)
         thread = threading.Thread(target=self._run, args=arguments, name=f"job-{claimed.id}", daemon=True)
         with self._lock:
@@ -206,8 +207,11 @@ class Worker:
             self._room.set()
 
     def _claim(self, generation: Generation, above: int | None) -> ClaimedJob | None:
+        holds = [one.model for one in self._cluster.generations if one.model and one.ready()]
         try:
-            return self._storage.queue.claim(self.id, above=above, runs=generation.model, follows=self._follows)
+            return self._storage.queue.claim(
+                self.id, above=above, runs=generation.model, follows=self._follows, holds=holds
+            )
         except StoreUnavailable as error:
             logger.warning("Claim failed, trying again: %s", error.message)
             self._forbear()

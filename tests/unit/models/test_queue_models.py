@@ -92,3 +92,26 @@ def test_what_is_retired_or_was_never_there_is_nothing(queue: JobQueue, jane: Ow
 def test_an_operators_own_file_is_asked_for_by_its_name(queue: JobQueue, jane: Owner) -> None:
     assert claimed(queue, jane, "mine", runs="mine@0123456789ab").job.resolved_model == "mine@0123456789ab"
     assert claimed(queue, jane, "mine", runs=RUNS).job.resolved_model is None
+
+
+@pytest.mark.parametrize("asked", [None, "production", "candidate"])
+def test_a_retry_keeps_its_model_where_the_worker_still_holds_it(
+    queue: JobQueue, jane: Owner, catalogue: ModelCatalogue, asked: str | None
+) -> None:
+    for alias in ("production", "candidate"):
+        catalogue.promote(BUILT_IN.ref, alias=alias, by="jane")
+    job = claimed(queue, jane, asked)
+    assert job.job.resolved_model == RUNS
+    catalogue.promote(entered(catalogue, "net@2"), alias="candidate", by="jane")
+
+    def again(before: ClaimedJob, *holds: str) -> ClaimedJob:
+        queue.release(before.lease)
+        found = queue.claim("worker", runs="net@2", follows="production", holds=holds)
+        assert found is not None
+        return found
+
+    kept = again(job, RUNS, "net@2")
+    assert kept.job.resolved_model == RUNS
+    gone = again(kept, "net@2")
+    assert gone.job.resolved_model == "net@2"
+    assert again(gone).job.resolved_model == "net@2", "the worker runs it, though it says nothing of holding it"
