@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import RayError
 
 from inference.errors import InferenceError
 from inference.extract import ExtractorOptions
@@ -22,18 +22,16 @@ from models.listen import Listener
 from models.worker_models import WorkerModel, WorkerModels, WorkerState
 from pipeline.cluster import Cluster
 from pipeline.errors import LoadingFailed
-from pipeline.failures import Failure, failure_of
 from pipeline.generation import Generation
+from pipeline.refusals import Refusals
 from pipeline.rollout import REST, Held, Room, Situation, Step, next_step
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.2
+TICK_S = 0.5
 """Between two looks while a swap is under way."""
 SAY_S = 30.0
 """How often a worker says what it runs although nothing has changed."""
-RETRY_S, LONGEST_RETRY_S = 10.0, 600.0
-"""After what may go well the next time; twice as long after each further failure."""
 FREED_S = 5.0
 """How long what an ended actor had may count as taken: only what is lacking for longer is lacking."""
 CLOSE_S = 5.0
@@ -65,20 +63,10 @@ class FollowOptions:
     """A model that is not loaded after so long counts as one that cannot be."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Why a model is not loaded, and until when it is not tried again."""
-
-    failure: Failure
-    until: float
-    tries: int
-
-
 @dataclass(slots=True)
 class _State:
     wanted: str
     served: str
-    refusals: dict[str, _Refusal] = field(default_factory=dict)
     lacks: str | None = None
     """What one more generation would lack, in words."""
     lacks_since: float = math.inf
@@ -108,7 +96,9 @@ class Follower:
         self._worker_id = worker_id
         self._options = options or FollowOptions()
         self._clock = clock
+        self._refusals = Refusals(clock)
         self._routed_away: dict[Generation, float] = {}
+        """→ when new jobs stopped coming to it; those that load are not in it."""
         serving = cluster.serving
         runs = (serving.model if serving else None) or "unknown"
         self._state = _State(wanted=runs, served=runs)
@@ -153,7 +143,8 @@ class Follower:
             try:
                 busy = self.go_on()
             except Exception:  # whatever it was, the worker must follow the next move
-                logger.exception("Following the model failed, trying again")
+                if not self._stopping.is_set():  # then Ray may have gone
+                    logger.exception("Following the model failed, trying again")
             self._wake.wait(TICK_S if busy else self._options.poll_s)
 
     def _look_up(self) -> None:
@@ -171,7 +162,7 @@ class Follower:
         if meant != self._state.wanted:
             logger.info("Model wanted: model=%s alias=%s", meant, self._models.alias, extra={"model": meant})
             self._state.wanted = meant
-            self._state.refusals.clear()
+            self._refusals.forget()
 
     def _look_at_those_that_do_not_serve(self) -> None:
         """The worker itself looks at those that serve, whenever it claims."""
@@ -199,7 +190,7 @@ class Follower:
             self._refuse(str(generation.expected), error)
 
     def _situation(self) -> Situation:
-        state, serving, now = self._state, self._cluster.serving, self._clock()
+        state, serving = self._state, self._cluster.serving
         held = tuple(
             Held(
                 model=_name(generation),
@@ -214,7 +205,7 @@ class Follower:
             serving=_name(serving) if serving else None,
             served=state.served,
             held=held,
-            refused=frozenset(model for model, refusal in state.refusals.items() if refusal.until > now),
+            refused=self._refusals.in_force(),
             room=self._room(held),
         )
 
@@ -242,8 +233,8 @@ class Follower:
             self._route(self._find(step.model))
         else:
             generation = self._find(step.model)
-            self._routed_away.pop(generation, None)
-            if self._cluster.drop(generation):
+            if self._cluster.drop(generation):  # a retry may have come to it a moment ago
+                self._routed_away.pop(generation, None)
                 logger.info("Model dropped: model=%s", step.model, extra={"model": step.model})
 
     def _load(self, model: str) -> None:
@@ -251,7 +242,7 @@ class Follower:
         assert self._models is not None  # noqa: S101 - for the type checker: nothing else is ever wanted
         try:
             self._cluster.begin(self._models.fetch(model), expected=model)
-        except (StoreError, InferenceError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one that works goes on
             self._refuse(model, error)
 
     def _route(self, generation: Generation | None) -> None:
@@ -265,16 +256,10 @@ class Follower:
             fields = {"model": model, "before": self._state.served}
             logger.info("Model swapped, new jobs get it: model=%s before=%s", *fields.values(), extra=fields)
             self._state.served = model
-            self._state.refusals.pop(model, None)
+            self._refusals.forget(model)
 
     def _refuse(self, model: str, error: BaseException) -> None:
-        failure = failure_of(error)
-        if isinstance(error, ActorDiedError):  # Ray's text ends with what the constructor raised
-            failure = Failure(code=failure.code, message=str(error).strip().splitlines()[-1], transient=True)
-        before = self._state.refusals.get(model)
-        tries = before.tries + 1 if before else 1
-        delay = min(RETRY_S * 2 ** (tries - 1), LONGEST_RETRY_S) if failure.transient else math.inf
-        self._state.refusals[model] = _Refusal(failure, self._clock() + delay, tries)
+        failure = self._refusals.note(model, error)
         fields = {"model": model, "stays": self._state.served, "error_code": failure.code}
         words = "Model not loaded: model=%s stays=%s error_code=%s %s"
         logger.error(words, *fields.values(), failure.message, extra=fields)
@@ -285,13 +270,13 @@ class Follower:
     def _word(self) -> WorkerModel:
         """What there is to say of this worker."""
         state, serving = self._state, self._cluster.serving
-        refusal = state.refusals.get(state.wanted)
+        why = self._refusals.why(state.wanted)
         loading = any(_name(generation) == state.wanted for generation in self._cluster.generations)
         runs = _name(serving) if serving else None
         phase: WorkerState = "loading"
         if runs == state.wanted:
             phase = "ready"
-        elif refusal and not loading:
+        elif why and not loading:
             phase = "failed"
         elif serving is None and not loading:
             phase = "emptying"
@@ -301,8 +286,8 @@ class Follower:
             model=runs,
             state=phase,
             wanted=None if runs == state.wanted else state.wanted,
-            error_code=refusal.failure.code if refusal else None,
-            error_message=refusal.failure.message if refusal else None,
+            error_code=why.code if why else None,
+            error_message=why.message if why else None,
         )
 
     def _say(self, word: WorkerModel) -> None:
