@@ -9,7 +9,7 @@ KEPT_PINS := -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv samples system-deps check-python check-system lint docs test chaos demo lock upgrade clean
+.PHONY: help venv samples system-deps check-python check-system lint docs test chaos swap demo lock upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test: check-system venv samples lint ## set up, then every check: lint and all t
 
 chaos: check-system venv samples ## 200 jobs while everything is killed around them; ARGS='--seed 7 --jobs 50'
 	$(BIN)/python tests/support/chaos.py $(ARGS)
+
+swap: check-system venv samples ## a model swapped under 200 jobs, and whatever can come in between; ARGS='--jobs 50'
+	$(BIN)/python tests/support/swap.py $(ARGS)
 
 demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
 	@$(PYTHON) tools/system_packages.py worker
