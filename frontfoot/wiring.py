@@ -107,6 +107,11 @@ def extractor_options(settings: Settings) -> ExtractorOptions:
     )
 
 
+def version_options(settings: Settings, ref: str) -> ExtractorOptions:
+    """As `extractor_options`, of a `name@version` of the catalogue whatever the settings' own model is."""
+    return extractor_options(settings.model_copy(update={"model": ref, "model_sha256": None}))
+
+
 def limits(settings: Settings) -> Limits:
     """What the operator allows a clip to be."""
     from inference.video import VideoLimits
