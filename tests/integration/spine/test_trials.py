@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 import pytest
 from footage import Image, write
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 from workers import OWNER
 
+from frontfoot import exits
 from frontfoot.cli import app
 from inference.extract import PoseExtractor
 from inference.poses_io import write_parquet
 from inference.sources import LocalClip
+from models.artifacts import sibling_key
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
 from models.requests import AnalysisRequest
@@ -35,6 +37,7 @@ from pipeline.persist import persist
 from pipeline.run import StageOutcome, run_stages
 from pipeline.stages import Limits
 from pipeline.trials.comparing import compared_clip, kept_comparison
+from pipeline.trials.files import EXTRACTION
 from pipeline.trials.measuring import Bench, run_trial
 from pipeline.trials.replacing import replace as replace_job
 from pipeline.trials.working import Pace, Sampler, work_off
@@ -191,7 +194,7 @@ def test_a_stop_hands_back_and_what_cannot_be_measured_says_why(
 def test_a_rerun_that_is_killed_goes_on_and_replaces_when_told(
     embedded_storage: Storage, analysed: Footage, sqlite_url: str, tmp_path: Path, model_cache: Path
 ) -> None:
-    jobs = [done(embedded_storage, analysed) for _ in range(3)]
+    jobs = [done(embedded_storage, analysed) for _ in range(2)]
     artifact = StoredArtifact(bucket="local", key="models/1.zip", sha256="1" * 64)
     ModelCatalogue(embedded_storage.database).add(replace(BUILT_IN, ref=ModelRef.parse(OLD), artifact=artifact))
     environment = {
@@ -206,11 +209,13 @@ def test_a_rerun_that_is_killed_goes_on_and_replaces_when_told(
         _until(lambda: trials.counts(NEW, "rerun").running == 1, process)
         process.kill()
     assert trials.counts(NEW, "rerun").done < len(jobs)
+    early = _invoked(environment, "rerun", NEW, "--replace", "--json")
+    assert (early.exit_code, json.loads(early.stdout)["error"]["code"]) == (exits.USAGE, "invalid_state")
     with _rerunning(environment) as process:
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert json.loads(output) == {
-        "model": NEW, "waiting": 0, "running": 0, "done": 3, "failed": 0, "replaced": 0, "failures": {},
+        "model": NEW, "waiting": 0, "running": 0, "done": 2, "failed": 0, "replaced": 0, "failures": {},
     }  # fmt: skip
     assert [shown(embedded_storage, job) for job in jobs] == before
 
@@ -220,10 +225,13 @@ def test_a_rerun_that_is_killed_goes_on_and_replaces_when_told(
     assert all(one["added"] and not one["gone"] for one in athlete["analyses"])
     compared = frontfoot("compare", OLD, NEW, "--shadow", "--out", str(tmp_path / "out"), "--json")
     assert ([clip["name"] for clip in compared["clips"]], compared["rounds"]) == (jobs, [])
-    assert frontfoot("rerun", NEW, "--replace", "--json") == {"model": NEW, "replaced": 3, "skipped": []}
-    assert [embedded_storage.queue.get(OWNER, job).resolved_model for job in jobs] == [NEW] * 3
-    assert frontfoot("rerun", NEW, "--replace", "--json")["replaced"] == 0
-    assert frontfoot("rerun", NEW, "--status", "--json")["replaced"] == 3
+    first, second = trials.ended(NEW)
+    embedded_storage.store.delete("local", sibling_key(second.outcome.results_key or "", EXTRACTION))
+    told = frontfoot("rerun", NEW, "--replace", "--json")
+    assert (told["replaced"], [item["name"] for item in told["skipped"]]) == (1, [second.job_id])
+    assert shown(embedded_storage, second.job_id) == before[1]
+    assert embedded_storage.queue.get(OWNER, first.job_id).resolved_model == NEW
+    assert frontfoot("rerun", NEW, "--status", "--json")["replaced"] == 1
 
 
 def _rerunning(environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -246,12 +254,15 @@ def _until(met: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def _frontfoot(environment: dict[str, str]) -> Callable[..., dict[str, Any]]:
-    hidden = dict.fromkeys(name for name in os.environ if name.startswith(("FRONTFOOT_", "DATABASE_URL")))
-
     def run(*arguments: str) -> dict[str, Any]:
-        ended = CliRunner(env={**hidden, **environment}).invoke(app, ["models", *arguments])
+        ended = _invoked(environment, *arguments)
         assert ended.exit_code == 0, ended.output
         answer: dict[str, Any] = json.loads(ended.stdout)
         return answer
 
     return run
+
+
+def _invoked(environment: dict[str, str], *arguments: str) -> Result:
+    hidden = dict.fromkeys(name for name in os.environ if name.startswith(("FRONTFOOT_", "DATABASE_URL")))
+    return CliRunner(env={**hidden, **environment}).invoke(app, ["models", *arguments])
