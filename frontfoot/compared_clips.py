@@ -22,31 +22,36 @@ DEFAULT_LIMIT = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shadowed:
+    """What `models shadow` and `models rerun` kept: nothing is run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobQuery:
     """Which finished jobs: `mode=batting,since=2026-11-01,limit=20`, each part once or not at all."""
 
     mode: Mode | None = None
     since: datetime | None = None
     """Made at that moment or later."""
-    limit: int = DEFAULT_LIMIT
-    """The newest ones."""
+    limit: int | None = DEFAULT_LIMIT
+    """The newest ones; None: all."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """The query that the words mean. Raises ValueError naming the word that does not fit."""
+    def parse(cls, text: str, *, limit: int | None = DEFAULT_LIMIT) -> Self:
+        """The query that the words mean; `limit` unless they say one. Raises ValueError naming what does not fit."""
         words = [part.partition("=") for part in text.split(",")]
         said = {key.strip(): value.strip() for key, _, value in words}
         if len(said) != len(words) or said.keys() - {"mode", "since", "limit"}:
             raise ValueError(f"{text!r} is not mode=…,since=YYYY-MM-DD,limit=N, each once or not at all")
-        mode, limit = said.get("mode"), said.get("limit", str(DEFAULT_LIMIT))
+        mode, most = said.get("mode"), said.get("limit")
         if mode is not None and mode not in get_args(Mode):
             raise ValueError(f"mode={mode}: it is one of {', '.join(get_args(Mode))}")
-        if not limit.isdecimal() or int(limit) < 1:
-            raise ValueError(f"limit={limit}: it is a number from 1")
+        if most is not None and (not most.isdecimal() or int(most) < 1):
+            raise ValueError(f"limit={most}: it is a number from 1")
         since = datetime.fromisoformat(said["since"]) if "since" in said else None
         if since is not None and since.tzinfo is None:
             since = since.replace(tzinfo=UTC)
-        return cls(mode=cast("Mode | None", mode), since=since, limit=int(limit))
+        return cls(mode=cast("Mode | None", mode), since=since, limit=limit if most is None else int(most))
 
 
 def clips_of_folder(folder: Path, request: AnalysisRequest) -> tuple[Case, ...]:

@@ -134,9 +134,48 @@ def test_a_query_of_jobs() -> None:
     assert JobQuery.parse("mode=batting,since=2026-11-01,limit=3") == JobQuery(
         mode="batting", since=datetime(2026, 11, 1, tzinfo=UTC), limit=3
     )
+    assert (JobQuery.parse("mode=batting").limit, JobQuery.parse("mode=batting", limit=None).limit) == (20, None)
     for wrong in ("mode=juggling", "limit=0", "since=yesterday", "owner=x", "limit=1,limit=2", ""):
         with pytest.raises(ValueError, match=r"mode|limit|since|Invalid"):
             JobQuery.parse(wrong)
+
+
+def test_what_nobody_kept_cannot_be_compared(database: Database, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["models", "compare", "production", "net@1", "--shadow", "--out", str(out)])
+    assert result.exit_code == exits.USAGE
+    assert "models shadow net@1" in " ".join(result.output.replace("│", "").split())
+    assert Comparisons(database).newest(BUILT_IN.ref, NET) is None
+    assert not out.exists()
+
+
+def test_a_comparison_without_speed_meets_no_limit_of_speed(database: Database, tmp_path: Path) -> None:
+    Comparisons(database).record(BUILT_IN.ref, NET, GOOD.model_copy(update={"speed_ratio": None}), by="me")
+    (tmp_path / "policy.toml").write_text("speed_ratio_min = 0.8\n", encoding="utf-8")
+    assert "speed_ratio was not measured" in refusal()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "production", "net@1", "--shadow", "--jobs", "limit=1"),
+        ("compare", "production", "net@1", "--shadow", "--mode", "batting"),
+        ("rerun", "net@1", "--diff", "--replace"),
+        ("rerun", "net@1", "--jobs", "limit=1", "--status"),
+        ("rerun", "net@1", "--jobs", "limit=0"),
+        ("shadow", "net@1", "--share", "2"),
+        ("rerun", "net@9", "--status"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(database: Database, arguments: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, ["models", *arguments]).exit_code == exits.USAGE
+
+
+def test_a_rerun_of_nothing_ends_at_once(database: Database) -> None:
+    told = CliRunner().invoke(
+        app, ["models", "rerun", "net@1", "--json"]
+    )  # its artifact is no model, and is not loaded
+    assert (told.exit_code, json.loads(told.stdout)["done"]) == (0, 0)
 
 
 def test_what_is_no_clip_in_a_folder_is_left_out(tmp_path: Path) -> None:
