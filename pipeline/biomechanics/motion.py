@@ -179,7 +179,7 @@ def prepare(
     stature = _steady_size(
         chain, local, real, raw, names, constant_view=constant_view, in_plane=in_plane, upright=upright
     )
-    raw, report = repair_sides(raw, real, stature)
+    raw, report = repair_sides(raw, real, stature, poses.skeleton)
     cleaned = raw.copy()
     if np.isfinite(stature).all():
         floor = OUTLIER_FLOOR * float(np.median(stature))
