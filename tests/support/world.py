@@ -197,7 +197,7 @@ def name_of(process: psutil.Process) -> str:
 
 
 @contextmanager
-def world(folder: Path, cache: Path, *, workers: int, seed: int) -> Iterator[World]:
+def world(folder: Path, cache: Path, *, workers: int, seed: int, **settings: str) -> Iterator[World]:
     """Start everything on a fresh database and bucket; end everything with the block."""
     with ExitStack() as stack:
         postgres = stack.enter_context(postgres_server(durable=True))
@@ -226,6 +226,7 @@ def world(folder: Path, cache: Path, *, workers: int, seed: int) -> Iterator[Wor
             "FRONTFOOT_MAX_ATTEMPTS": "100",
             "FRONTFOOT_RATE_LIMIT_PER_MINUTE": "0",
             "FRONTFOOT_INFERENCE_THREADS": "1",
+            **settings,
         }
         port = free_port()
         api = Child(name="api", arguments=("api", "--port", str(port)), environment=environment, folder=folder)
