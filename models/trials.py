@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, cast
 
-from sqlalchemy import Select, Table, and_, func, or_, select, text, tuple_
+from sqlalchemy import Select, Table, and_, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session as Transaction
 
@@ -25,7 +25,7 @@ from models.database import Database, on_postgres, shared_now
 from models.errors import LeaseLost
 from models.jobs import Owner
 from models.stored import athlete_of
-from models.tables import HAS_FILES, VideoAnalysisJob, VideoSession
+from models.tables import VideoAnalysisJob, VideoSession
 
 Why = Literal["shadow", "rerun"]
 """`shadow`: a sample of what finishes. `rerun`: history, perhaps to replace results."""
@@ -208,8 +208,8 @@ class Trials:
             row = self._held(transaction, claimed)
             if row is None:
                 return False
-            compared = select(RESULTS_KEY).where(job.id == claimed.job_id, job.status == "done", text(HAS_FILES))
-            same = outcome.base_key is None or transaction.scalar(compared) == outcome.base_key
+            shown = select(RESULTS_KEY).where(job.id == claimed.job_id)  # none where its files were given up
+            same = outcome.base_key is None or transaction.scalar(shown) == outcome.base_key
             self._end(row, outcome if same else TrialOutcome(error_code=CHANGED), self._moment(transaction))
             return same
 
