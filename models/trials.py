@@ -145,7 +145,7 @@ class Trials:
             if why == "rerun":
                 found.why = why
                 if found.state in {"done", "failed"} and found.base_key != key:
-                    found.state, found.attempts = "waiting", 0
+                    found.state, found.attempts, found.error_code = "waiting", 0, None
         if not keys:
             return 0
         now = self._moment(transaction)
