@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ from inference.containers import identify
 from inference.errors import InferenceError
 from inference.sources import LocalClip
 from models.errors import SourceMissing
-from models.jobs import Job
 from models.requests import AnalysisRequest, Mode
 from models.storage import Storage
 from models.stored import DoneJobs
@@ -55,11 +53,6 @@ class JobQuery:
             since = since.replace(tzinfo=UTC)
         return cls(mode=cast("Mode | None", mode), since=since, limit=limit if most is None else int(most))
 
-    def takes(self, job: Job) -> bool:
-        """Whether the job is meant, but for `limit`."""
-        fits = job.analysis_mode is not None and self.mode in {None, job.analysis_mode}
-        return fits and (self.since is None or job.created_at >= self.since)
-
 
 def clips_of_folder(folder: Path, request: AnalysisRequest) -> tuple[Case, ...]:
     """Every file of the folder that begins as a clip does, by name. Raises ValueError where there is none."""
@@ -78,11 +71,11 @@ def clips_of_jobs(storage: Storage, query: JobQuery, limits: Limits) -> tuple[Ca
 
     Raises ValueError where there is none.
     """
-    jobs = DoneJobs(storage.database)
-    found: deque[Case] = deque(maxlen=query.limit)
-    for job_id in jobs.ids():
-        job = jobs.get(job_id).job
-        if not query.takes(job) or job.s3_bucket is None or job.s3_key is None:
+    found: list[Case] = []
+    for job in DoneJobs(storage.database).newest(query.mode, query.since):
+        if len(found) == query.limit:
+            break
+        if job.s3_bucket is None or job.s3_key is None or job.analysis_mode is None:
             continue
         try:
             source = clip_source(storage.store, job.s3_bucket, job.s3_key, limits)
@@ -91,7 +84,7 @@ def clips_of_jobs(storage: Storage, query: JobQuery, limits: Limits) -> tuple[Ca
         found.append(Case(name=job.id, source=source, request=job.request()))
     if not found:
         raise ValueError("no finished job whose clip is still stored fits the query")
-    return tuple(found)
+    return tuple(reversed(found))
 
 
 def _is_clip(path: Path) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 import typer
 
@@ -65,9 +65,8 @@ def shadow(reference: str, manners: Manners, *, share: float, since: datetime | 
 def rerun(reference: str, query: JobQuery, manners: Manners, *, as_json: bool) -> None:
     """Measure every finished job that the query means, as far as that was not done before; then say how it stands."""
     with _room(reference, as_json=as_json) as room:
-        jobs = DoneJobs(room.storage.database).with_files(mode=query.mode, made_since=query.since)
-        newest = deque((job.id for job in jobs), maxlen=query.limit)
-        room.trials.enlist(room.model, "rerun", newest)
+        newest = islice(DoneJobs(room.storage.database).newest(query.mode, query.since), query.limit)
+        room.trials.enlist(room.model, "rerun", (job.id for job in newest))
         counts = room.trials.counts(room.model, "rerun")
         if counts.waiting + counts.running:
             with Signals() as signals, _bench(room, manners) as bench:

@@ -73,6 +73,13 @@ class Estimator:
         made = make_backend(spec, backend=backend, precision=precision, threads=threads, cache_dir=cache_dir)
         return cls(made, spec)
 
+    @classmethod
+    def load_whole(cls, spec: ModelSpec, *, threads: int | None, cache_dir: Path) -> Estimator:
+        """A model as whoever admits it sees it: all of its keypoints, in its own precision or else in fp32."""
+        precision: PrecisionChoice = "auto" if spec.precision else "fp32"
+        made = make_backend(spec, backend="openvino", precision=precision, threads=threads, cache_dir=cache_dir)
+        return cls(made, spec, skeleton=spec.skeleton)
+
     @property
     def servers(self) -> int:
         """Batches that it works on at once."""

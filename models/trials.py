@@ -120,10 +120,10 @@ class Trials:
         self._clock = clock
 
     def enlist(self, model: str, why: Why, job_ids: Iterable[str]) -> int:
-        """These jobs are to be measured by `model`, unless that is what measured them. Returns how many are new.
+        """These jobs are to be measured by `model`, unless that is what measured them, or their files were given up.
 
-        For a `rerun` it is also a trial of before that counts from now on; and one that is compared with results that
-        are the job's no longer, or that failed without a comparison, begins again.
+        Returns how many are new. For a `rerun` trials of before count too from now on; and one that was compared with
+        results that are the job's no longer, or that failed without a comparison, begins again.
         """
         count, waiting = 0, iter(job_ids)
         while page := list(islice(waiting, PAGE)):
@@ -134,9 +134,10 @@ class Trials:
     def _enlist(self, transaction: Transaction, model: str, why: Why, job_ids: Sequence[str]) -> int:
         job, row = VideoAnalysisJob, ModelTrialRow
         by_another = or_(job.resolved_model.is_(None), job.resolved_model != model)
-        done = select(job.id, RESULTS_KEY).where(job.id.in_(job_ids), job.status == "done", by_another)
+        kept = RESULTS_KEY.is_not(None)  # otherwise there is nothing to compare with
+        done = select(job.id, RESULTS_KEY).where(job.id.in_(job_ids), job.status == "done", kept, by_another)
         # None of them is deleted meanwhile: the new rows refer to them.
-        keys: dict[str, str | None] = dict(
+        keys: dict[str, str] = dict(
             transaction.execute(done.order_by(job.id).with_for_update(read=True, key_share=True)).all()
         )
         known = select(row).where(row.model == model, row.job_id.in_(keys)).order_by(row.job_id).with_for_update()

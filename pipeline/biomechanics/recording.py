@@ -10,7 +10,7 @@ from inference.poses import PoseSequence
 from pipeline.biomechanics import gates
 from pipeline.biomechanics.cut import describe_cuts
 from pipeline.biomechanics.doubts import OVERLAP_FRAMES, OVERLAP_MAX
-from pipeline.biomechanics.metrics.common import find_implausible_cadence, is_even, judge_clock, longest_run
+from pipeline.biomechanics.metrics.common import find_implausible_cadence, judge_clock, judge_run, longest_run
 from pipeline.biomechanics.motion import CORE, Motion
 from pipeline.biomechanics.readings import Found
 from pipeline.biomechanics.scene import Scene
@@ -47,7 +47,7 @@ def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
     has: else they tell nothing, and the camera is taken to stand.
     """
     run = longest_run(steps, motion.slowmo)
-    if not is_even(run) or find_implausible_cadence(run, motion.slowmo) is not None:
+    if judge_run(run) or find_implausible_cadence(run, motion.slowmo) is not None:
         return False
     hips = motion.point("hips", "contact")
     across = motion.velocity(hips)[:, 0]

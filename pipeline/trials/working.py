@@ -75,7 +75,7 @@ class Sampler:
 
     def _sampled(self) -> Iterator[str]:
         newest = self._since
-        for job in self._jobs.with_files(ended_since=self._since):
+        for job in self._jobs.ended(self._since):
             newest = max(newest, job.completed_at - SETTLED)
             if in_sample(job.id, self._share):
                 yield job.id

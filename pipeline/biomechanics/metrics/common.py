@@ -68,6 +68,10 @@ UNEVEN = refused(
     "the feet come forward at uneven times: this is no steady walk or run",
     "Film from the side, from well before the movement begins.",
 )
+UNCOUNTED = refused(
+    "so many steps were missed that it is not clear how many",
+    "Film from the side, the whole body in frame, from well before the movement begins.",
+)
 CADENCE_PLAUSIBLE = (50.0, 330.0)
 """Steps a minute: an amble, and a sprinter with a margin."""
 
@@ -119,22 +123,23 @@ def fit_steps(run: Sequence[Step], seen: Mask) -> Array | None:
     return weights
 
 
-def is_even(run: Sequence[Step]) -> bool:
-    """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length.
+def judge_run(run: Sequence[Step]) -> Verdict | None:
+    """Why a run of steps tells of no gait: jumps and tumbling give intervals of any length, a walk and a run do not.
 
-    Not by a single interval from one foot to the other: it may hold missed steps itself, so beside it nobody can tell
-    how many were missed between a foot and the same foot.
+    Nor does a run with a single interval from one foot to the other: it may hold missed steps itself, so beside it
+    nobody can tell how many were missed between a foot and the same foot.
     """
     intervals = np.diff([step.time_s for step in run]) / count_steps(run)
     if len(intervals) < 2:
-        return True
-    alternating = sum(one.side != two.side for one, two in pairwise(run))
-    return alternating != 1 and bool(intervals.max() <= UNEVEN_MAX * intervals.min())
+        return None
+    if intervals.max() > UNEVEN_MAX * intervals.min():
+        return UNEVEN
+    return UNCOUNTED if sum(one.side != two.side for one, two in pairwise(run)) == 1 else None
 
 
 def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None:
     """Steps a minute of at least four even steps, where nobody walks or runs like that: the clock is wrong."""
-    if len(run) < 4 or not is_even(run):
+    if len(run) < 4 or judge_run(run):
         return None
     cadence = 60 * float(count_steps(run).sum()) / (run[-1].time_s - run[0].time_s) * slowmo
     return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence
@@ -159,7 +164,7 @@ def judge_clock(scene: Scene, run: Sequence[Step]) -> Verdict | None:
 def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str, Outcome]:
     """All descriptive metrics over the clip; `steps`: those that are steps of a walk or a run, where not all are."""
     run = longest_run(scene.steps if steps is None else steps, scene.motion.slowmo)
-    no_gait: Verdict | None = None if is_even(run) else UNEVEN
+    no_gait = judge_run(run)
     no_way = no_gait or (CAMERA_MOVES if scene.camera_moves else None)
     no_clock = judge_clock(scene, run)
     return {
@@ -358,7 +363,7 @@ def compute_trunk_lean(scene: Scene) -> Outcome:
 def find_roll(scene: Scene) -> Roll:
     """The camera's, by the steps of a walk or run before a camera that stands."""
     run = longest_run(scene.steps, scene.motion.slowmo)
-    if scene.camera_moves or scene.athletes_left is not None or not is_even(run):
+    if scene.camera_moves or scene.athletes_left is not None or judge_run(run):
         return UNKNOWN_ROLL
     return estimate_roll(scene.motion, run, scene.travel.line)
 
