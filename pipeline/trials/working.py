@@ -39,7 +39,7 @@ def work_off(
 ) -> None:
     """Measure one job after the other until `stop` is set; `enlist` is called before each and finds new ones.
 
-    An outage of the store or the database costs a pause.
+    An outage of the store or the database costs a pause. Raises RuntimeBroken.
     """
     while not stop.is_set():
         try:
