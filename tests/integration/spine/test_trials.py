@@ -237,7 +237,7 @@ def test_a_rerun_that_is_killed_goes_on_and_replaces_when_told(
 def _rerunning(environment: dict[str, str]) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRONTFOOT_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "frontfoot", "models", "rerun", NEW, "--json"],
+        [sys.executable, "-m", "frontfoot", "models", "rerun", NEW, "--nice", "0", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
