@@ -13,6 +13,8 @@ from pipeline.biomechanics.steps import Step
 STEP_PAUSE_S = 1.5
 UNEVEN_MAX = 2.5
 """Longest interval between steps / shortest: a sprinter's start and two frames of doubt stay below it."""
+UNEVEN_FEW = 1.6
+"""The same of two intervals alone: where one of them holds two missed steps, nothing beside them shows it."""
 MISSED_FROM = 1.5
 """Usual intervals between the steps of two feet; longer from a foot to itself, and the other's step was missed."""
 
@@ -74,4 +76,5 @@ def is_even(run: Sequence[Step]) -> bool:
     if len(intervals) < 2:
         return True
     alternating = sum(one.side != two.side for one, two in pairwise(run))
-    return alternating != 1 and bool(intervals.max() <= UNEVEN_MAX * intervals.min())
+    most = UNEVEN_FEW if len(intervals) < 3 else UNEVEN_MAX
+    return alternating != 1 and bool(intervals.max() <= most * intervals.min())

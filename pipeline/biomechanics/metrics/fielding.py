@@ -231,9 +231,9 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
 def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Event) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the hips' way in heights × the given height, over `common.find_speed_span`. Without a given
-    height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature,
-    and what camera and line leave in doubt.
+    Formula: slope of the hips' way in heights × the given height, over `common.compute_speed_over_steps`. Without a
+    given height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of
+    stature, and what camera and line leave in doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -241,7 +241,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Eve
         return common.CAMERA_MOVES
     if len(approach) < 2:
         return NO_APPROACH
-    reading = common.compute_speed_between(scene, *common.find_speed_span(approach, moment.time_s))
+    reading = common.compute_speed_over_steps(scene, approach, moment.time_s)
     return common.to_metres(reading, scene.options.height_m)
 
 
