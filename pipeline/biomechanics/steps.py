@@ -76,18 +76,19 @@ def near_side(facing: int) -> Side | None:
 
 
 def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
-    """Foot contacts of walking and running, seen from the side: peaks of ankle minus hips along the direction of
+    """Foot contacts of walking and running, seen from the side: peaks of foot minus hips along the direction of
     travel.
 
-    Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. Both feet in order of time; of two within
-    0.12 s the lower peak is dropped. Empty where `facing` is 0.
+    Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. The foot is the ankle, or the middle of
+    ankle, heel and toes where the skeleton has them: it comes farther forward. Both feet in order of time; of two
+    within 0.12 s the lower peak is dropped. Empty where `facing` is 0.
     """
     if facing == 0:
         return ()
     found: list[tuple[int, Side, float]] = []
     sides: tuple[Side, ...] = ("left", "right")
     for side in sides:
-        ahead = _ahead(motion, facing, side)
+        ahead = _ahead(motion, facing, f"{side}_foot")
         for part in segments(motion.real_s, ~np.isnan(ahead)):
             gap = max(1, round(SAME_FOOT_MIN_S * motion.fps))
             peaks, _ = find_peaks(ahead[part], prominence=PROMINENCE, distance=gap)
@@ -113,7 +114,7 @@ def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     noise, and a sixth of its way in a hole: it was surely between the ends, and most likely in the middle) / that
     speed. None where it is not seen within 0.75 s, or the foot comes forward again before.
     """
-    ahead, real = _ahead(motion, facing, step.side), motion.real_s
+    ahead, real = _ahead(motion, facing, f"{step.side}_ankle"), motion.real_s
     after = np.flatnonzero((real >= real[step.index]) & (real <= real[step.index] + PASSES_S))
     own = ahead[after]
     passed = np.flatnonzero((own[:-1] >= 0) & (own[1:] < 0))
@@ -165,10 +166,10 @@ def find_stand(motion: Motion, step: Step) -> tuple[int, float] | None:
 
 def find_reach(motion: Motion, facing: int, run: Sequence[Step]) -> float:
     """How far the feet come forward of the hips, median over the steps, % of height (6 Hz)."""
-    return float(np.median([_ahead(motion, facing, step.side)[step.index] for step in run]))
+    return float(np.median([_ahead(motion, facing, f"{step.side}_ankle")[step.index] for step in run]))
 
 
-def _ahead(motion: Motion, facing: int, side: Side) -> Array:
-    """(T,) ankle before the hips, % of height, 6 Hz."""
+def _ahead(motion: Motion, facing: int, point: str) -> Array:
+    """(T,) a point before the hips, % of height, 6 Hz."""
     hips = motion.point("hips").path[:, 0]
-    return np.asarray(facing * (motion.point(f"{side}_ankle").path[:, 0] - hips) / motion.stature * 100)
+    return np.asarray(facing * (motion.point(point).path[:, 0] - hips) / motion.stature * 100)
