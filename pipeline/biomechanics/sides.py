@@ -139,7 +139,7 @@ def find_merged(keypoints: Array, times: Array, size: Array, skeleton: Skeleton)
     close = apart < MERGED * size
     middle = (keypoints[:, left] + keypoints[:, right]) / 2
     order = keypoints[:, left, 0] - keypoints[:, right, 0]
-    knees = _apart(keypoints, *_PAIR["knee"]) / size
+    knees = _apart(keypoints, *skeleton.sides("knee")) / size
     merged = np.zeros(len(times), dtype=bool)
     for run in segments(times, close, max_gap=0.0):
         passes = _is_passing(order, times, size, run) and not _knees_join(knees, run)
