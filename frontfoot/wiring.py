@@ -117,6 +117,11 @@ def _running(settings: Settings, name: str, registered: RegisteredModel | None) 
     )
 
 
+def version_options(settings: Settings, ref: str) -> ExtractorOptions:
+    """As `extractor_options`, of a `name@version` of the catalogue whatever the settings' own model is."""
+    return extractor_options(settings.model_copy(update={"model": ref, "model_sha256": None}))
+
+
 def limits(settings: Settings) -> Limits:
     """What the operator allows a clip to be."""
     from inference.video import VideoLimits

@@ -178,9 +178,7 @@ def _turned_back(pose: Pose, width: int) -> Pose:
 
 def _compare_mirrored(pairs: Sequence[tuple[Pose, Pose]], skeleton: Skeleton) -> tuple[float, list[str]]:
     """`pairs`: the same person in a picture and in its mirrored copy, turned back."""
-    partner = np.arange(len(skeleton.keypoint_names))
-    for left, right in skeleton.left_right:
-        partner[[left, right]] = right, left
+    partner = skeleton.exchanged()
     heights = np.asarray([pose.box[3] - pose.box[1] for pose, _ in pairs])[:, None]
     seen = np.stack([pose.keypoints for pose, _ in pairs])
     turned = np.stack([back.keypoints for _, back in pairs])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Index, String, Text
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables import Row
@@ -84,3 +84,35 @@ class WorkerModelRow(Row):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
     said_at: Mapped[datetime]
+
+
+class ModelTrialRow(Row):
+    """A finished job measured once more, by another version: what came of it, beside the job and not in it."""
+
+    __tablename__ = "model_trials"
+    __table_args__ = (Index("ix_model_trials_turn", "model", "why", "state", "created_at", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("video_analysis_jobs.id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(String(100), primary_key=True)
+    """`name@version` that measures it this time."""
+    why: Mapped[str] = mapped_column(String(16))
+    """`shadow` or `rerun`."""
+    state: Mapped[str] = mapped_column(String(16))
+    """`waiting`, `running`, `done`, or `failed` with its code."""
+    created_at: Mapped[datetime]
+    attempts: Mapped[int]
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    lease_expires_at: Mapped[datetime | None]
+    base: Mapped[str | None] = mapped_column(String(100))
+    """`name@version` that had measured the job by then; None: nobody knows, or nothing was compared."""
+    base_key: Mapped[str | None] = mapped_column(String(500))
+    """Where the job's results were with which these were compared; they stay there."""
+    results_key: Mapped[str | None] = mapped_column(String(500))
+    """Where this version's are, of the job's last stage."""
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    comparison: Mapped[dict[str, Any] | None]
+    """What differs: one clip of a comparison of models."""
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    replaced_at: Mapped[datetime | None]
+    """When these became the job's results."""

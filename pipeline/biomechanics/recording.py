@@ -8,11 +8,12 @@ import numpy as np
 
 from inference.poses import PoseSequence
 from pipeline.biomechanics import gates
+from pipeline.biomechanics.clock import find_implausible_cadence
 from pipeline.biomechanics.cut import describe_cuts
 from pipeline.biomechanics.doubts import OVERLAP_FRAMES, OVERLAP_MAX
-from pipeline.biomechanics.metrics.common import find_implausible_cadence, is_even, judge_clock, longest_run
 from pipeline.biomechanics.motion import CORE, Motion
 from pipeline.biomechanics.readings import Found
+from pipeline.biomechanics.runs import judge_run, longest_run
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import CONFIDENCE_MIN
 from pipeline.biomechanics.steps import Step
@@ -47,7 +48,7 @@ def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
     has: else they tell nothing, and the camera is taken to stand.
     """
     run = longest_run(steps, motion.slowmo)
-    if not is_even(run) or find_implausible_cadence(run, motion.slowmo) is not None:
+    if judge_run(run) or find_implausible_cadence(run, motion.slowmo) is not None:
         return False
     hips = motion.point("hips", "contact")
     across = motion.velocity(hips)[:, 0]
@@ -106,8 +107,7 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
 
 
 def _timing_issues(scene: Scene) -> list[RecordingIssue]:
-    slowmo = scene.motion.slowmo
-    wrong = judge_clock(scene, longest_run(scene.steps, slowmo))
+    slowmo, wrong = scene.motion.slowmo, scene.clock
     if wrong is None:
         return []
     advice = (
