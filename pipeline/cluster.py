@@ -118,6 +118,8 @@ class Cluster:
         """Give new jobs to this generation; None: to nobody."""
         with self._lock:
             self._serving = generation
+            if generation is not None:
+                generation.shut = False
         for status in generation.statuses() if generation else ():
             model = status.model
             values = {"model": model.name, "backend": model.backend, "precision": model.precision}
@@ -145,10 +147,15 @@ class Cluster:
             if serving is not None:
                 serving.release()
 
+    def holds(self) -> list[str]:
+        """The models of all generations to which jobs that mean them may come."""
+        return [one.model for one in self.generations if one.model and _may_come(one)]
+
     def hold(self, model: str | None, otherwise: Generation) -> Generation:
         """Hold the generation of this model until its `release`, warm or draining as it may be, or else the other."""
         with self._lock:
-            held = next((one for one in self._generations if model and one.model == model and one.ready()), otherwise)
+            meant = (one for one in self._generations if model and one.model == model and _may_come(one))
+            held = next(meant, otherwise)
             held.hold()
         return held
 
@@ -239,6 +246,10 @@ class Cluster:
             concurrency_groups={"analyse": 2 * self._options.room // LEAST_ROOM, "control": 4},
         )(PoseActor)
         return remote.remote(extractor)
+
+
+def _may_come(generation: Generation) -> bool:
+    return generation.ready() and not generation.shut
 
 
 def _warm_up() -> None:

@@ -76,6 +76,18 @@ def test_a_retry_whose_model_is_gone_or_not_there_yet_gets_what_serves(cluster: 
     assert serving.jobs == 3
 
 
+def test_nobody_comes_to_one_whose_place_is_wanted(cluster: Cluster) -> None:
+    one, two = generation(cluster, "1"), generation(cluster, "2")
+    generation(cluster, "3", ready=False)
+    cluster.route(two)
+    assert cluster.holds() == ["net@1", "net@2"]
+    one.shut = True
+    assert cluster.holds() == ["net@2"]
+    assert cluster.hold("net@1", otherwise=two) is two
+    cluster.route(one)
+    assert cluster.holds() == ["net@1", "net@2"], "it was taken back"
+
+
 @pytest.mark.parametrize(
     ("given", "cpus", "actor", "tasks"),
     [
