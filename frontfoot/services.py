@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import uvicorn
 from alembic.util import CommandError
 
 from frontfoot import exits, logs, metrics, model_choice, wiring
+from frontfoot.following import followed
 from frontfoot.settings import Settings, new_token
 from frontfoot.signals import Signals
 from migrations import upgrade
@@ -107,17 +108,26 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: Signal
     try:
         cluster.start(signals.stop, on_connected=signals.install)
         # Only now: what it imports loads ray, which reads its environment when it is loaded.
+        from pipeline.follow import FollowOptions
         from pipeline.metrics import WorkerMetrics
         from pipeline.worker import Worker, WorkerOptions
 
-        Worker(
-            storage_options=wiring.storage_options(settings),
-            cluster=cluster,
-            limits=wiring.limits(settings),
-            options=WorkerOptions(poll_s=settings.poll_s, grace_s=settings.grace_s, stall_s=settings.stall_s),
-            housekeeping=wiring.housekeeping_options(settings),
-            metrics=WorkerMetrics(registry),
-        ).run(signals.stop, signals.hand_back)
+        storage_options = wiring.storage_options(settings)
+        with closing(storage_options.open()) as storage:
+            Worker(
+                storage_options=storage_options,
+                cluster=cluster,
+                limits=wiring.limits(settings),
+                options=WorkerOptions(
+                    poll_s=settings.poll_s,
+                    grace_s=settings.grace_s,
+                    stall_s=settings.stall_s,
+                    follow=FollowOptions(warm_s=settings.warm_s),
+                ),
+                housekeeping=wiring.housekeeping_options(settings),
+                metrics=WorkerMetrics(registry),
+                models=followed(settings, storage),
+            ).run(signals.stop, signals.hand_back)
     finally:
         cluster.stop()
 

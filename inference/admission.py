@@ -128,7 +128,7 @@ def admit_entry_point(name: str, declared: Declaration, *, threads: int | None =
 
 def measure(spec: ModelSpec, cache_dir: Path, *, threads: int | None = None) -> dict[str, Any]:
     """What the keypoint contract measures of a model, in its own precision or else in fp32. Raises ContractBroken."""
-    estimator = Estimator.load_whole(spec, threads=threads, cache_dir=cache_dir)
+    estimator = Estimator.load_precise(spec, threads=threads, cache_dir=cache_dir)
     try:
         return {"contract": contract.check(estimator)}
     finally:

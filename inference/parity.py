@@ -88,7 +88,7 @@ def frames(clip: Path) -> list[Image]:
 
 
 def _people(spec: ModelSpec, pictures: Sequence[Image], cache_dir: Path, threads: int | None) -> list[list[Pose]]:
-    estimator = Estimator.load_whole(spec, threads=threads, cache_dir=cache_dir)
+    estimator = Estimator.load_precise(spec, threads=threads, cache_dir=cache_dir)
     try:
         return [estimator.infer([estimator.prepare(picture)])[0] for picture in pictures]
     finally:

@@ -1,4 +1,4 @@
-"""The ORM rows of the model catalogue. Only `model_catalogue.py` and the migrations see them."""
+"""The ORM rows about models. Only `model_catalogue.py`, `worker_models.py` and the migrations see them."""
 
 from __future__ import annotations
 
@@ -69,6 +69,21 @@ class ModelComparisonRow(Row):
     totals: Mapped[dict[str, Any]]
     compared_by: Mapped[str] = mapped_column(String(255))
     compared_at: Mapped[datetime]
+
+
+class WorkerModelRow(Row):
+    """What one worker last said of its model: see `worker_models.WorkerModel`."""
+
+    __tablename__ = "worker_models"
+
+    worker_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    follows: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(100))
+    state: Mapped[str] = mapped_column(String(16))
+    wanted: Mapped[str | None] = mapped_column(String(100))
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    said_at: Mapped[datetime]
 
 
 class ModelTrialRow(Row):

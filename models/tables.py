@@ -29,6 +29,7 @@ SCHEMA_REVISIONS = (
     "p2e7b3c8f5a4",
     "r6d1f8b3e7c2",
     "t3f9b5d2a8c1",
+    "v7c1e4a9d3f2",
     "x4d8a2f6b1e9",
 )
 """Every revision of the schema, oldest first; the last is what these rows look like. A test compares migrations/."""

@@ -13,7 +13,7 @@ from alembic import op
 from migrations.locks import lock_tables
 
 revision = "x4d8a2f6b1e9"
-down_revision = "t3f9b5d2a8c1"
+down_revision = "v7c1e4a9d3f2"
 branch_labels = None
 depends_on = None
 

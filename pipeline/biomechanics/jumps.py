@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
 from pipeline.biomechanics.errors import Array
-from pipeline.biomechanics.metrics.weight import compute_centre
+from pipeline.biomechanics.kinematics import compute_centre
 from pipeline.biomechanics.motion import Motion
 
 GRAVITY = 9.81

@@ -1,7 +1,7 @@
 """Geometry of the body in the picture: pure formulas on point paths.
 
 Points are (..., 2) arrays in pixels with **y upwards**. NaN in, NaN out. Proportions of the body are those of Drillis
-and Contini (1966), as fractions of stature.
+and Contini (1966), as fractions of stature; its masses those of Winter (2009).
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ Array = NDArray[np.float64]
 EYE_TO_ANKLE = 0.897
 """Eye height 0.936 minus ankle height 0.039."""
 ANKLE_HEIGHT = 0.039
+HEAD, TRUNK, UPPER_ARM, FOREARM, THIGH, SHANK = 0.081, 0.497, 0.028, 0.022, 0.100, 0.061
+"""Shares of the body's mass (Winter 2009, table 4.1); forearm with the hand, shank with the foot, one of each pair."""
+TRUNK_AT, UPPER_ARM_AT, FOREARM_AT, THIGH_AT, SHANK_AT = 0.50, 0.436, 0.682, 0.433, 0.606
+"""Where a segment's centre lies on the way from its upper joint to its lower one (same table)."""
 
 
 def compute_joint_angle(proximal: Array, joint: Array, distal: Array) -> Array:
@@ -91,3 +95,19 @@ def compute_size(chain: Array, times: Array, half_window: float, *, in_plane: bo
     if len(known) == 0:
         return np.full(len(times), np.percentile(values, share))
     return np.asarray(np.interp(times, times[known], size[known]))
+
+
+def compute_centre(at: dict[str, Array], near: str) -> Array:
+    """Centre of mass along one axis, from the joints' places along it by COCO name and `head`, `shoulders`, `hips`."""
+
+    def between(upper: str, lower: str, share: float) -> Array:
+        return at[upper] + share * (at[lower] - at[upper])
+
+    arm = UPPER_ARM * between(f"{near}_shoulder", f"{near}_elbow", UPPER_ARM_AT)
+    arm = arm + FOREARM * between(f"{near}_elbow", f"{near}_wrist", FOREARM_AT)
+    legs = sum(
+        THIGH * between(f"{side}_hip", f"{side}_knee", THIGH_AT)
+        + SHANK * between(f"{side}_knee", f"{side}_ankle", SHANK_AT)
+        for side in ("left", "right")
+    )
+    return np.asarray(HEAD * at["head"] + TRUNK * between("shoulders", "hips", TRUNK_AT) + 2 * arm + legs)

@@ -10,6 +10,7 @@ import numpy as np
 from inference.poses import PoseSequence
 from models.documents import Metric, ViewDocument
 from models.requests import Mode
+from pipeline.biomechanics.clock import judge_clock
 from pipeline.biomechanics.cut import explain_cuts
 from pipeline.biomechanics.detected import detect, judge_hand
 from pipeline.biomechanics.doubts import apply_doubts
@@ -21,6 +22,7 @@ from pipeline.biomechanics.motion import Motion, prepare
 from pipeline.biomechanics.plots import collect_signals
 from pipeline.biomechanics.readings import ModeOutcome, Outcome, Spec, to_metric, to_repetition
 from pipeline.biomechanics.recording import camera_moves, collect_issues, is_visible
+from pipeline.biomechanics.runs import longest_run
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.standing_view import decide_standing_view
 from pipeline.biomechanics.steps import compute_facing, find_steps
@@ -104,6 +106,7 @@ def _look(poses: PoseSequence, context: MeasureContext) -> Scene:
     return Scene(
         motion=motion, mode=context.mode, stage=context.stage, view=view, options=context.options, travel=travel,
         facing=facing, steps=steps, camera_moves=camera_moves(motion, steps),
+        clock=judge_clock(motion, steps, context.options.height_m),
     )  # fmt: skip
 
 
@@ -116,7 +119,7 @@ def _scale_along(motion: Motion, line: GroundLine) -> Motion:
 
 def _applicable(specs: Sequence[Spec], scene: Scene) -> tuple[Spec, ...]:
     """A batter or a keeper who takes no steps, or is filmed along the pitch, is not asked for a step rate."""
-    walks = scene.athletes_left is None and len(common.longest_run(scene.steps, scene.motion.slowmo)) >= 3
+    walks = scene.athletes_left is None and len(longest_run(scene.steps, scene.motion.slowmo)) >= 3
     if walks or scene.mode in ("bowling", "fielding"):
         return tuple(specs)
     walking = {common.CADENCE.id, common.STEP_LENGTH.id, common.TRAVEL_SPEED.id}

@@ -2,7 +2,7 @@
 
 `prepare` runs the whole chain of `signals` and `sides` once. Positions are pixels with **y upwards**; `Motion.stature`
 turns lengths into % of height. Times exist twice: `times_s` is the clip's clock, `real_s` the athlete's (slow motion
-undone).
+undone, from the first frame on).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ OUTLIER_FLOOR = 0.03
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 EDGE_PX = 2.0
+CLOCK_DIGITS = 6
 COMES = 1.33
 """Largest size / smallest: more is another distance from the camera."""
 NOISE_DEFAULT = 0.005
@@ -69,8 +70,16 @@ class Motion:
 
     @property
     def real_s(self) -> Array:
-        """(T,) seconds as the athlete lived them."""
-        return self.times_s / self.slowmo
+        """(T,) seconds as the athlete lived them, since the first frame; see `real_times`."""
+        return real_times(self.times_s, self.slowmo)
+
+    def to_real(self, time_s: float) -> float:
+        """A time of the clip on the clock of `real_s`."""
+        return round((time_s - float(self.times_s[0])) / self.slowmo, CLOCK_DIGITS)
+
+    def to_clip(self, real_s: float) -> float:
+        """A time on the clock of `real_s` as one of the clip."""
+        return float(self.times_s[0]) + real_s * self.slowmo
 
     @property
     def frame_s(self) -> float:
@@ -107,13 +116,13 @@ class Motion:
         return [self.point(name, band) for name in names]
 
     def at(self, time_s: float) -> int:
-        """Index of the frame nearest to a time of the clip."""
-        return int(np.argmin(np.abs(self.times_s - time_s)))
+        """Index of the frame nearest to a time of the clip; of two as near the first."""
+        return int(np.argmin(np.round(np.abs(self.real_s - self.to_real(time_s)), CLOCK_DIGITS)))
 
     def window(self, start_s: float, end_s: float) -> NDArray[np.intp]:
         """Indices of the frames within a span of the clip, its ends included to a quarter of a frame."""
-        slack = self.frame_s / 4
-        return np.flatnonzero((self.times_s >= start_s - slack) & (self.times_s <= end_s + slack))
+        real, slack = self.real_s, 0.25 / self.fps
+        return np.flatnonzero((real >= self.to_real(start_s) - slack) & (real <= self.to_real(end_s) + slack))
 
     def fps_near(self, start_s: float, end_s: float) -> float:
         """Distinct real frames a second around a span: median within it and a quarter of a real second each side."""
@@ -123,7 +132,7 @@ class Motion:
     def has_gap(self, start_s: float, end_s: float) -> bool:
         """Whether frames are missing in a span: an interval over 1.5 of its median."""
         margin = self.frame_s
-        own = self.times_s[self.window(start_s - margin, end_s + margin)]
+        own = self.real_s[self.window(start_s - margin, end_s + margin)]
         return len(own) < 2 or bool(np.diff(own).max() > 1.5 * np.median(np.diff(own)))
 
     def velocity(self, point: Point) -> Array:
@@ -156,8 +165,8 @@ def prepare(
     times_s = poses.timestamps_s[keep]
     if len(times_s) < 2:
         raise ValueError("fewer than two distinct frames")
-    real = times_s / slowmo
-    fps = 1 / signals.typical_interval(real)
+    real = real_times(times_s, slowmo)
+    fps = round(slowmo / signals.typical_interval(times_s), 3)
     names = poses.skeleton.keypoint_names
     raw = poses.keypoints[keep].astype(np.float64) * np.array([1.0, -1.0])
     confidence = np.nan_to_num(poses.confidence[keep].astype(np.float64), nan=0.0)
@@ -170,7 +179,7 @@ def prepare(
     stature = _steady_size(
         chain, local, real, raw, names, constant_view=constant_view, in_plane=in_plane, upright=upright
     )
-    raw, report = repair_sides(raw, real, stature)
+    raw, report = repair_sides(raw, real, stature, poses.skeleton)
     cleaned = raw.copy()
     if np.isfinite(stature).all():
         floor = OUTLIER_FLOOR * float(np.median(stature))
@@ -194,6 +203,15 @@ def prepare(
         stature=stature, stature_local=local, head=_steady_head(seen, names), sides=report,
         overlap=np.full(len(times_s), np.nan) if overlap is None else overlap[keep].astype(np.float64),
     )  # fmt: skip
+
+
+def real_times(times_s: Array, slowmo: float) -> Array:
+    """(T,) seconds as the athlete lived them since the first of `times_s` (T,), to the microsecond.
+
+    Rounded, for spans of the rules are whole numbers of frames at usual rates (0.5 s is 30 of them): whether the frame
+    at its edge belongs to it must not turn on the last digit of a clock that began earlier or runs slower.
+    """
+    return np.asarray(np.round((times_s - times_s[0]) / slowmo, CLOCK_DIGITS))
 
 
 def _cut_off(boxes: NDArray[np.float32], frame_size: tuple[int, int]) -> Mask:

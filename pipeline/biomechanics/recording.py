@@ -8,11 +8,12 @@ import numpy as np
 
 from inference.poses import PoseSequence
 from pipeline.biomechanics import gates
+from pipeline.biomechanics.clock import find_implausible_cadence
 from pipeline.biomechanics.cut import describe_cuts
 from pipeline.biomechanics.doubts import OVERLAP_FRAMES, OVERLAP_MAX
-from pipeline.biomechanics.metrics.common import find_implausible_cadence, judge_clock, judge_run, longest_run
 from pipeline.biomechanics.motion import CORE, Motion
 from pipeline.biomechanics.readings import Found
+from pipeline.biomechanics.runs import judge_run, longest_run
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import CONFIDENCE_MIN
 from pipeline.biomechanics.steps import Step
@@ -106,8 +107,7 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
 
 
 def _timing_issues(scene: Scene) -> list[RecordingIssue]:
-    slowmo = scene.motion.slowmo
-    wrong = judge_clock(scene, longest_run(scene.steps, slowmo))
+    slowmo, wrong = scene.motion.slowmo, scene.clock
     if wrong is None:
         return []
     advice = (

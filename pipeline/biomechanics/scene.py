@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from models.documents import Event, ViewDocument
+from models.documents import Event, Unit, ViewDocument
 from models.requests import AnalysisOptions, Mode
 from pipeline.biomechanics import errors, gates, kinematics
 from pipeline.biomechanics.errors import Array, Series, evaluate
@@ -19,6 +19,8 @@ from pipeline.biomechanics.signals import allowed_cutoff
 from pipeline.biomechanics.steps import Side, Step, near_side
 from pipeline.biomechanics.view import SIDE_MAX, Travel, decide_view
 
+TIMED: frozenset[Unit] = frozenset({"s", "per_min", "m_per_s", "pct_height_per_s"})
+"""What a wrong clock makes wrong; of a ratio of two speeds it drops out."""
 MIRRORED_MAX = 0.05
 """Share of mirrored frames above which left and right are not to be relied on."""
 
@@ -37,6 +39,8 @@ class Scene:
     """1: to the picture's right, -1: to the left, 0: not clear."""
     steps: tuple[Step, ...]
     camera_moves: bool
+    clock: Verdict | None = None
+    """Why the clip's time is not the athlete's, where steps or a jump tell so (`clock.judge_clock`)."""
 
     @property
     def near(self) -> Side | None:
@@ -153,6 +157,8 @@ class Scene:
             gates.judge_rate(spec.rate, fps),
             gates.judge_size(float(np.median(size)) if len(size) else float("nan"), angle=spec.angle),
         ]
+        if self.clock is not None and spec.unit in TIMED:
+            verdicts.append(self.clock)
         if not travels and (spec.view != "any" or spec.view_decides) and not spec.estimable_view:
             verdicts.append(gates.judge_estimated_view(self.view))
         if self.view_doubtful and spec.view != "any" and not spec.estimable_view:

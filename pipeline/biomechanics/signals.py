@@ -28,7 +28,10 @@ TWO_PASS = 0.802
 """(√2 - 1)^(1/4): a second-order Butterworth run both ways has its -3 dB point at this fraction of its own cut-off."""
 NYQUIST_SHARE = 0.8
 _UNEVEN = 0.02
-_EPS = 1e-9
+_EPS = 1e-5
+"""Seconds: times are known to the microsecond."""
+HOLE = 1.5
+"""Intervals: two samples farther apart than that miss one between them, however unevenly a file rounds its times."""
 
 
 def mask_doubtful(path: Array, confidence: Array) -> Array:
@@ -42,10 +45,10 @@ def typical_interval(times: Array) -> float:
 
 
 def segments(times: Array, valid: Mask, max_gap: float = GAP_MAX_S) -> Iterator[slice]:
-    """Runs of valid samples without a hole in time longer than `max_gap` plus one interval."""
+    """Runs of valid samples without a hole in time longer than `max_gap` plus one and a half intervals."""
     if len(times) == 0:
         return
-    limit = max_gap + typical_interval(times) + _EPS if len(times) > 1 else max_gap
+    limit = max_gap + HOLE * typical_interval(times) if len(times) > 1 else max_gap
     start: int | None = None
     for i in range(len(times)):
         if start is not None and (not valid[i] or times[i] - times[i - 1] > limit):

@@ -23,12 +23,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -197,9 +199,15 @@ def worker_set() -> dict[str, importlib.metadata.Distribution]:
     return found
 
 
+def compiled(file: importlib.metadata.PackagePath) -> importlib.metadata.PackagePath:
+    """What Python keeps of a module beside it, once somebody imported that."""
+    return file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.pyc"
+
+
 def link(distribution: importlib.metadata.Distribution, target: Path) -> None:
     """Hard-link an installed distribution's files into another site-packages; its scripts are left out."""
-    for file in distribution.files or ():
+    files = [(file, compiled(file)) if file.suffix == ".py" else (file,) for file in distribution.files or ()]
+    for file in chain.from_iterable(files):
         source = Path(str(distribution.locate_file(file)))
         destination = target / file
         # Two distributions may share a namespace's __init__.py.

@@ -158,7 +158,7 @@ def find_stance(scene: Scene, before_real_s: float) -> tuple[float, float] | Non
     for start, end in reversed(list(zip(edges[::2], edges[1::2] - 1, strict=True))):
         if real[end] - real[start] >= STANCE_S:
             first = max(real[start], real[end] - 1.0)
-            return float(first * motion.slowmo), float(motion.times_s[end])
+            return motion.to_clip(float(first)), float(motion.times_s[end])
     return None
 
 

@@ -105,7 +105,7 @@ def _complete(scene: Scene, own: tuple[int, float, Side], group: Sequence[tuple[
               if -FRONT_FOOT_S <= real[p.first] - real[release] <= frame and p.first > 0]  # fmt: skip
     if landed:
         contact = events["front_foot_contact"] = scene.contact(front, landed[-1])
-        front_s = contact.time_s / motion.slowmo
+        front_s = motion.to_real(contact.time_s)
         back = [p for p in _plants(scene, arm)
                 if -BACK_FOOT_S <= real[p.first] - front_s <= -0.04 and p.first > 0]  # fmt: skip
         if back:

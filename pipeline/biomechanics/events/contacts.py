@@ -163,7 +163,7 @@ def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, floa
     start, end = _hole_at(real[used], contact_s)
     if end - start > HOLE_FRAMES * frame:
         width = max(width, (end - start) / 2)
-    return contact_s * motion.slowmo, width * motion.slowmo
+    return motion.to_clip(contact_s), width * motion.slowmo
 
 
 def _around_contact(motion: Motion, side: Side, plant: Stretch) -> NDArray[np.intp]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -14,11 +13,11 @@ from models.requests import AnalysisOptions, Mode
 from pipeline.biomechanics import errors
 from pipeline.biomechanics.errors import Array
 from pipeline.biomechanics.gates import Verdict, refused
-from pipeline.biomechanics.jumps import find_implausible_fall, find_jumps
-from pipeline.biomechanics.motion import Mask, Motion
+from pipeline.biomechanics.motion import Motion
 from pipeline.biomechanics.readings import Outcome, Reading, Spec, evidence_over, read_over
 from pipeline.biomechanics.roll import UNKNOWN as UNKNOWN_ROLL
 from pipeline.biomechanics.roll import Roll, estimate_roll
+from pipeline.biomechanics.runs import UNEVEN, count_steps, fit_steps, judge_run, longest_run, number_steps
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Step, find_passing, find_reach, find_stand
 
@@ -51,7 +50,6 @@ def described_ids(mode: Mode) -> frozenset[str]:
     return frozenset(spec.id for spec in DESCRIPTIVE if spec not in OWN_IN.get(mode, ()))
 
 
-STEP_PAUSE_S = 1.5
 SPEED_STEPS = 4
 """Intervals over which a speed before an action is measured: those of the last five steps."""
 NO_STEPS = refused(
@@ -60,105 +58,6 @@ NO_STEPS = refused(
 CAMERA_MOVES = refused(
     "the camera seems to move, so the way along the picture is not the athlete's", "Put the camera on a tripod."
 )
-UNEVEN_MAX = 2.5
-"""Longest interval between steps / shortest: a sprinter's start and two frames of doubt stay below it."""
-MISSED_FROM = 1.5
-"""Usual intervals between the steps of two feet; longer from a foot to itself, and the other's step was missed."""
-UNEVEN = refused(
-    "the feet come forward at uneven times: this is no steady walk or run",
-    "Film from the side, from well before the movement begins.",
-)
-UNCOUNTED = refused(
-    "so many steps were missed that it is not clear how many",
-    "Film from the side, the whole body in frame, from well before the movement begins.",
-)
-CADENCE_PLAUSIBLE = (50.0, 330.0)
-"""Steps a minute: an amble, and a sprinter with a margin."""
-
-
-def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
-    """The longest sequence of steps without a pause over 1.5 real seconds; the first of equals."""
-    runs: list[list[Step]] = []
-    for step in steps:
-        if runs and step.time_s - runs[-1][-1].time_s <= STEP_PAUSE_S * slowmo:
-            runs[-1].append(step)
-        else:
-            runs.append([step])
-    longest: list[Step] = []
-    for run in runs:
-        longest = run if len(run) > len(longest) else longest
-    return tuple(longest)
-
-
-def count_steps(run: Sequence[Step]) -> Array:
-    """(N-1,) steps from each to the next: 2 from a foot to the same foot, for the other's step was missed.
-
-    Unless no more time went by than from one foot to the other: then the model took one foot for the other.
-    """
-    if len(run) < 2:
-        return np.ones(0)
-    intervals = np.diff([step.time_s for step in run])
-    same = np.array([one.side == two.side for one, two in pairwise(run)])
-    usual = float(np.median(intervals[~same])) if not same.all() else 0.0
-    return np.where(same & (intervals > MISSED_FROM * usual), 2.0, 1.0)
-
-
-def number_steps(run: Sequence[Step]) -> Array:
-    """(N,) the number of each step from 0, missed ones counted."""
-    return np.concatenate(([0.0], np.cumsum(count_steps(run))))[: len(run)]
-
-
-def fit_steps(run: Sequence[Step], seen: Mask) -> Array | None:
-    """(N,) weights whose sum over a quantity of each step is what one step adds to it; None for fewer than 3 `seen`.
-
-    Least squares on the steps' numbers, left and right feet each with an offset of their own: a camera that is not
-    square sees the tracks of the two feet before and behind the hips. The weights of what was not seen are 0.
-    """
-    if int(seen.sum()) < 3:
-        return None
-    left = np.array([step.side == "left" for step in run])
-    design = np.stack((number_steps(run), left, ~left), axis=1)[seen]
-    weights = np.zeros(len(run))
-    weights[seen] = np.linalg.pinv(design)[0]
-    return weights
-
-
-def judge_run(run: Sequence[Step]) -> Verdict | None:
-    """Why a run of steps tells of no gait: jumps and tumbling give intervals of any length, a walk and a run do not.
-
-    Nor does a run with a single interval from one foot to the other: it may hold missed steps itself, so beside it
-    nobody can tell how many were missed between a foot and the same foot.
-    """
-    intervals = np.diff([step.time_s for step in run]) / count_steps(run)
-    if len(intervals) < 2:
-        return None
-    if intervals.max() > UNEVEN_MAX * intervals.min():
-        return UNEVEN
-    return UNCOUNTED if sum(one.side != two.side for one, two in pairwise(run)) == 1 else None
-
-
-def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None:
-    """Steps a minute of at least four even steps, where nobody walks or runs like that: the clock is wrong."""
-    if len(run) < 4 or judge_run(run):
-        return None
-    cadence = 60 * float(count_steps(run).sum()) / (run[-1].time_s - run[0].time_s) * slowmo
-    return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence
-
-
-def judge_clock(scene: Scene, run: Sequence[Step]) -> Verdict | None:
-    """Why the clip's time is not the athlete's: by the steps, or by how a jump falls; None where nothing tells so."""
-    cadence = find_implausible_cadence(run, scene.motion.slowmo)
-    fall = find_implausible_fall(find_jumps(scene.motion), scene.options.height_m)
-    if cadence is not None:
-        why = f"the steps would come at {cadence:.0f} a minute"
-    elif fall is not None:
-        why = f"a jump falls as if the clip ran {fall:.1f} times slower than life"
-    else:
-        return None
-    return refused(
-        f"{why}, so the clip's time is not the athlete's",
-        "Give the factor of the slow motion, 1 where there is none.",
-    )
 
 
 def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str, Outcome]:
@@ -166,11 +65,10 @@ def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str,
     run = longest_run(scene.steps if steps is None else steps, scene.motion.slowmo)
     no_gait = judge_run(run)
     no_way = no_gait or (CAMERA_MOVES if scene.camera_moves else None)
-    no_clock = judge_clock(scene, run)
     return {
-        "cadence": no_gait or no_clock or compute_cadence(scene, run),
+        "cadence": no_gait or compute_cadence(scene, run),
         "step_length": no_way or compute_step_length(scene, run),
-        "travel_speed": no_way or no_clock or compute_travel_speed(scene, run),
+        "travel_speed": no_way or compute_travel_speed(scene, run),
         "trunk_lean": compute_trunk_lean(scene),
     }
 

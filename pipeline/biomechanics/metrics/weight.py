@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.biomechanics import errors
+from pipeline.biomechanics import errors, kinematics
 from pipeline.biomechanics.errors import Array, Series
 from pipeline.biomechanics.events.batting import Shot
 from pipeline.biomechanics.gates import Verdict, refused, worst
 from pipeline.biomechanics.readings import Outcome, Reading, evidence_over, read_over
 from pipeline.biomechanics.scene import Scene
 
-HEAD, TRUNK, UPPER_ARM, FOREARM, THIGH, SHANK = 0.081, 0.497, 0.028, 0.022, 0.100, 0.061
-"""Shares of the body's mass (Winter 2009, table 4.1); forearm with the hand, shank with the foot, one of each pair."""
-TRUNK_AT, UPPER_ARM_AT, FOREARM_AT, THIGH_AT, SHANK_AT = 0.50, 0.436, 0.682, 0.433, 0.606
-"""Where a segment's centre lies on the way from its upper joint to its lower one (same table)."""
 BASE_MIN = 15.0
 """% of height between the feet: over less a share of the way says nothing."""
 WINDOW_S = 0.1
@@ -67,28 +63,12 @@ def compute_share(scene: Scene, front: str) -> Series:
 
     def compute(*paths: Array) -> Array:
         at = dict(zip(names, (path[..., 0] for path in paths), strict=True))
-        centre = compute_centre(at, str(near))
+        centre = kinematics.compute_centre(at, str(near))
         base = at[f"{front}_ankle"] - at[f"{back}_ankle"]
         base = np.where(np.abs(base) < limit, np.nan, base)
         return np.asarray((centre - at[f"{back}_ankle"]) / base)
 
     return errors.evaluate(compute, scene.motion.points(names, "contact"))
-
-
-def compute_centre(at: dict[str, Array], near: str) -> Array:
-    """Centre of mass along one axis, from the joints' places along it by COCO name and `head`, `shoulders`, `hips`."""
-
-    def between(upper: str, lower: str, share: float) -> Array:
-        return at[upper] + share * (at[lower] - at[upper])
-
-    arm = UPPER_ARM * between(f"{near}_shoulder", f"{near}_elbow", UPPER_ARM_AT)
-    arm = arm + FOREARM * between(f"{near}_elbow", f"{near}_wrist", FOREARM_AT)
-    legs = sum(
-        THIGH * between(f"{side}_hip", f"{side}_knee", THIGH_AT)
-        + SHANK * between(f"{side}_knee", f"{side}_ankle", SHANK_AT)
-        for side in ("left", "right")
-    )
-    return np.asarray(HEAD * at["head"] + TRUNK * between("shoulders", "hips", TRUNK_AT) + 2 * arm + legs)
 
 
 def _read(scene: Scene, share: Series, span: tuple[float, float], front: str, what: str) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from models.database import Database
 from models.errors import ModelNotInCatalogue, NotFound, StoreUnavailable
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
+from models.worker_models import WorkerModel, WorkerModels
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +104,23 @@ def test_an_alias_goes_there_and_back() -> None:
     assert [move["kind"] for move in answered("show", "net@1")["moves"]] == ["promote", "rollback"]
     assert "promote production: yolo11n-pose@1 → net@1: better knees" in run("show", "net@1").stdout
     assert refused("promote", "net@1")["code"] == "model_refused"
+
+
+def test_what_workers_say_is_shown_where_it_matters(catalogue: ModelCatalogue) -> None:
+    register = WorkerModels(catalogue._database)
+    fine = WorkerModel(worker_id="one", follows="production", model="net@1", state="ready")
+    why = {"error_code": "weights_rejected", "error_message": "another checksum"}
+    broken = WorkerModel(worker_id="two", follows="production", model="net@1", state="failed", wanted="net@2", **why)
+    empty = WorkerModel(worker_id="three", follows=None, model=None, state="emptying", wanted="net@2")
+    for word in (fine, broken, empty):
+        register.say(word)
+    assert [word["worker_id"] for word in answered("list")["workers"]] == ["one", "three", "two"]
+    assert answered("show", "net@1")["workers"] == [asdict(fine), asdict(broken)]
+    assert answered("show", "yolo11n-pose@1")["workers"] == []
+    assert run("show", "net@2").stdout.splitlines()[-2:] == [
+        "worker three runs none, waits for running jobs to end before it loads net@2",
+        "worker two runs net@1 for production, could not load net@2: weights_rejected: another checksum",
+    ]
 
 
 def test_a_version_whose_artifact_is_gone_is_not_promoted(catalogue: ModelCatalogue, store: FolderStore) -> None:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.biomechanics.metrics.common import count_steps, find_speed_span, fit_steps, judge_run
+from pipeline.biomechanics.metrics.common import find_speed_span
 from pipeline.biomechanics.motion import prepare
+from pipeline.biomechanics.runs import count_steps, fit_steps, judge_run
 from pipeline.biomechanics.steps import Step, compute_facing, find_passing, find_stand, find_steps
 
 

@@ -1,13 +1,21 @@
 """Gravity in jumps: a clock that is wrong shows in it, and nothing else is accused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from models.documents import ViewDocument
+from models.requests import AnalysisOptions
+from pipeline.biomechanics import measure
 from pipeline.biomechanics.jumps import Jump, find_implausible_fall, find_jumps
 from pipeline.biomechanics.motion import prepare
+from pipeline.measurements import MeasureContext
 
 GRAVITY = 100 * 9.81 / 1.75
 """% of height/s² for a man of 1.75 m."""
+TIMED = {"bowling": {"run_up_speed", "delivery_time", "cadence", "travel_speed"}, "batting": {"plant_before_impact"},
+         "wicketkeeping": set(), "fielding": {"approach_speed", "cadence"}}  # fmt: skip
 UP_S = 0.2
 """Half of a flight: 11 % of height high."""
 
@@ -57,6 +65,21 @@ def test_slow_motion_shows_in_it_and_a_given_factor_undoes_that(figures, judge, 
     assert "--slowmo" in issue.advice
     told = judge(poses, "fielding", view="front", slowmo_factor=factor)
     assert "IMPLAUSIBLE_TIMING" not in [i.id for i in told.recording]
+
+
+def test_no_number_of_seconds_is_given_by_a_wrong_clock(figures, monkeypatch):
+    seen = []
+    for mode, (specs, room) in measure.ROOMS.items():
+        monkeypatch.setitem(measure.ROOMS, mode, (specs, lambda scene, room=room: seen.append(scene) or room(scene)))
+    poses = jumper(figures, 240.0).film(view="front", slowmo=2.0)
+    front, side = (ViewDocument(value=view, source="caller", confidence=1.0) for view in ("front", "side"))
+    for mode, (specs, _) in measure.ROOMS.items():
+        options = AnalysisOptions(height_m=1.75)
+        measure.measure(poses, MeasureContext(mode=mode, stage="deep", view=front, options=options))
+        scene = replace(seen[-1], view=side)  # from where all of them would be given
+        refused = {spec.id for spec in specs if "slower than life" in (scene.gate(spec, None).reason or "")}
+        assert refused == {spec.id for spec in specs if spec.unit in ("s", "per_min", "m_per_s", "pct_height_per_s")}
+        assert refused >= TIMED[mode]
 
 
 @pytest.mark.parametrize(("height_m", "factor"), [(None, None), (1.75, None), (0.5, 1.87)])

@@ -8,8 +8,7 @@ import pytest
 
 from inference.poses import COCO_17, ModelInfo, PoseSequence
 from pipeline.biomechanics.jumps import find_implausible_fall, find_jumps
-from pipeline.biomechanics.kinematics import compute_eye_to_ankle
-from pipeline.biomechanics.metrics.weight import compute_centre
+from pipeline.biomechanics.kinematics import compute_centre, compute_eye_to_ankle
 from pipeline.biomechanics.motion import prepare
 
 DATA = Path(__file__).parents[3] / "data"

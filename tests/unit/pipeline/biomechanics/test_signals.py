@@ -44,6 +44,14 @@ def test_a_wild_sample_goes_and_a_foot_that_lands_stays():
     assert not np.isnan(signals.reject_outliers(landing, times, 3.0)).any()
 
 
+@pytest.mark.parametrize("fps", [24.0, 30.0, 60.0, 120.0])
+def test_a_wild_sample_goes_also_where_a_file_rounds_its_times_to_milliseconds(fps):
+    times = np.round(clock(fps), 3)
+    wild = path(np.sin(times))
+    wild[50] += 20
+    assert np.flatnonzero(np.isnan(signals.reject_outliers(wild, times, 1.0)[:, 0])).tolist() == [50]
+
+
 @pytest.mark.parametrize("cutoff", [6.0, 12.0])
 def test_the_cut_off_is_where_it_says_after_two_passes_and_nothing_is_late(cutoff):
     times = clock(240.0, 8.0)

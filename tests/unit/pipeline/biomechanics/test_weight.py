@@ -3,24 +3,24 @@
 import numpy as np
 import pytest
 
-from pipeline.biomechanics.metrics import weight
+from pipeline.biomechanics import kinematics
 
 NAMES = ("head", "shoulders", "hips", *(f"{side}_{joint}" for side in ("left", "right")
          for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")))  # fmt: skip
 
 
 def test_the_masses_are_the_whole_body():
-    one = weight.UPPER_ARM + weight.FOREARM + weight.THIGH + weight.SHANK
-    assert weight.HEAD + weight.TRUNK + 2 * one == pytest.approx(1.0, abs=1e-9)
+    one = kinematics.UPPER_ARM + kinematics.FOREARM + kinematics.THIGH + kinematics.SHANK
+    assert kinematics.HEAD + kinematics.TRUNK + 2 * one == pytest.approx(1.0, abs=1e-9)
 
 
 def test_a_body_on_a_plumb_line_has_its_centre_there_and_a_bowed_one_by_its_masses():
     plumb = {name: np.array([7.0]) for name in NAMES}
-    assert weight.compute_centre(plumb, "right") == pytest.approx(7.0)
+    assert kinematics.compute_centre(plumb, "right") == pytest.approx(7.0)
     # Head 10 ahead: 0.081 × 10. Shoulders 10 ahead: half of the trunk's 0.497 × 10. Near arm hangs from the shoulder.
     bowed = plumb | {name: np.array([17.0]) for name in ("head", "shoulders", "right_shoulder", "right_elbow",
                                                          "right_wrist")}  # fmt: skip
-    assert weight.compute_centre(bowed, "right") == pytest.approx(7 + 0.81 + 2.485 + 1.0)
+    assert kinematics.compute_centre(bowed, "right") == pytest.approx(7 + 0.81 + 2.485 + 1.0)
 
 
 @pytest.mark.parametrize("fps", [30.0, 60.0, 120.0])
