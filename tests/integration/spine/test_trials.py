@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reports
 from footage import Image, write
 from typer.testing import CliRunner, Result
 from workers import OWNER
@@ -82,7 +83,7 @@ def embedded_storage(sqlite_url: str, tmp_path: Path) -> Iterator[Storage]:
 
 
 def done(storage: Storage, analysed: Footage, *, clip: Path | None = None, parquet: bool = True) -> str:
-    """A job that a worker with another version finished: it saw the same poses, and found nothing to say."""
+    """A job that a worker with another version finished: it saw the same poses, and something else in them."""
     session = storage.queue.create_session(OWNER, title="N", session_type="fielding", player_ids=["p7"])
     key, bucket = f"sessions/{session.id}/source/clip.mp4", storage.store.bucket
     storage.store.put_file(bucket, key, clip or analysed.clip)
@@ -90,11 +91,11 @@ def done(storage: Storage, analysed: Footage, *, clip: Path | None = None, parqu
     storage.queue.submit(OWNER, session.id, FIELDING)
     job = storage.queue.claim("worker-1", runs=OLD)
     assert job is not None
-    silent = analysed.deep.results.findings.model_copy(update={"findings": (), "watches": ()})
+    found = analysed.deep.results.findings.model_copy(update={"findings": (reports.FINDING,), "watches": ()})
     persist(storage, job, "quick", analysed.quick.results, None)
     storage.queue.start_deep(job.lease)
     files = {"poses.parquet": analysed.parquet} if parquet else {}
-    persist(storage, job, "deep", analysed.deep.results.model_copy(update={"findings": silent}), files)
+    persist(storage, job, "deep", analysed.deep.results.model_copy(update={"findings": found}), files)
     return job.id
 
 
@@ -131,13 +132,15 @@ def test_what_a_shadow_keeps_can_be_compared_and_replace_what_was_there(
     assert [item.id for item in clip.diff.added] == [
         item.id for item in (*analysed.deep.results.findings.findings, *analysed.deep.results.findings.watches)
     ]
+    assert [item.id for item in clip.diff.gone] == [reports.FINDING.id]
     assert (clip.agreement.oks, clip.agreement.both) == (1.0, clip.agreement.a.seen)
 
     made = kept_comparison(storage.store, [trial], OLD, NEW, Limits())
     found = totals(made.document)
-    assert (found.clips, found.failures, found.flips, found.oks) == (1, 0, len(clip.diff.added), 1.0)
+    assert (found.clips, found.failures, found.flips, found.oks) == (1, 0, len(clip.diff.added) + 1, 1.0)
     assert (found.speed_ratio, found.memory_ratio) == (None, None)
     assert "Not measured: the two did not run side by side." in made.page
+    assert made.page.count("data:image/jpeg") >= 2
 
     replace_job(storage, trial, Limits())
     job, results = shown(storage, job_id)
@@ -222,7 +225,7 @@ def test_a_rerun_that_is_killed_goes_on_and_replaces_when_told(
     frontfoot = _frontfoot(environment)
     (athlete,) = frontfoot("rerun", NEW, "--diff", "--json")["athletes"]
     assert (athlete["athlete"], [one["name"] for one in athlete["analyses"]]) == ("coach:jane player:p7", jobs)
-    assert all(one["added"] and not one["gone"] for one in athlete["analyses"])
+    assert [[item["id"] for item in one["gone"]] for one in athlete["analyses"]] == [[reports.FINDING.id]] * 2
     compared = frontfoot("compare", OLD, NEW, "--shadow", "--out", str(tmp_path / "out"), "--json")
     assert ([clip["name"] for clip in compared["clips"]], compared["rounds"]) == (jobs, [])
     first, second = trials.ended(NEW)

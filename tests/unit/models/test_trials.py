@@ -202,6 +202,7 @@ def test_replacing_shows_the_new_results_and_nothing_else_changes(
     with pytest.raises(InvalidTransition, match="other results"):
         replace_results(database, trial, new("trial/quick"), new("again"), clock=clock)
     assert trials.enlist(NET, "rerun", [job.id]) == 0
+    assert trials.enlist("net@1", "rerun", [job.id]) == 1  # the way back
     assert trials.counts(NET, "rerun") == counts(done=1, replaced=1)
 
 
