@@ -26,9 +26,9 @@ check-python:
 check-system: check-python
 	@$(PYTHON) tools/system_packages.py
 
-# The stamp is written last, so an installation that was interrupted is begun again. What is imported is compiled then:
-# a third of all modules, and not before anything else can begin. pip unpacks one package after the other, on one core,
-# and CUDA's are two thirds of all there is: a second pip unpacks them meanwhile. What the two leave, the last one does.
+# The stamp is written last, so an installation that was interrupted is begun again. Modules are compiled when they are
+# first imported: to compile them all takes half a minute of one core. pip unpacks one package after the other, on one
+# core, and CUDA's are two thirds of all there is: a second pip unpacks them meanwhile. What the two leave, the last does.
 $(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
 	@echo 'Installing the pinned packages into $(VENV): some minutes the first time.'
