@@ -28,7 +28,7 @@ check-system: check-python
 
 # The stamp is written last, so an installation that was interrupted is begun again. Modules are compiled when they are
 # first imported: to compile them all takes half a minute of one core. pip unpacks one package after the other, on one
-# core, and CUDA's are two thirds of all there is: a second pip unpacks them meanwhile. What the two leave, the last does.
+# core, and CUDA's and torch are three quarters of it: a second pip unpacks them meanwhile. What the two leave, the last does.
 $(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
 	@echo 'Installing the pinned packages into $(VENV): some minutes the first time.'
