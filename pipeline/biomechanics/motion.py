@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.poses import PoseSequence
 from pipeline.biomechanics import kinematics, signals
 from pipeline.biomechanics.errors import POSITION_SYS, Point
-from pipeline.biomechanics.sides import SideReport, repair_sides
+from pipeline.biomechanics.sides import FOOT, SideReport, repair_sides
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,8 +27,6 @@ CUTOFF_HZ: dict[Band, float] = {"posture": 6.0, "contact": 12.0, "arm": 18.0}
 OUTLIER_FLOOR = 0.03
 """A sample within 3 % of stature of its neighbours' fit is never an outlier."""
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-FOOT = ("ankle", "heel", "big_toe", "small_toe")
-"""A foot's keypoints, as far as a skeleton has them; every one has the ankle."""
 CORE = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 EDGE_PX = 2.0
 CLOCK_DIGITS = 6
@@ -272,6 +270,6 @@ def _steady(seen: Mask, names: tuple[str, ...], members: Iterable[str]) -> tuple
 
 def _steady_foot(seen: Mask, names: tuple[str, ...], side: str) -> tuple[str, ...]:
     """The ankle, and the rest of a foot as far as it is seen in 4 of 5 of the frames that show the ankle."""
-    ankle, *rest = (f"{side}_{joint}" for joint in FOOT)
+    ankle, rest = f"{side}_ankle", [f"{side}_{joint}" for joint in FOOT]
     with_ankle = seen[seen[:, names.index(ankle)]]
     return ankle, *_steady(with_ankle, names, [name for name in rest if name in names])

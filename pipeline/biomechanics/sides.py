@@ -26,7 +26,7 @@ BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 LEG = ("hip", "knee", "ankle")
 ARM = ("elbow", "wrist")
 FOOT = ("big_toe", "small_toe", "heel")
-"""Where the skeleton has them."""
+"""Beside the ankle, where the skeleton has them."""
 
 RUN_MAX_S = 0.25
 CLEAR_GAIN = 0.04
