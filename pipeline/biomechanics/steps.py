@@ -88,7 +88,7 @@ def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
     found: list[tuple[int, Side, float]] = []
     sides: tuple[Side, ...] = ("left", "right")
     for side in sides:
-        ahead = _ahead(motion, facing, f"{side}_foot")
+        ahead = _ahead(motion, facing, side)
         for part in segments(motion.real_s, ~np.isnan(ahead)):
             gap = max(1, round(SAME_FOOT_MIN_S * motion.fps))
             peaks, _ = find_peaks(ahead[part], prominence=PROMINENCE, distance=gap)
@@ -108,13 +108,13 @@ def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
 def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     """When the hips pass over a step's foot.
 
-    The first descent of ankle minus hips through 0 after the step's peak, between frames by a straight line. There the
+    The first descent of foot minus hips through 0 after the step's peak, between frames by a straight line. There the
     foot stands and falls behind at the hips' speed, so that neither the low-pass, which rounds the peak and moves it,
-    nor a hole between merged legs shifts it. Error: place of ankle and mid-hips (2 % of height a keypoint, the white
+    nor a hole between merged legs shifts it. Error: place of foot and mid-hips (2 % of height a keypoint, the white
     noise, and a sixth of its way in a hole: it was surely between the ends, and most likely in the middle) / that
     speed. None where it is not seen within 0.75 s, or the foot comes forward again before.
     """
-    ahead, real = _ahead(motion, facing, f"{step.side}_ankle"), motion.real_s
+    ahead, real = _ahead(motion, facing, step.side), motion.real_s
     after = np.flatnonzero((real >= real[step.index]) & (real <= real[step.index] + PASSES_S))
     own = ahead[after]
     passed = np.flatnonzero((own[:-1] >= 0) & (own[1:] < 0))
@@ -125,7 +125,7 @@ def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     i = int(after[passed[0]])
     fall = float(ahead[i] - ahead[i + 1])
     time_s = float(motion.times_s[i] + (motion.times_s[i + 1] - motion.times_s[i]) * ahead[i] / fall)
-    points = motion.point(f"{step.side}_ankle"), motion.point("hips")
+    points = motion.point(f"{step.side}_foot"), motion.point("hips")
     white = combine(*(point.sigma for point in points)) / float(motion.stature[i]) * 100
     hidden = find_unseen_way(motion, step.side, i) / 6
     place = combine(POSITION_SYS, POSITION_SYS / np.sqrt(2), white, hidden)
@@ -166,10 +166,10 @@ def find_stand(motion: Motion, step: Step) -> tuple[int, float] | None:
 
 def find_reach(motion: Motion, facing: int, run: Sequence[Step]) -> float:
     """How far the feet come forward of the hips, median over the steps, % of height (6 Hz)."""
-    return float(np.median([_ahead(motion, facing, f"{step.side}_ankle")[step.index] for step in run]))
+    return float(np.median([_ahead(motion, facing, step.side)[step.index] for step in run]))
 
 
-def _ahead(motion: Motion, facing: int, point: str) -> Array:
-    """(T,) a point before the hips, % of height, 6 Hz."""
+def _ahead(motion: Motion, facing: int, side: Side) -> Array:
+    """(T,) foot before the hips, % of height, 6 Hz."""
     hips = motion.point("hips").path[:, 0]
-    return np.asarray(facing * (motion.point(point).path[:, 0] - hips) / motion.stature * 100)
+    return np.asarray(facing * (motion.point(f"{side}_foot").path[:, 0] - hips) / motion.stature * 100)
