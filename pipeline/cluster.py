@@ -106,9 +106,10 @@ class Cluster:
         """
         import ray
 
-        options = ray.put(extractor)  # once for all, and held: without it no actor could start again
+        # What brings its weights is stored once for all actors, and held: without it none could start again.
+        given = ray.put(extractor) if extractor.registered else extractor
         generation = Generation(
-            lambda: self._start_actor(options), actors=self._actors, room=self._options.room, expected=expected
+            lambda: self._start_actor(given), actors=self._actors, room=self._options.room, expected=expected
         )
         with self._lock:
             self._generations.append(generation)
@@ -228,7 +229,7 @@ class Cluster:
         return max(1, int(gpus / options.actor_gpus))
 
     def _start_actor(self, extractor: Any) -> Any:
-        """An actor that loads what this reference to `ExtractorOptions` says."""
+        """An actor that loads what these `ExtractorOptions`, or a reference to them, say."""
         import ray
 
         from inference.actor import PoseActor
