@@ -106,9 +106,10 @@ class Cluster:
         """
         import ray
 
-        options = ray.put(extractor)  # once for all, and held: without it no actor could start again
+        # What brings its weights is stored once for all actors, and held: without it none could start again.
+        given = ray.put(extractor) if extractor.registered else extractor
         generation = Generation(
-            lambda: self._start_actor(options), actors=self._actors, room=self._options.room, expected=expected
+            lambda: self._start_actor(given), actors=self._actors, room=self._options.room, expected=expected
         )
         with self._lock:
             self._generations.append(generation)
@@ -118,6 +119,8 @@ class Cluster:
         """Give new jobs to this generation; None: to nobody."""
         with self._lock:
             self._serving = generation
+            if generation is not None:
+                generation.shut = False
         for status in generation.statuses() if generation else ():
             model = status.model
             values = {"model": model.name, "backend": model.backend, "precision": model.precision}
@@ -145,10 +148,15 @@ class Cluster:
             if serving is not None:
                 serving.release()
 
+    def holds(self) -> list[str]:
+        """The models of all generations to which jobs that mean them may come."""
+        return [one.model for one in self.generations if one.model and _may_come(one)]
+
     def hold(self, model: str | None, otherwise: Generation) -> Generation:
         """Hold the generation of this model until its `release`, warm or draining as it may be, or else the other."""
         with self._lock:
-            held = next((one for one in self._generations if model and one.model == model and one.ready()), otherwise)
+            meant = (one for one in self._generations if model and one.model == model and _may_come(one))
+            held = next(meant, otherwise)
             held.hold()
         return held
 
@@ -221,7 +229,7 @@ class Cluster:
         return max(1, int(gpus / options.actor_gpus))
 
     def _start_actor(self, extractor: Any) -> Any:
-        """An actor that loads what this reference to `ExtractorOptions` says."""
+        """An actor that loads what these `ExtractorOptions`, or a reference to them, say."""
         import ray
 
         from inference.actor import PoseActor
@@ -239,6 +247,10 @@ class Cluster:
             concurrency_groups={"analyse": 2 * self._options.room // LEAST_ROOM, "control": 4},
         )(PoseActor)
         return remote.remote(extractor)
+
+
+def _may_come(generation: Generation) -> bool:
+    return generation.ready() and not generation.shut
 
 
 def _warm_up() -> None:

@@ -197,6 +197,7 @@ class Follower:
                 ready=generation.ready(),
                 jobs=generation.jobs,
                 left=max(generation.left, self._routed_away.get(generation, 0.0)),
+                shut=generation.shut,
             )
             for generation in self._cluster.generations
         )
@@ -231,6 +232,8 @@ class Follower:
             self._route(None)
         elif step.kind == "route":
             self._route(self._find(step.model))
+        elif step.kind == "shut":
+            self._find(step.model).shut = True
         else:
             generation = self._find(step.model)
             if self._cluster.drop(generation):  # a retry may have come to it a moment ago

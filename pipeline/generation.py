@@ -35,6 +35,8 @@ class Generation:
         self.started = time.monotonic()
         self.expected = expected
         """`name@version` that the actors are to load; None: whatever they do."""
+        self.shut = False
+        """Whether no more jobs may come to it: another generation waits for its place."""
         self.restarts = 0
         """How often an actor was found to be starting again."""
         self.model_info: ModelInfo | None = None

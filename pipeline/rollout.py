@@ -1,8 +1,9 @@
 """What to do next so that a worker comes to run the model that it should: one step at a time, out of what is there now.
 
 A version is *loading* until all its actors have it, is then given all new jobs, and stays when another one takes over:
-*draining* while a job holds it, *warm* for a while after, so that the way back takes no loading, then dropped. There
-are never more than two. Where two do not fit, the old one goes first: nobody is given jobs until the new one is there.
+*draining* while a job holds it, *warm* for a while after, so that the way back takes no loading, then dropped. Jobs
+that mean this very version still come to it, unless a third one waits for its place: there are never more than two.
+Where two do not fit, the old one goes first: nobody is given jobs until the new one is there.
 
 Nothing here remembers anything, so it does not matter where a swap was interrupted. No Ray, and no clock of its own.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["load", "route", "close", "drop", "rest"]
+Kind = Literal["load", "route", "close", "shut", "drop", "rest"]
 Room = Literal["enough", "unclear", "none"]
 
 
@@ -27,6 +28,8 @@ class Held:
     jobs: int
     left: float
     """When it was last of use: the last job left it, or new jobs stopped coming to it."""
+    shut: bool = False
+    """Whether not even jobs that mean this very version come to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +66,10 @@ class Situation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One thing to do: load a model, give it all new jobs, drop it; give new jobs to nobody; or rest."""
+    """One thing to do: load a model, give it all new jobs, give it none any more, drop it.
+
+    Or `close`: give new jobs to nobody; or rest.
+    """
 
     kind: Kind
     model: str | None = None
@@ -92,7 +98,9 @@ def _make_room(now: Situation, others: list[Held]) -> Step:
     if now.target in now.refused:
         return REST
     for one in others:  # warm, or draining
-        return REST if one.jobs else Step(kind="drop", model=one.model)
+        if not one.jobs:
+            return Step(kind="drop", model=one.model)
+        return REST if one.shut else Step(kind="shut", model=one.model)
     if now.serving is not None and now.room != "enough":
         return Step(kind="close") if now.room == "none" else REST
     return Step(kind="load", model=now.target)

@@ -207,10 +207,9 @@ class Worker:
             self._room.set()
 
     def _claim(self, generation: Generation, above: int | None) -> ClaimedJob | None:
-        holds = [one.model for one in self._cluster.generations if one.model and one.ready()]
         try:
             return self._storage.queue.claim(
-                self.id, above=above, runs=generation.model, follows=self._follows, holds=holds
+                self.id, above=above, runs=generation.model, follows=self._follows, holds=self._cluster.holds()
             )
         except StoreUnavailable as error:
             logger.warning("Claim failed, trying again: %s", error.message)

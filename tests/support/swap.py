@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,10 +26,13 @@ from typing import Any
 
 from chaos import session, submit, wait
 from footage import half_size_frames, write
+from ports import free_port
 from versions import converted, entered
 from world import World, world
 
+from models.errors import StoreUnavailable
 from models.model_catalogue import ModelCatalogue
+from models.model_versions import ModelRef
 from models.s3 import S3Options
 from models.storage import Storage, StorageOptions
 from models.worker_models import WorkerModel, WorkerModels
@@ -241,33 +245,59 @@ def while_the_database_restarts(site: Site) -> dict[str, Any]:
     """The promotion is tried until it is taken."""
     jobs = site.submit(16)
     _until(lambda: site.done(jobs) >= 2)
-    restart = threading.Thread(target=site.place.postgres.restart, args=(signal.SIGINT,))
-    restart.start()
-    tries = 1
-    while site.command("promote", SECOND) != 0:
-        tries += 1
-        assert tries < 50
-    restart.join()
+    catalogue, tries = ModelCatalogue(site.storage.database), Counter[str]()
+
+    def promote() -> None:
+        time.sleep(0.2)
+        while not tries["taken"]:
+            try:
+                catalogue.promote(ModelRef.parse(SECOND), by="swap")
+                tries["taken"] += 1
+            except StoreUnavailable:
+                tries["refused"] += 1
+                time.sleep(0.1)
+
+    operator = threading.Thread(target=promote)
+    operator.start()
+    site.place.postgres.restart(signal.SIGINT)  # on this thread, with which the server ends
+    operator.join()
     seconds = site.wait_for(site.all_run(SECOND))
     ended = account_of(site, jobs)
     return {
-        "tries": tries,
+        "tries": dict(tries),
         "both_run_it_after_s": seconds,
         "models": dict(Counter(job.model for job in ended)),
         "explained": dict(Counter(reason for job in ended for reason in job.explained)),
     }
 
 
+def without_room(site: Site) -> dict[str, Any]:
+    """One GPU, which one actor takes: jobs wait in the queue, and what cannot be loaded leaves what was there."""
+    jobs = site.submit(24)
+    _until(lambda: site.done(jobs) >= 2)
+    assert site.command("promote", SECOND) == 0
+    empty_s = site.wait_for(lambda words: words[0].state == "emptying" and words[0].model is None)
+    seconds = site.wait_for(site.all_run(SECOND))
+    models = untouched(account_of(site, jobs))
+    assert set(models) == {FIRST, SECOND}
+    assert site.command("promote", BROKEN) == 0
+    site.wait_for(lambda words: words[0].state == "failed" and words[0].model == SECOND)
+    assert set(untouched(account_of(site, site.submit(2)))) == {SECOND}
+    return {
+        "stopped_claiming_after_s": empty_s,
+        "runs_it_after_another_s": seconds,
+        "models": models,
+        "said": [text for text in _said(site) if text.startswith("No room")],
+    }
+
+
 def run(count: int, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
     """All of it, one after the other."""
     clips = [write(folder / f"clip{start}.mp4", half_size_frames(sample, start, start + 16)) for start in (60, 100)]
-    with _site(folder, cache, clips) as site:
-        site.wait_for(site.all_run(FIRST))
-        content = converted(cache)  # the workers have done it by now
-        for version in (SECOND, THIRD, FOURTH):
-            entered(site.storage, version, content)
-        entered(site.storage, BROKEN, content, stored=content[:-1])
-        account: dict[str, Any] = {}
+    account: dict[str, Any] = {}
+    # Few jobs at once, so that many are left for the second model.
+    few = {"FRONTFOOT_CLIPS_PER_ACTOR": "2"}
+    with _site(folder, cache, clips, workers=2, **few) as site:
         scenes: tuple[Callable[[], dict[str, Any]], ...] = (
             lambda: {"under_load": under_load(site, count)},
             lambda: {"rollback": back(site)},
@@ -279,34 +309,79 @@ def run(count: int, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
         for scene in scenes:
             account |= scene()
             print(json.dumps(account), file=sys.stderr)  # noqa: T201
-        failed = [
-            record
-            for worker in site.place.workers
-            for record in worker.records()
-            if str(record.get("message", "")).startswith("Job attempt failed")
-        ]
+        failed = [text for text in _said(site) if text.startswith("Job attempt failed")]
         assert not failed, failed
-        return account
+    with _one_gpu(folder / "ray.log") as address:
+        # A folder: Ray's node was there before the S3 server, and knows nothing of its keys.
+        gpu = {
+            "FRONTFOOT_RAY_ADDRESS": address,
+            "FRONTFOOT_ACTOR_GPUS": "1",
+            "FRONTFOOT_BACKEND": "openvino",
+            "FRONTFOOT_STORE": "folder",
+        }
+        (folder / "gpu").mkdir()
+        with _site(folder / "gpu", cache, clips, workers=1, RAY_AUTH_MODE="disabled", **few, **gpu) as site:
+            account["without_room"] = without_room(site)
+    return account
+
+
+def _said(site: Site) -> list[str]:
+    """What the workers' logs say."""
+    return [str(record.get("message", "")) for worker in site.place.workers for record in worker.records()]
 
 
 @contextmanager
-def _site(folder: Path, cache: Path, clips: Sequence[Path]) -> Iterator[Site]:
-    with world(folder, cache, workers=2, seed=1) as place:
+def _one_gpu(log: Path) -> Iterator[str]:
+    """A Ray node that says that it has a GPU; its address."""
+    port = free_port()
+    words = f"start --head --port={port} --node-ip-address=127.0.0.1 --num-cpus=4 --num-gpus=1 --block".split()
+    program = Path(sys.executable).with_name("ray")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [program, *words, "--include-dashboard=false", "--disable-usage-stats", '--resources={"control": 1}'],
+            env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _until(lambda: "Ray runtime started" in log.read_text())
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()  # `ray stop` would end everybody's Ray
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@contextmanager
+def _site(folder: Path, cache: Path, clips: Sequence[Path], *, workers: int, **settings: str) -> Iterator[Site]:
+    """Workers that run the built-in model, and a catalogue of four more, one of them broken."""
+    with world(folder, cache, workers=workers, seed=1, **settings) as place:
         given = place.api.environment
+        s3 = S3Options(
+            bucket=given["FRONTFOOT_S3_BUCKET"],
+            endpoint_url=given["FRONTFOOT_S3_ENDPOINT_URL"],
+            region=given["AWS_DEFAULT_REGION"],
+            access_key_id=given["AWS_ACCESS_KEY_ID"],
+            secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        )
         options = StorageOptions(
             database_url=place.database_url,
-            folder=folder / "unused",
-            s3=S3Options(
-                bucket=given["FRONTFOOT_S3_BUCKET"],
-                endpoint_url=given["FRONTFOOT_S3_ENDPOINT_URL"],
-                region=given["AWS_DEFAULT_REGION"],
-                access_key_id=given["AWS_ACCESS_KEY_ID"],
-                secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-            ),
+            folder=folder / "data" / "artifacts",
+            s3=s3 if given["FRONTFOOT_STORE"] == "s3" else None,
         )
         with closing(options.open()) as storage:
             sessions = [session(place, clip) for clip in clips]
-            yield Site(place=place, storage=storage, cases=[(one, deep) for one in sessions for deep in (False, True)])
+            site = Site(place=place, storage=storage, cases=[(one, deep) for one in sessions for deep in (False, True)])
+            site.wait_for(site.all_run(FIRST))
+            content = converted(cache)  # the workers have done it by now
+            for version in (SECOND, THIRD, FOURTH):
+                entered(storage, version, content)
+            entered(storage, BROKEN, content, stored=content[:-1])
+            yield site
 
 
 def _until(reached: Callable[[], bool]) -> None:
@@ -319,7 +394,9 @@ def _until(reached: Callable[[], bool]) -> None:
 def main() -> None:
     """On demand."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument(
+        "--jobs", type=int, default=200, help="of the first swap; of fewer than 60 none may be left for it"
+    )
     parser.add_argument("--keep", type=Path, help="Folder for the logs; made and kept.")
     parser.add_argument("--cache", type=Path, help="Folder of converted weights; by default a fresh one.")
     arguments = parser.parse_args()

@@ -29,8 +29,8 @@ LIFT = 6.0
 LANDED = 0.3
 """Of its lift, above its lowest: down."""
 SWING_MAX_S = 0.6
-SLOW_ERROR = 1.5
-"""Half-width of a contact in standard errors of place over the foot's speed: 1.5 covers 87 % of them."""
+SLOW_ERROR = 1.65
+"""Half-width of a contact in standard errors of place over the foot's speed: 1.65 covers 90 % of them."""
 CONTACT_MAX_S = 0.1
 HOLE_FRAMES = 1.5
 SEEN_MIN_S = 0.03
@@ -140,7 +140,7 @@ def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, floa
     of the stand that were seen; contact on a grid of an eighth of a frame, within two frames and 60 ms of the plant's
     first still frame and of any hole there. A low-pass makes a foot seem to stop a frame late. Too few samples, or no
     swing of the ankle (less than 2 % of height in that time), give that first frame. Half-width: 1.5 frames, 12 ms,
-    1.5 · 2 % of height / |b| of the ankle, or half of the hole in which the foot came down unseen, whichever is most:
+    1.65 · 2 % of height / |b| of the ankle, or half of the hole in which the foot came down unseen, whichever is most:
     the slower a foot comes down in the picture, the less well its contact is known.
     """
     real, frame = motion.real_s, 1 / motion.fps

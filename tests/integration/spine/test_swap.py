@@ -69,6 +69,9 @@ def test_jobs_go_on_while_the_model_is_swapped(
         jobs = embedded.finish(ids)
         assert {job.resolved_model for job in jobs} == {BUILT_IN, NEXT}
         assert jobs[-1].resolved_model == NEXT
+        quick = AnalysisRequest(analysis_mode="fielding", deep_enabled=False, model=BUILT_IN)
+        jobs += embedded.finish([embedded.submit(clip, quick)])
+        assert jobs[-1].resolved_model == BUILT_IN, "it is still there"
 
         catalogue.rollback(by="jane")
         began = time.monotonic()

@@ -30,6 +30,7 @@ class Actors:
     jobs: int = 0
     left: float = 0.0
     restarts: int = 0
+    shut: bool = False
     says: str | None = None
     blind: Exception | None = None
     proven: int = 0
@@ -181,6 +182,21 @@ def test_it_is_warm_from_when_another_took_over(place: Place) -> None:
     assert place.models() == [A, B]
     place.go_on(2)
     assert place.models() == [B]
+
+
+def test_a_third_model_waits_until_the_first_is_empty_and_nobody_comes_to_that_any_more(place: Place) -> None:
+    place.find(A).jobs = 1
+    place.means = B
+    place.go_on()
+    place.find(B).loaded = True
+    place.go_on()
+    assert not place.find(A).shut
+    place.means = C
+    assert place.go_on() == word("loading", B, C)
+    assert place.find(A).shut
+    place.find(A).jobs = 0
+    assert place.go_on() == word("loading", B, C)
+    assert place.models() == [B, C]
 
 
 def test_what_cannot_be_fetched_changes_nothing_until_the_alias_moves(place: Place) -> None:

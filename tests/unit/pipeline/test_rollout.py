@@ -13,8 +13,8 @@ A, B, C = "net@a", "net@b", "net@c"
 WARM_S = 60.0
 
 
-def held(model: str, *, ready: bool = True, jobs: int = 0, left: float = 0.0) -> Held:
-    return Held(model=model, ready=ready, jobs=jobs, left=left)
+def held(model: str, *, ready: bool = True, jobs: int = 0, left: float = 0.0, shut: bool = False) -> Held:
+    return Held(model=model, ready=ready, jobs=jobs, left=left, shut=shut)
 
 
 def step(*those: Held, wanted: str, serving: str | None, moment: float = 0.0, **others: object) -> Step:
@@ -53,14 +53,15 @@ def test_another_promotion_while_one_is_loading() -> None:
 
 
 def test_a_third_model_waits_for_the_first_to_be_empty() -> None:
-    assert step(held(A, jobs=1), held(B), wanted=C, serving=B) == REST
+    assert step(held(A, jobs=1), held(B), wanted=C, serving=B) == Step(kind="shut", model=A), "or it never were"
+    assert step(held(A, jobs=1, shut=True), held(B), wanted=C, serving=B) == REST
     assert step(held(A), held(B), wanted=C, serving=B) == Step(kind="drop", model=A), "however warm it is"
 
 
 def test_where_two_do_not_fit_the_old_one_goes_first() -> None:
     assert step(held(A, jobs=2), wanted=B, serving=A, room="unclear") == REST
     assert step(held(A, jobs=2), wanted=B, serving=A, room="none") == Step(kind="close")
-    assert step(held(A, jobs=2), wanted=B, serving=None, room="none") == REST
+    assert step(held(A, jobs=2, shut=True), wanted=B, serving=None, room="none") == REST
     assert step(held(A), wanted=B, serving=None) == Step(kind="drop", model=A)
     assert step(wanted=B, serving=None) == Step(kind="load", model=B)
     assert step(held(B, ready=False), wanted=B, serving=None) == REST
@@ -88,11 +89,11 @@ def test_two_that_serve_or_two_of_a_model_are_not() -> None:
 
 def situations() -> list[Situation]:
     """Everything that three models can be, two of them held at most."""
-    shapes = [None, *itertools.product((True, False), (0, 2))]
+    shapes = [None, *itertools.product((True, False), (0, 2), (True, False))]
     found = []
     for one, two in itertools.product(shapes, shapes):
         there = tuple(
-            Held(model=model, ready=shape[0], jobs=shape[1], left=0.0)
+            Held(model=model, ready=shape[0], jobs=shape[1], left=0.0, shut=shape[2])
             for model, shape in ((A, one), (B, two))
             if shape is not None
         )
@@ -136,6 +137,9 @@ def check_harmless(now: Situation, taken: Step) -> None:
     elif taken.kind == "route":
         assert one is not None
         assert one.ready
+    elif taken.kind == "shut":
+        assert one is not None
+        assert one.model not in {now.serving, now.target}
     elif taken.kind == "load":
         assert one is None
         assert taken.model not in now.refused
@@ -153,6 +157,9 @@ def carried_out(now: Situation, taken: Step) -> Situation:
         return replace(now, serving=taken.model, served=str(taken.model))
     if taken.kind == "close":
         return replace(now, serving=None)
+    if taken.kind == "shut":
+        shut = (replace(one, shut=True) if one.model == taken.model else one for one in now.held)
+        return replace(now, held=tuple(shut))
     return now
 
 

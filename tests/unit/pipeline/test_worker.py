@@ -61,6 +61,7 @@ class Bench:
             generations=(),
             serving=self.generation,
             entered=lambda: nullcontext(self.serving),
+            holds=list,
             hold=lambda model, otherwise: otherwise.hold() or otherwise,
         )
         worker_options = WorkerOptions(poll_s=POLL_S, grace_s=5.0)
