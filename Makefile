@@ -6,6 +6,8 @@ SAMPLE := .samples/demo.mp4
 INSTALLED := $(VENV)/.installed
 LOCK_VENV := build/lock-venv
 KEPT_PINS := -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -qq --no-compile
+CUDA := -e ^torch -e ^triton -e ^nvidia- -e ^cuda-
 
 # Every process that a test starts would compile again all of ours that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,12 +26,15 @@ check-python:
 check-system: check-python
 	@$(PYTHON) tools/system_packages.py
 
-# The stamp is written last, so an installation that was interrupted is begun again. What is imported is compiled then:
-# a third of all modules, and not before anything else can begin.
+# The stamp is written last, so an installation that was interrupted is begun again. Modules are compiled when they are
+# first imported: to compile them all takes half a minute of one core. pip unpacks one package after the other, on one
+# core, and CUDA's and torch are three quarters of it: a second pip unpacks them meanwhile. What the two leave, the last does.
 $(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
 	@echo 'Installing the pinned packages into $(VENV): some minutes the first time.'
-	$(BIN)/python -m pip install -qq --no-compile -c constraints.txt -e '.[worker,dev]'
+	@grep $(CUDA) constraints.txt | $(PIP_INSTALL) --no-deps -r /dev/stdin & \
+	  grep -v $(CUDA) constraints.txt | $(PIP_INSTALL) --no-deps -r /dev/stdin; wait
+	$(PIP_INSTALL) -c constraints.txt -e '.[worker,dev]'
 	@touch $@
 
 venv: $(INSTALLED) ## make .venv with the pinned dependencies (again only when they change)

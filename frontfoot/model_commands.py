@@ -22,6 +22,7 @@ ReferenceArgument = Annotated[
 ]
 AliasOption = Annotated[str, typer.Option("--alias", help="Which alias; workers run what `production` means.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for those who read the history.")]
+NiceOption = Annotated[int, typer.Option("--nice", min=0, max=19, help="How far to step behind other processes.")]
 
 
 @app.command()
@@ -173,6 +174,7 @@ def shadow(
     yields: Annotated[
         bool, typer.Option("--yield/--no-yield", help="Begin no clip while a job waits for a worker.")
     ] = True,
+    nice: NiceOption = 19,
 ) -> None:
     """Measure a sample of finished jobs by this version too, until SIGTERM, at the lowest priority. Nobody notices.
 
@@ -181,7 +183,7 @@ def shadow(
     from frontfoot import trials
 
     moment = None if since is None else since.replace(tzinfo=UTC)
-    trials.shadow(reference, share=share, since=moment, yields=yields)
+    trials.shadow(reference, trials.Manners(niceness=nice, yields=yields), share=share, since=moment)
 
 
 @app.command()
@@ -194,6 +196,7 @@ def rerun(
     yields: Annotated[
         bool, typer.Option("--yield/--no-yield", help="Begin no clip while a job waits for a worker.")
     ] = False,
+    nice: NiceOption = 19,
     status: Annotated[bool, typer.Option("--status", help="Only say how far it has come.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Only say, by athlete, what replacing would change.")] = False,
     replace: Annotated[
@@ -221,7 +224,7 @@ def rerun(
             query = JobQuery(limit=None) if jobs is None else JobQuery.parse(jobs, limit=None)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
-        trials.rerun(reference, query, yields=yields, as_json=as_json)
+        trials.rerun(reference, query, trials.Manners(niceness=nice, yields=yields), as_json=as_json)
 
 
 @app.command()

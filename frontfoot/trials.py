@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 import typer
 
@@ -34,8 +34,15 @@ from pipeline.trials.measuring import Bench
 from pipeline.trials.replacing import replace
 from pipeline.trials.working import Pace, Sampler, work_off
 
-LOWEST = 19
-"""Niceness: whatever else wants the processor has it first."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manners:
+    """How far a process steps back."""
+
+    niceness: int
+    """0..19; at 19 whatever else wants the processor has it first."""
+    yields: bool
+    """Begin no clip while a job waits to be claimed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,25 +53,24 @@ class _Room:
     model: str
 
 
-def shadow(reference: str, *, share: float, since: datetime | None, yields: bool) -> None:
+def shadow(reference: str, manners: Manners, *, share: float, since: datetime | None) -> None:
     """Measure a sample of what finishes, until SIGTERM or SIGINT."""
-    with _room(reference, as_json=False) as room, Signals() as signals, _bench(room) as bench:
+    with _room(reference, as_json=False) as room, Signals() as signals, _bench(room, manners) as bench:
         begun = since or room.trials.begun_at(room.model, "shadow") or datetime.now(UTC)
         sampler = Sampler(room.storage, room.trials, room.model, share=share, since=begun)
-        pace = Pace(yields=yields, until_done=False, poll_s=room.settings.poll_s)
+        pace = Pace(yields=manners.yields, until_done=False, poll_s=room.settings.poll_s)
         work_off(bench, "shadow", pace, signals.stop, sampler)
 
 
-def rerun(reference: str, query: JobQuery, *, yields: bool, as_json: bool) -> None:
+def rerun(reference: str, query: JobQuery, manners: Manners, *, as_json: bool) -> None:
     """Measure every finished job that the query means, as far as that was not done before; then say how it stands."""
     with _room(reference, as_json=as_json) as room:
-        jobs = DoneJobs(room.storage.database).with_files(mode=query.mode, made_since=query.since)
-        newest = deque((job.id for job in jobs), maxlen=query.limit)
-        room.trials.enlist(room.model, "rerun", newest)
+        newest = islice(DoneJobs(room.storage.database).newest(query.mode, query.since), query.limit)
+        room.trials.enlist(room.model, "rerun", (job.id for job in newest))
         counts = room.trials.counts(room.model, "rerun")
         if counts.waiting + counts.running:
-            with Signals() as signals, _bench(room) as bench:
-                pace = Pace(yields=yields, until_done=True, poll_s=room.settings.poll_s)
+            with Signals() as signals, _bench(room, manners) as bench:
+                pace = Pace(yields=manners.yields, until_done=True, poll_s=room.settings.poll_s)
                 work_off(bench, "rerun", pace, signals.stop)
         _print_status(room, as_json=as_json)
 
@@ -152,7 +158,6 @@ def _print_status(room: _Room, *, as_json: bool) -> None:
 def _room(reference: str, *, as_json: bool) -> Iterator[_Room]:
     settings = Settings()
     with reported_errors(as_json=as_json), closing(wiring.storage_options(settings).open()) as storage:
-        logs.configure(settings.log_level, stream=sys.stderr)
         if not model_choice.has_catalogue(storage.database):
             raise CatalogueMissing("The database has no model catalogue yet: run `frontfoot migrate`.")
         version = ModelCatalogue(storage.database).resolve(reference)
@@ -161,9 +166,10 @@ def _room(reference: str, *, as_json: bool) -> Iterator[_Room]:
 
 
 @contextmanager
-def _bench(room: _Room) -> Iterator[Bench]:
-    """The version, loaded, in a process that steps behind all others."""
-    os.nice(LOWEST)
+def _bench(room: _Room, manners: Manners) -> Iterator[Bench]:
+    """The version, loaded, in a process that steps back from here on."""
+    logs.configure(room.settings.log_level, stream=sys.stderr)
+    os.nice(manners.niceness)  # before the model's own threads begin
     extractor = load_extractor(wiring.version_options(room.settings, room.model))
     try:
         yield Bench(

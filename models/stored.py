@@ -69,6 +69,20 @@ class DoneJobs:
                 return
             page = rows.where(tuple_(row.created_at, row.id) > tuple_(*found[-1]))
 
+    def ended(self, since: datetime) -> Iterator[EndedJob]:
+        """Those that ended at a moment or later and have their files, in the order of their ends. Pages as `ids`."""
+        row = VideoAnalysisJob
+        rows = select(row.id, row.completed_at).where(text(HAS_FILES), row.completed_at >= since, row.status == "done")
+        rows = rows.order_by(row.completed_at, row.id).limit(PAGE)
+        page = rows
+        while True:
+            with self._database.transaction(read_only=True) as transaction:
+                found = [EndedJob(id=one.id, completed_at=one.completed_at) for one in transaction.execute(page)]
+            yield from found
+            if len(found) < PAGE:
+                return
+            page = rows.where(tuple_(row.completed_at, row.id) > tuple_(found[-1].completed_at, found[-1].id))
+
     def newest(self, mode: Mode | None = None, since: datetime | None = None) -> Iterator[Job]:
         """The newest first: of one mode, or made at a moment or later. Pages as `ids`; no results are read."""
         row = VideoAnalysisJob
@@ -86,28 +100,6 @@ class DoneJobs:
             if len(found) < PAGE:
                 return
             page = rows.where(tuple_(row.created_at, row.id) < tuple_(found[-1].created_at, found[-1].id))
-
-    def with_files(
-        self, *, mode: Mode | None = None, made_since: datetime | None = None, ended_since: datetime | None = None
-    ) -> Iterator[EndedJob]:
-        """Jobs that are done and whose files are kept, in the order of their ends; as `ids`."""
-        row = VideoAnalysisJob
-        rows = select(row.id, row.completed_at).where(text(HAS_FILES), row.status == "done", row.s3_key.is_not(None))
-        if mode is not None:
-            rows = rows.where(row.analysis_mode == mode)
-        if made_since is not None:
-            rows = rows.where(row.created_at >= made_since)
-        if ended_since is not None:
-            rows = rows.where(row.completed_at >= ended_since)
-        rows = rows.order_by(row.completed_at, row.id).limit(PAGE)
-        page = rows
-        while True:
-            with self._database.transaction(read_only=True) as transaction:
-                found = [EndedJob(id=one.id, completed_at=one.completed_at) for one in transaction.execute(page)]
-            yield from found
-            if len(found) < PAGE:
-                return
-            page = rows.where(tuple_(row.completed_at, row.id) > tuple_(found[-1].completed_at, found[-1].id))
 
     def get(self, job_id: str) -> DoneJob:
         """One of them. Raises NotFound, and InvalidTransition for a job that is not done."""

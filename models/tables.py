@@ -203,7 +203,8 @@ class VideoAnalysisJob(Row):
     artifacts_removed_at: Mapped[datetime | None]
     """When its files were given up; a later end leaves files again."""
     resolved_model: Mapped[str | None] = mapped_column(String(100))
-    """From `r6d1f8b3e7c2` on: `name@version` that the request meant when the job was last claimed."""
+    """From `r6d1f8b3e7c2` on: `name@version` that the request meant when the job was last claimed, or whose results
+    replaced those since."""
 
     session: Mapped[VideoSession] = relationship(back_populates="jobs", lazy="raise")
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, cast
 
-from sqlalchemy import Select, Table, and_, func, or_, select, text, tuple_
+from sqlalchemy import Select, Table, and_, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session as Transaction
 
@@ -25,7 +25,7 @@ from models.database import Database, on_postgres, shared_now
 from models.errors import LeaseLost
 from models.jobs import Owner
 from models.stored import athlete_of
-from models.tables import HAS_FILES, VideoAnalysisJob, VideoSession
+from models.tables import VideoAnalysisJob, VideoSession
 
 Why = Literal["shadow", "rerun"]
 """`shadow`: a sample of what finishes. `rerun`: history, perhaps to replace results."""
@@ -120,10 +120,10 @@ class Trials:
         self._clock = clock
 
     def enlist(self, model: str, why: Why, job_ids: Iterable[str]) -> int:
-        """These jobs are to be measured by `model`, unless that is what measured them. Returns how many are new.
+        """These jobs are to be measured by `model`, unless that is what measured them, or their files were given up.
 
-        For a `rerun` it is also a trial of before that counts from now on; and one that is compared with results that
-        are the job's no longer, or that failed without a comparison, begins again.
+        Returns how many are new. For a `rerun` trials of before count too from now on; and one that was compared with
+        results that are the job's no longer, or that failed without a comparison, begins again.
         """
         count, waiting = 0, iter(job_ids)
         while page := list(islice(waiting, PAGE)):
@@ -134,9 +134,10 @@ class Trials:
     def _enlist(self, transaction: Transaction, model: str, why: Why, job_ids: Sequence[str]) -> int:
         job, row = VideoAnalysisJob, ModelTrialRow
         by_another = or_(job.resolved_model.is_(None), job.resolved_model != model)
-        done = select(job.id, RESULTS_KEY).where(job.id.in_(job_ids), job.status == "done", by_another)
+        kept = RESULTS_KEY.is_not(None)  # otherwise there is nothing to compare with
+        done = select(job.id, RESULTS_KEY).where(job.id.in_(job_ids), job.status == "done", kept, by_another)
         # None of them is deleted meanwhile: the new rows refer to them.
-        keys: dict[str, str | None] = dict(
+        keys: dict[str, str] = dict(
             transaction.execute(done.order_by(job.id).with_for_update(read=True, key_share=True)).all()
         )
         known = select(row).where(row.model == model, row.job_id.in_(keys)).order_by(row.job_id).with_for_update()
@@ -145,7 +146,7 @@ class Trials:
             if why == "rerun":
                 found.why = why
                 if found.state in {"done", "failed"} and found.base_key != key:
-                    found.state, found.attempts = "waiting", 0
+                    found.state, found.attempts, found.error_code = "waiting", 0, None
         if not keys:
             return 0
         now = self._moment(transaction)
@@ -208,8 +209,8 @@ class Trials:
             row = self._held(transaction, claimed)
             if row is None:
                 return False
-            compared = select(RESULTS_KEY).where(job.id == claimed.job_id, job.status == "done", text(HAS_FILES))
-            same = outcome.base_key is None or transaction.scalar(compared) == outcome.base_key
+            shown = select(RESULTS_KEY).where(job.id == claimed.job_id)  # none where its files were given up
+            same = outcome.base_key is None or transaction.scalar(shown) == outcome.base_key
             self._end(row, outcome if same else TrialOutcome(error_code=CHANGED), self._moment(transaction))
             return same
 

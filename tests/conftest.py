@@ -194,13 +194,18 @@ def s3_options(s3: S3Server) -> S3Options:
     )
 
 
-@pytest.fixture
-def s3_store(s3: S3Server, s3_options: S3Options) -> Iterator[S3Store]:
-    """The run's bucket, empty; objects do not outlive the test."""
+@pytest.fixture(scope="session")
+def connected_s3_store(s3_options: S3Options) -> Iterator[S3Store]:
     store = S3Store(s3_options)
     yield store
-    s3.empty()
     store.close()
+
+
+@pytest.fixture
+def s3_store(s3: S3Server, connected_s3_store: S3Store) -> Iterator[S3Store]:
+    """The run's bucket, empty; objects do not outlive the test."""
+    yield connected_s3_store
+    s3.empty()
 
 
 @pytest.fixture(params=["folder", "s3"])

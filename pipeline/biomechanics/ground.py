@@ -36,7 +36,7 @@ class GroundLine:
     middle: float
     """x around which the athlete's size was seen: there the scale is known best."""
     yaw_sys: float
-    """Of tan yaw, from the slow error of the body's length."""
+    """Of tan yaw, from the slow error of the body's length, and by how much it was drawn towards square."""
     scale_sys: float
     """Share of the size at `middle`."""
 
@@ -108,8 +108,9 @@ def fit_line(x: Array, size: Array, real_s: Array, frame_size: tuple[int, int]) 
 
     By the pinhole the size of who runs straight is linear in x: size = focal / away · (1 − tan yaw · (x − centre) /
     focal). Least squares over medians of 0.25 s, the slope drawn towards 0 by what the model's slow error alone would
-    make of it (James and Stein 1961, positive part): a camera that cannot be told from square is square. None where
-    fewer than 3 medians were seen, or all in one place.
+    make of it (James and Stein 1961, positive part): a camera that cannot be told from square is square. What was so
+    taken off it may have been right, and is part of its error. None where fewer than 3 medians were seen, or all in one
+    place.
     """
     focal, centre = FOCAL_PER_SIDE * max(frame_size), frame_size[0] / 2
     seen = ~np.isnan(x) & ~np.isnan(size)
@@ -123,12 +124,13 @@ def fit_line(x: Array, size: Array, real_s: Array, frame_size: tuple[int, int]) 
     if np.ptp(spread) < np.median(sizes):
         return None
     weights = spread / np.sum(spread**2)
-    slope, doubt = float(weights @ sizes), SIZE_SYS * drift(weights, times) * float(sizes.mean())
-    slope *= max(0.0, 1 - (doubt / slope) ** 2) if slope else 0.0
+    seen_slope, doubt = float(weights @ sizes), SIZE_SYS * drift(weights, times) * float(sizes.mean())
+    slope = seen_slope * max(0.0, 1 - (doubt / seen_slope) ** 2) if seen_slope else 0.0
+    yaw_sys = combine(doubt, seen_slope - slope) / float(sizes.mean()) * focal
     on_axis = float(sizes.mean()) + slope * (centre - middle)
     if on_axis <= 0 or np.min(sizes.mean() + slope * spread) <= 0:
         return None
     return GroundLine(
         away=focal / on_axis, yaw=float(np.arctan(-slope * focal / on_axis)), focal=focal, centre=centre,
-        middle=middle, yaw_sys=SIZE_SYS * drift(weights, times) * focal, scale_sys=SIZE_SYS * drift_of_mean(times),
+        middle=middle, yaw_sys=yaw_sys, scale_sys=SIZE_SYS * drift_of_mean(times),
     )  # fmt: skip

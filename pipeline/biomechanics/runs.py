@@ -14,6 +14,8 @@ from pipeline.biomechanics.steps import Step
 STEP_PAUSE_S = 1.5
 UNEVEN_MAX = 2.5
 """Longest interval between steps / shortest: a sprinter's start and two frames of doubt stay below it."""
+UNEVEN_FEW = 1.6
+"""The same of two intervals alone: where one of them holds two missed steps, nothing beside them shows it."""
 MISSED_FROM = 1.5
 """Usual intervals between the steps of two feet; longer from a foot to itself, and the other's step was missed."""
 UNEVEN = refused(
@@ -82,6 +84,9 @@ def judge_run(run: Sequence[Step]) -> Verdict | None:
     intervals = np.diff([step.time_s for step in run]) / count_steps(run)
     if len(intervals) < 2:
         return None
-    if intervals.max() > UNEVEN_MAX * intervals.min():
+    longest, shortest = float(intervals.max()), float(intervals.min())
+    if longest > UNEVEN_MAX * shortest:
         return UNEVEN
-    return UNCOUNTED if sum(one.side != two.side for one, two in pairwise(run)) == 1 else None
+    alternating = sum(one.side != two.side for one, two in pairwise(run))
+    unclear = alternating == 1 or (len(intervals) < 3 and longest > UNEVEN_FEW * shortest)
+    return UNCOUNTED if unclear else None

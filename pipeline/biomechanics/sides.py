@@ -26,7 +26,7 @@ BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 LEG = ("hip", "knee", "ankle")
 ARM = ("elbow", "wrist")
 FOOT = ("big_toe", "small_toe", "heel")
-"""Where the skeleton has them."""
+"""Beside the ankle, where the skeleton has them."""
 
 RUN_MAX_S = 0.25
 CLEAR_GAIN = 0.04
@@ -128,19 +128,29 @@ def _clear_jumps(keypoints: Array, size: Array, pairs: Pairs) -> Mask:
 def find_merged(keypoints: Array, times: Array, size: Array, skeleton: Skeleton) -> Mask:
     """(T,) frames whose two ankles lie within 3 % of stature, unless the legs are just passing each other.
 
-    Passing is expected where the feet change order over the run and the run is no longer than their speed before and
-    after it explains, and one frame more. Feet that stand side by side coincide in a side view for as long as they
-    stand: a run of 0.4 s and more in which their middle stays in place is no merging.
+    Passing is expected where the feet change order over the run and the run is no longer than their speed before
+    and after it explains, and one frame more; but not where the knees, apart beside the run, lie on each other all
+    through it as well: the swinging leg is bent when it passes, and one whole leg was drawn on the other. Feet that
+    stand side by side coincide in a side view for as long as they stand: a run of 0.4 s and more in which their
+    middle stays in place is no merging.
     """
     left, right = skeleton.sides("ankle")
     apart = _apart(keypoints, left, right)
     close = apart < MERGED * size
     middle = (keypoints[:, left] + keypoints[:, right]) / 2
     order = keypoints[:, left, 0] - keypoints[:, right, 0]
+    knees = _apart(keypoints, *skeleton.sides("knee")) / size
     merged = np.zeros(len(times), dtype=bool)
     for run in segments(times, close, max_gap=0.0):
-        merged[run] = not (_is_passing(order, times, size, run) or _stands(middle, times, size, run))
+        passes = _is_passing(order, times, size, run) and not _knees_join(knees, run)
+        merged[run] = not (passes or _stands(middle, times, size, run))
     return merged
+
+
+def _knees_join(apart: Array, run: slice) -> bool:
+    """Whether the knees, `apart` (T,) in statures, meet for a run, and were well apart in the frame before or after."""
+    beside = apart[[max(run.start - 1, 0), min(run.stop, len(apart) - 1)]]
+    return bool(np.all(apart[run] < MERGED) and np.any(beside > 2 * MERGED))
 
 
 def _stands(middle: Array, times: Array, size: Array, run: slice) -> bool:

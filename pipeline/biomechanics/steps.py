@@ -76,11 +76,12 @@ def near_side(facing: int) -> Side | None:
 
 
 def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
-    """Foot contacts of walking and running, seen from the side: peaks of ankle minus hips along the direction of
+    """Foot contacts of walking and running, seen from the side: peaks of foot minus hips along the direction of
     travel.
 
-    Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. Both feet in order of time; of two within
-    0.12 s the lower peak is dropped. Empty where `facing` is 0.
+    Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. The foot is the ankle, or the middle of
+    ankle, heel and toes where the skeleton has them: it comes farther forward. Both feet in order of time; of two
+    within 0.12 s the lower peak is dropped. Empty where `facing` is 0.
     """
     if facing == 0:
         return ()
@@ -107,10 +108,11 @@ def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
 def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     """When the hips pass over a step's foot.
 
-    The first descent of ankle minus hips through 0 after the step's peak, between frames by a straight line. There the
+    The first descent of foot minus hips through 0 after the step's peak, between frames by a straight line. There the
     foot stands and falls behind at the hips' speed, so that neither the low-pass, which rounds the peak and moves it,
-    nor a hole between merged legs shifts it. Error: place of ankle and mid-hips (2 % of height a keypoint, and the
-    white noise) / that speed. None where it is not seen within 0.75 s, or the foot comes forward again before.
+    nor a hole between merged legs shifts it. Error: place of foot and mid-hips (2 % of height a keypoint, the white
+    noise, and a sixth of its way in a hole: it was surely between the ends, and most likely in the middle) / that
+    speed. None where it is not seen within 0.75 s, or the foot comes forward again before.
     """
     ahead, real = _ahead(motion, facing, step.side), motion.real_s
     after = np.flatnonzero((real >= real[step.index]) & (real <= real[step.index] + PASSES_S))
@@ -123,11 +125,27 @@ def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     i = int(after[passed[0]])
     fall = float(ahead[i] - ahead[i + 1])
     time_s = float(motion.times_s[i] + (motion.times_s[i + 1] - motion.times_s[i]) * ahead[i] / fall)
-    points = motion.point(f"{step.side}_ankle"), motion.point("hips")
+    points = motion.point(f"{step.side}_foot"), motion.point("hips")
     white = combine(*(point.sigma for point in points)) / float(motion.stature[i]) * 100
-    place = combine(POSITION_SYS, POSITION_SYS / np.sqrt(2), white)
+    hidden = find_unseen_way(motion, step.side, i) / 6
+    place = combine(POSITION_SYS, POSITION_SYS / np.sqrt(2), white, hidden)
     speed = fall / float(real[i + 1] - real[i])
     return Passing(time_s=time_s, doubt_s=place / speed, speed=speed)
+
+
+def find_unseen_way(motion: Motion, side: Side, index: int) -> float:
+    """How far a foot came across the picture while it was not seen around a frame, % of height; 0 where it was seen.
+
+    Legs that pass each other hide the foot that stands just when the hips are over it. What fills the hole is one of
+    many ways between its ends.
+    """
+    ankle = motion.names.index(f"{side}_ankle")
+    seen = np.flatnonzero(motion.trusted[:, ankle])
+    after = int(np.searchsorted(seen, index))
+    if after == len(seen) or seen[after] == index or after == 0:
+        return 0.0
+    ends = motion.cleaned[seen[[after - 1, after]], ankle, 0]
+    return float(abs(ends[1] - ends[0]) / motion.stature[index] * 100)
 
 
 def find_stand(motion: Motion, step: Step) -> tuple[int, float] | None:
@@ -152,6 +170,6 @@ def find_reach(motion: Motion, facing: int, run: Sequence[Step]) -> float:
 
 
 def _ahead(motion: Motion, facing: int, side: Side) -> Array:
-    """(T,) ankle before the hips, % of height, 6 Hz."""
+    """(T,) foot before the hips, % of height, 6 Hz."""
     hips = motion.point("hips").path[:, 0]
-    return np.asarray(facing * (motion.point(f"{side}_ankle").path[:, 0] - hips) / motion.stature * 100)
+    return np.asarray(facing * (motion.point(f"{side}_foot").path[:, 0] - hips) / motion.stature * 100)

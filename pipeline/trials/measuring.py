@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from inference.errors import ExtractionCanceled, InferenceError
+from inference.errors import ExtractionCanceled, InferenceError, NoPerson, RuntimeBroken, SubjectNotFound
 from inference.extract import PoseExtractor
 from models.artifacts import trial_folder
 from models.errors import LeaseLost, StoreError, StoreUnavailable
@@ -59,7 +59,7 @@ class _Measured:
 def run_trial(bench: Bench, claimed: ClaimedTrial, stop: threading.Event) -> None:
     """Measure one job. What is wrong with it is the trial's end, and kept; an outage or `stop` hands it back.
 
-    Raises StoreUnavailable.
+    Raises StoreUnavailable, and RuntimeBroken: then nothing can be measured in this process any more.
     """
     started = time.perf_counter()
     try:
@@ -74,6 +74,8 @@ def run_trial(bench: Bench, claimed: ClaimedTrial, stop: threading.Event) -> Non
     except (InferenceError, StoreError, DataFileError) as error:
         if isinstance(error, InferenceError) and error.transient:
             bench.trials.hand_back(claimed, error.code)
+            if isinstance(error, RuntimeBroken):
+                raise
             return
         measured = _failed(error.code)
     except ValueError as error:
@@ -97,9 +99,7 @@ def _measured(bench: Bench, claimed: ClaimedTrial, canceled: threading.Event) ->
     before = files.job_outcome(store, bucket, done.results_key)
     try:
         quick, final = run_stages(source, request, extractor=bench.extractor, limits=bench.limits, canceled=canceled)
-    except InferenceError as error:
-        if error.transient or isinstance(error, ExtractionCanceled):
-            raise
+    except (NoPerson, SubjectNotFound) as error:  # what the version makes of the clip; anything else is not its doing
         clip = compared(done.job.id, request.analysis_mode, before, Failed(code=error.code))
         return _Measured(outcome=_outcome(done, clip, error_code=error.code), said=error.code)
     after = Outcome(extraction=final.extraction, results=final.results)

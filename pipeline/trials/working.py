@@ -39,7 +39,7 @@ def work_off(
 ) -> None:
     """Measure one job after the other until `stop` is set; `enlist` is called before each and finds new ones.
 
-    An outage of the store or the database costs a pause.
+    An outage of the store or the database costs a pause. Raises RuntimeBroken.
     """
     while not stop.is_set():
         try:
@@ -75,7 +75,7 @@ class Sampler:
 
     def _sampled(self) -> Iterator[str]:
         newest = self._since
-        for job in self._jobs.with_files(ended_since=self._since):
+        for job in self._jobs.ended(self._since):
             newest = max(newest, job.completed_at - SETTLED)
             if in_sample(job.id, self._share):
                 yield job.id

@@ -20,7 +20,7 @@ import psutil
 import psycopg2
 from fault_proxy import FaultProxy
 from ports import free_port
-from servers import PostgresServer, postgres_server, s3_server
+from servers import NOBODY_TRUSTED, PostgresServer, postgres_server, s3_server
 from workers import descendants
 
 from migrations import upgrade
@@ -118,6 +118,7 @@ class World:
             headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=20,
             trust_env=False,
+            verify=NOBODY_TRUSTED,
         )
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -99,7 +99,7 @@ def _complete(scene: Scene, own: tuple[int, float, Side], group: Sequence[tuple[
     rival = max((other for _, other, side in group if side != arm), default=0.0)
     motion, real = scene.motion, scene.motion.real_s
     front: Side = "left" if arm == "right" else "right"
-    events = {"release": scene.event(release, 1.5, RELEASE_SYS_S)}
+    events = {"release": scene.event(release, 1.5, float(np.hypot(RELEASE_SYS_S, 1 / motion.fps)))}
     frame = 1 / motion.fps
     landed = [p for p in _plants(scene, front)
               if -FRONT_FOOT_S <= real[p.first] - real[release] <= frame and p.first > 0]  # fmt: skip

@@ -31,6 +31,9 @@ THROW_TOP = 0.8
 """Of its peak: in that stretch the hand is at its fastest, as far as a noisy path tells."""
 MOMENT_S = 0.022
 """Least half-width, that of a release (Sports Biomech 2022)."""
+BLURRED_S = 0.07
+"""Real seconds for which a hand at its fastest may be blurred away: the fastest that was seen is then at an edge of it,
+and looks the more sudden for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +74,7 @@ def find_pick_ups(scene: Scene) -> tuple[PickUp, ...]:
             lowest = int(near[np.argmin(hips[near])])
             hand: Side = "left" if np.nan_to_num(heights["left"][i], nan=np.inf) <= np.nan_to_num(
                 heights["right"][i], nan=np.inf) else "right"  # fmt: skip
-            down = _around_peak(scene, lower <= lower[i] + DOWN, i, f"{hand}_wrist")
+            down = _around_peak(scene, lower <= lower[i] + DOWN, i, f"{hand}_wrist", MOMENT_S)
             events = {"lowest_point": scene.event(lowest, 2.0), "pick_up": down}
             throw = _find_throw(scene, i)
             if throw is not None:
@@ -94,7 +97,8 @@ def _find_throw(scene: Scene, pick_up: int) -> tuple[Event, Side] | None:
     The hand then goes more across the picture than up or down: an arm that is merely raised does not. From the side
     only the arm towards the camera is looked at: the model draws the far one on the trunk and back again, faster than
     any throw. The moment is the middle of the stretch at 80 % of the peak and more; the half-width is half of that
-    stretch, or half of the hole in which the hand was too fast to be seen, at least 1.5 frames and 22 ms.
+    stretch, or half of the hole in which the hand was too fast to be seen, at least 1.5 frames and 41 ms: the 22 ms of
+    a release, and half of such a hole, which hardly shows where its edge passes for the fastest moment.
     """
     motion, real = scene.motion, scene.motion.real_s
     hips = motion.velocity(motion.point("hips", "contact"))
@@ -113,16 +117,19 @@ def _find_throw(scene: Scene, pick_up: int) -> tuple[Event, Side] | None:
     if best is None:
         return None
     peak, index, side = best
-    return _around_peak(scene, speeds[side] >= THROW_TOP * peak, index, f"{side}_wrist"), side
+    return _around_peak(
+        scene, speeds[side] >= THROW_TOP * peak, index, f"{side}_wrist", float(np.hypot(MOMENT_S, BLURRED_S / 2))
+    ), side
 
 
-def _around_peak(scene: Scene, holds: Mask, peak: int, name: str) -> Event:
-    """The middle of the stretch of `holds` (T,) around a frame, as wide as it or as the hole in what was seen there."""
+def _around_peak(scene: Scene, holds: Mask, peak: int, name: str, least_s: float) -> Event:
+    """The middle of the stretch of `holds` (T,) around a frame, as wide as it or as the hole in what was seen there;
+    half-width at least 1.5 frames and `least_s` real seconds."""
     motion, times = scene.motion, scene.motion.times_s
     seen, over = np.flatnonzero(motion.trusted[:, motion.names.index(name)]), np.flatnonzero(~holds)
     first, last = np.max(over[over < peak], initial=-1) + 1, np.min(over[over > peak], initial=len(holds)) - 1
     middle = float(times[first] + times[last]) / 2
     i = int(np.searchsorted(times[seen], middle))
     hole = float(times[seen[i]] - times[seen[i - 1]]) if 0 < i < len(seen) else 0.0
-    floor = max(MOMENT_S * motion.slowmo, 1.5 * motion.frame_s)
+    floor = max(least_s * motion.slowmo, 1.5 * motion.frame_s)
     return Event(time_s=middle, half_width_s=max(floor, float(times[last] - times[first]) / 2, hole / 2))

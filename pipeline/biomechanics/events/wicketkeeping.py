@@ -54,9 +54,10 @@ def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
     """Stretches of at least 0.4 s with the hips under 42 % of height, in one place, up to the rise that follows.
 
     Rise: the last frame within 1.5 % of height of where the hips began to climb (at 40 % of their fastest), before they
-    are up by 5 % above the crouch's median for 0.2 s and more, or to the end of the clip. Half-width: the hips' slow
-    error over the speed of that climb, 1.5 times, as for a contact. Neither hips that seem up for less nor up to a
-    second in which hips or feet were not seen end a crouch; it begins with the first frame within 1.5 % of its median.
+    are up by 5 % above the crouch's median for 0.2 s and more, or to the end of the clip. Half-width: two frames, and
+    with them the hips' slow error over the speed of that climb, as for a contact. Neither hips that seem up for less
+    nor up to a second in which hips or feet were not seen end a crouch; it begins with the first frame within 1.5 % of
+    its median.
     """
     motion, real = scene.motion, scene.motion.real_s
     height = scene.height_above_feet("hips").values
@@ -83,7 +84,8 @@ def find_crouches(scene: Scene) -> tuple[Crouch, ...]:
         events = {"crouch": Event(time_s=(start + end) / 2, half_width_s=(end - start) / 2)}
         if up is not None:
             climb = max(float(height[up] - height[last]), SETTLED) / max(float(real[up] - real[last]), 1 / motion.fps)
-            events["rise"] = scene.event(last, 2.0, min(SLOW_ERROR * HEIGHT_SLOW / climb, LASTING_S))
+            slow_s = min(SLOW_ERROR * HEIGHT_SLOW / climb, LASTING_S)
+            events["rise"] = scene.event(last, 2.0, float(np.hypot(2 / motion.fps, slow_s)))
             take = find_take(scene, last)
             if take is not None:
                 events["take"] = take

@@ -223,9 +223,9 @@ def compute_bowling_arm_angle(scene: Scene, delivery: Delivery) -> Outcome:
 def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps (at least 2), metres per second; side.
 
-    Formula: slope of the hips' way in heights × the given height, over `common.find_speed_span`. Range 0..12. Without a
-    given height, or with a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what
-    camera and line leave in doubt. Source: Ramachandran 2021 (r 0.50 with ball speed).
+    Formula: slope of the hips' way in heights × the given height, over `common.compute_speed_over_steps`. Range 0..12.
+    Without a given height, or with a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature,
+    and what camera and line leave in doubt. Source: Ramachandran 2021 (r 0.50 with ball speed).
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -233,7 +233,7 @@ def compute_run_up_speed(scene: Scene, run_up: tuple[Step, ...]) -> Outcome:
         return common.CAMERA_MOVES
     if len(run_up) < 2:
         return NO_RUN_UP
-    reading = common.compute_speed_between(scene, *common.find_speed_span(run_up))
+    reading = common.compute_speed_over_steps(scene, run_up)
     return common.to_metres(reading, scene.options.height_m)
 
 

@@ -231,9 +231,9 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
 def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Event) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the hips' way in heights × the given height, over `common.find_speed_span`. Without a given
-    height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of stature,
-    and what camera and line leave in doubt.
+    Formula: slope of the hips' way in heights × the given height, over `common.compute_speed_over_steps`. Without a
+    given height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of
+    stature, and what camera and line leave in doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")
@@ -241,7 +241,7 @@ def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Eve
         return common.CAMERA_MOVES
     if len(approach) < 2:
         return NO_APPROACH
-    reading = common.compute_speed_between(scene, *common.find_speed_span(approach, moment.time_s))
+    reading = common.compute_speed_over_steps(scene, approach, moment.time_s)
     return common.to_metres(reading, scene.options.height_m)
 
 
@@ -315,7 +315,7 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     Formula: median over pick-up ± 0.1 s of atan2(Δx, Δy). Seen in under 60 % of it: none; nor where the trunk shows
     less than half of its length, so that it points at the camera or away by 60° and more, and little of its tilt is
     left to see. sys: at least 4.4° and 2° of the camera's roll (Sports Biomech 2022), and what a camera a little off
-    the pitch makes of the lean that the trunk's length in the picture tells.
+    the pitch makes of the lean that the trunk's length in the picture tells, that length less its own error.
     """
     motion, span = scene.motion, _around(scene, moment)
     tilt = scene.trunk_tilt("contact")
@@ -326,7 +326,8 @@ def compute_trunk_lateral_flexion(scene: Scene, moment: Event) -> Outcome:
     share = float(np.median(shown)) / TRUNK if len(shown) else 1.0  # not seen at all: `read_over` says so
     if share < TRUNK_SHOWN:
         return POINTS_AT_CAMERA
-    lean = float(np.degrees(np.arccos(min(1.0, share))))
+    least = max(share - errors.combine(errors.POSITION_SYS / 100 / TRUNK, errors.STATURE_ALONG_SYS * share), 0.0)
+    lean = float(np.degrees(np.arccos(min(1.0, least))))  # as far as it may be: the lean's own error is mostly that way
     camera = errors.combine(errors.ROLL_SYS, errors.along_tilt_sys(lean))
     sys = errors.combine(errors.LATERAL_TILT_SYS, camera)
     return read_over(motion, turned, span, sys, "at the pick-up", camera=camera, moment=moment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,6 @@ _RANDOM: dict[str, Callable[..., Movement]] = {
 }
 
 
-def random_movement(mode: str, rng: np.random.Generator, **fixed: float) -> Movement:
+def random_movement(mode: str, rng: np.random.Generator, **fixed: Any) -> Movement:
     """A random athlete of a mode; `fixed` sets parameters of its `Technique`."""
     return _RANDOM[mode](rng, **fixed)

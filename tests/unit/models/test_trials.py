@@ -202,6 +202,7 @@ def test_replacing_shows_the_new_results_and_nothing_else_changes(
     with pytest.raises(InvalidTransition, match="other results"):
         replace_results(database, trial, new("trial/quick"), new("again"), clock=clock)
     assert trials.enlist(NET, "rerun", [job.id]) == 0
+    assert trials.enlist("net@1", "rerun", [job.id]) == 1  # the way back
     assert trials.counts(NET, "rerun") == counts(done=1, replaced=1)
 
 
@@ -257,7 +258,8 @@ def test_a_job_takes_its_trials_with_it(
     clock.forward(100)
     assert cleaner.give_up_artifacts(timedelta(seconds=50)) == 2
     assert not trials.finish(claimed, measured(stripped))
-    assert list(DoneJobs(database).with_files()) == []
+    assert list(DoneJobs(database).ended(clock.now - timedelta(hours=1))) == []
+    assert trials.enlist("net@3", "rerun", [stripped.id]) == 0
 
 
 def test_files_of_trials_go_when_a_jobs_files_are_given_up(
@@ -278,10 +280,8 @@ def test_finished_jobs_in_the_order_of_their_ends(nets: Nets, database: Database
     second = nets.done()
     nets.claimed()
     jobs = DoneJobs(database)
-    assert [job.id for job in jobs.with_files()] == [first.id, second.id]
-    assert [job.id for job in jobs.with_files(ended_since=moment)] == [second.id]
-    assert [job.id for job in jobs.with_files(made_since=moment)] == [second.id]
-    assert list(jobs.with_files(mode="batting")) == []
+    assert [job.id for job in jobs.ended(moment - timedelta(seconds=1))] == [first.id, second.id]
+    assert [job.id for job in jobs.ended(moment)] == [second.id]
 
 
 def test_an_outcome_is_results_or_a_reason() -> None:

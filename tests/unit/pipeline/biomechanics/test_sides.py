@@ -82,6 +82,17 @@ def test_merged_legs_are_withdrawn_and_passing_ones_kept(walk):
     assert not np.isnan(repaired[:, :13]).any()
 
 
+def test_a_leg_drawn_on_the_other_as_they_pass_is_merged_though_the_feet_change_order():
+    """Both ankles and both knees meet for three frames; in a swing the knee is ahead as the ankles pass."""
+    times = np.arange(20) / 30
+    points = np.zeros((20, 17, 2))
+    points[:, 15, 0] = 25.0 * (np.arange(20) - 10.2)  # 6 % of height a frame past the other foot
+    points[:, 13, 0], size = points[:, 15, 0] + 60.0, np.full(20, 400.0)
+    assert not find_merged(points, times, size, COCO_17).any()
+    points[9:12, 15], points[9:12, 13] = points[9:12, 16], points[9:12, 14]
+    assert np.flatnonzero(find_merged(points, times, size, COCO_17)).tolist() == [9, 10, 11]
+
+
 def test_feet_side_by_side_are_seen_while_they_stand_and_not_while_they_run():
     times = np.arange(60) / 30
     points = np.zeros((60, 17, 2))

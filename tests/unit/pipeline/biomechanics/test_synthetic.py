@@ -138,3 +138,19 @@ def test_angles_are_those_of_sports2d(flat):
     horizontal = np.degrees(np.arctan2(*(hip - ankle)[::-1]))
     upright = (90 - float(compute_tilt(hip, ankle)) + 180) % 360 - 180
     assert (upright - horizontal + 180) % 360 - 180 == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize("ratio", [0.95, 0.4])
+def test_a_speed_of_who_slows_down_is_the_less_certain_the_more_hangs_on_its_last_step(ratio):
+    own = pick_up.pick_up(Body(), pick_up.Technique(ratio=ratio))
+    lens = Camera(view="side", distance=3456.0, focal=3.6, target=own.centre)
+    one = film([own], "side", 60.0, np.random.default_rng(0), noise=CLEAN, camera=lens)
+    (read,) = (read for read in judge(one).reads if read.metric == "approach_speed")
+    step_s = float(np.median(np.diff(own.steps)))
+    first, last = own.steps[-5] - step_s / 2, own.steps[-1] - step_s / 2
+    half_a_step_off = (
+        abs(own.speed(first, last) - own.speed(first + step_s, last + step_s)) / 2 * own.body.height_m / 100
+    )
+    assert abs(read.value - read.truth) < read.expected
+    assert read.expected > half_a_step_off / np.sqrt(3)
+    assert (half_a_step_off > 0.2) == (ratio < 0.5)  # so the test would miss an error that does not know of it
