@@ -51,7 +51,7 @@ system-deps: ## install the Debian packages of system-packages.txt (root, or sud
 lint: venv ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --num-workers 2
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 docs: venv ## write docs/metrics.md and what rules may name anew, from the code that measures
