@@ -31,7 +31,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from cricketer.catalogue import MODES, random_movement
+from cricketer.catalogue import MODES, possible_movement
 from cricketer.clips import Judged, Read, Timed, film, judge
 from cricketer.feet import random_feet
 from cricketer.noise import CLEAN, Noise
@@ -126,7 +126,7 @@ def told_views(mode: str, view: str, fps: float, athletes: int, yaw: float, *, s
     """
     told = []
     for rng in generators(mode, view, fps, athletes, seed):
-        clip = film([random_movement(mode, rng)], view, fps, rng, noise=real_noise(view, rng), yaw=yaw)
+        clip = film([possible_movement(mode, rng)], view, fps, rng, noise=real_noise(view, rng), yaw=yaw)
         nobody = ViewDocument(value=None, source="unknown", confidence=0.0)
         told.append(measure(clip.poses, replace(clip.context, view=nobody)).view)
     known = [one for one in told if one.value is not None]
@@ -160,7 +160,7 @@ def errors(
     """Every metric and event over random athletes, one repetition each."""
     judged = []
     for rng in generators(mode, view, fps, athletes, seed):
-        movement = random_movement(mode, rng)
+        movement = possible_movement(mode, rng)
         angle = yaw_of(mode, view) if yaw is None else yaw
         judged.append(
             judge(film([movement], view, fps, rng, noise=CLEAN if clean else real_noise(view, rng), yaw=angle))

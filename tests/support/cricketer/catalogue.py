@@ -31,3 +31,13 @@ _RANDOM: dict[str, Callable[..., Movement]] = {
 def random_movement(mode: str, rng: np.random.Generator, **fixed: Any) -> Movement:
     """A random athlete of a mode; `fixed` sets parameters of its `Technique`."""
     return _RANDOM[mode](rng, **fixed)
+
+
+def possible_movement(mode: str, rng: np.random.Generator) -> Movement:
+    """`random_movement`, drawn anew where a body cannot do it: about one batter in two hundred strides beyond his legs."""
+    while True:
+        try:
+            return random_movement(mode, rng)
+        except AssertionError as why:
+            if "farther away than the leg is long" not in str(why):
+                raise
