@@ -172,7 +172,7 @@ def errors_with_feet(mode: str, view: str, fps: float, asked: argparse.Namespace
     """Two rows of the same athletes, cameras and noise: judged with feet, and without them."""
     judged: dict[str, list[Judged]] = {"halpe-26": [], "coco-17 of it": []}
     for rng in generators(mode, view, fps, asked.athletes, asked.seed):
-        movement = random_movement(mode, rng, feet=random_feet(rng.spawn(1)[0], mode))
+        movement = possible_movement(mode, rng, feet=random_feet(rng.spawn(1)[0], mode))
         angle = yaw_of(mode, view) if asked.yaw is None else asked.yaw
         noise = CLEAN if asked.clean else replace(real_noise(view, rng), foot_together=asked.foot_together)
         clip = film([movement], view, fps, rng, noise=noise, yaw=angle)

@@ -117,7 +117,7 @@ def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_j
         ref = ModelRef.parse(reference)
         version = catalogue.find(ref)
         if version.artifact is not None:
-            store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
+            store.stat(version.artifact.bucket, version.artifact.key)  # workers must find it
         moved = catalogue.promote(
             ref, alias=alias, by=_operator(), force=force, reason=reason, policy=wiring.promotion_policy(Settings())
         )

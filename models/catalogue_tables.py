@@ -1,4 +1,4 @@
-"""The ORM rows about models. Only `model_catalogue.py`, `worker_models.py` and the migrations see them."""
+"""The ORM rows about models. Only the modules of `models/` about models, and the migrations, see them."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from models.database import Database
 from models.sessions import utc_now
 
 WorkerState = Literal["ready", "loading", "emptying", "failed"]
-"""`ready`: new jobs run on `model` · `loading` `wanted` · `emptying`: no job is claimed until those that run have ended
-· `failed`: `wanted` could not be loaded, so `model` stays."""
+"""`ready`: new jobs run on `model` · `loading` `wanted` · `emptying`: jobs that run must end before `wanted` can
+be loaded; none is claimed where `model` is None · `failed`: `wanted` could not be loaded, so `model` stays."""
 
 SILENT = timedelta(minutes=2)
 """After so long without a word a worker is no longer listed."""

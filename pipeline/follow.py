@@ -23,7 +23,7 @@ from models.worker_models import WorkerModel, WorkerModels, WorkerState
 from pipeline.cluster import Cluster
 from pipeline.errors import LoadingFailed
 from pipeline.generation import Generation
-from pipeline.refusals import Refusals
+from pipeline.refusals import INTERNAL, Refusals
 from pipeline.rollout import REST, Held, Room, Situation, Step, next_step
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ TICK_S = 0.5
 """Between two looks while a swap is under way."""
 SAY_S = 30.0
 """How often a worker says what it runs although nothing has changed."""
+SILENT_S = 30.0
+"""A generation that was ready counts as dead when not all of its actors have answered for so long."""
 FREED_S = 5.0
 """How long what an ended actor had may count as taken: only what is lacking for longer is lacking."""
 CLOSE_S = 5.0
@@ -134,7 +136,7 @@ class Follower:
             self._carry_out(step)
         word = self._word()
         self._say(word)
-        return word.state in {"loading", "emptying"}
+        return word.state in {"loading", "emptying"} or self._cluster.serving is None
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -197,6 +199,7 @@ class Follower:
                 ready=generation.ready(),
                 jobs=generation.jobs,
                 left=max(generation.left, self._routed_away.get(generation, 0.0)),
+                late=generation in self._routed_away and time.monotonic() - generation.ready_at < SILENT_S,
                 shut=generation.shut,
             )
             for generation in self._cluster.generations
@@ -207,6 +210,7 @@ class Follower:
             served=state.served,
             held=held,
             refused=self._refusals.in_force(),
+            tried=self._refusals.tried(),
             room=self._room(held),
         )
 
@@ -244,7 +248,9 @@ class Follower:
         logger.info("Model loading: model=%s", model, extra={"model": model})
         assert self._models is not None  # noqa: S101 - for the type checker: nothing else is ever wanted
         try:
-            self._cluster.begin(self._models.fetch(model), expected=model)
+            extractor = self._models.fetch(model)
+            if not self._stopping.is_set():  # Ray may have gone while that came
+                self._cluster.begin(extractor, expected=model)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one that works goes on
             self._refuse(model, error)
 
@@ -262,10 +268,11 @@ class Follower:
             self._refusals.forget(model)
 
     def _refuse(self, model: str, error: BaseException) -> None:
-        failure = self._refusals.note(model, error)
+        failure = self._refusals.note(model, error, needed=model == self._state.served)
         fields = {"model": model, "stays": self._state.served, "error_code": failure.code}
         words = "Model not loaded: model=%s stays=%s error_code=%s %s"
-        logger.error(words, *fields.values(), failure.message, extra=fields)
+        shown = error if failure.code == INTERNAL else None
+        logger.error(words, *fields.values(), failure.message, extra=fields, exc_info=shown)
 
     def _find(self, model: str | None) -> Generation:
         return next(generation for generation in self._cluster.generations if _name(generation) == model)
@@ -274,14 +281,16 @@ class Follower:
         """What there is to say of this worker."""
         state, serving = self._state, self._cluster.serving
         why = self._refusals.why(state.wanted)
-        loading = any(_name(generation) == state.wanted for generation in self._cluster.generations)
+        others = [generation for generation in self._cluster.generations if generation is not serving]
         runs = _name(serving) if serving else None
         phase: WorkerState = "loading"
         if runs == state.wanted:
             phase = "ready"
-        elif why and not loading:
+        elif any(generation not in self._routed_away for generation in others):
+            phase = "loading"
+        elif why:
             phase = "failed"
-        elif serving is None and not loading:
+        elif any(serving is None or generation.shut for generation in others):
             phase = "emptying"
         return WorkerModel(
             worker_id=self._worker_id,
@@ -295,7 +304,7 @@ class Follower:
 
     def _say(self, word: WorkerModel) -> None:
         now = self._clock()
-        if word == self._state.said and now < self._state.said_at + SAY_S:
+        if self._stopping.is_set() or (word == self._state.said and now < self._state.said_at + SAY_S):
             return
         try:
             self._register.say(word)

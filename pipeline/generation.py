@@ -6,6 +6,7 @@ A job holds its generation from before its claim to its end, so that nothing of 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,8 +36,10 @@ class Generation:
         self.started = time.monotonic()
         self.expected = expected
         """`name@version` that the actors are to load; None: whatever they do."""
-        self.shut = False
-        """Whether no more jobs may come to it: another generation waits for its place."""
+        self.shut = True
+        """Whether no jobs may come to it: it is not proven yet, or another generation waits for its place."""
+        self.ready_at = -math.inf
+        """`time.monotonic` of when all its actors last answered."""
         self.restarts = 0
         """How often an actor was found to be starting again."""
         self.model_info: ModelInfo | None = None
@@ -168,7 +171,10 @@ class Generation:
             answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
             for member, life, call in calls:
                 self.pool.answered(member, life, self._answer(member, call, first) if call in answered else None)
-            return self.ready()
+            ready = self.ready()
+            if ready:
+                self.ready_at = time.monotonic()
+            return ready
 
     def _take(self, wish: Wish, check: Callable[[float], None]) -> Seat:
         """A seat whose actor has just answered: the last look may be a second old, and a dead one takes no clip."""

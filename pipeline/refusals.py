@@ -12,6 +12,8 @@ from pipeline.failures import Failure, failure_of
 
 RETRY_S, LONGEST_RETRY_S = 10.0, 600.0
 """After what may go well the next time; twice as long after each further failure."""
+LONGEST_MESSAGE = 2000
+INTERNAL = "internal_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,12 @@ class Refusals:
         self._clock = clock
         self._refusals: dict[str, _Refusal] = {}
 
-    def note(self, model: str, error: BaseException) -> Failure:
-        """It could not be loaded. Returns what there is to say of that."""
-        failure = failure_of(error)
-        if isinstance(error, ActorDiedError):  # Ray's text ends with what the constructor raised
-            failure = Failure(code=failure.code, message=str(error).strip().splitlines()[-1], transient=True)
+    def note(self, model: str, error: BaseException, *, needed: bool = False) -> Failure:
+        """It could not be loaded. Returns what there is to say of that. `needed`: it is tried again in any case."""
+        failure = _failure(error)
         tries = self._refusals[model].tries + 1 if model in self._refusals else 1
-        delay = min(RETRY_S * 2 ** (tries - 1), LONGEST_RETRY_S) if failure.transient else math.inf
+        again = failure.transient or needed
+        delay = min(RETRY_S * 2 ** (tries - 1), LONGEST_RETRY_S) if again else math.inf
         self._refusals[model] = _Refusal(failure, tries, self._clock() + delay)
         return failure
 
@@ -48,9 +49,23 @@ class Refusals:
         now = self._clock()
         return frozenset(model for model, refusal in self._refusals.items() if refusal.until > now)
 
+    def tried(self) -> frozenset[str]:
+        """What could not be loaded, whether or not it may be tried again by now."""
+        return frozenset(self._refusals)
+
     def forget(self, model: str | None = None) -> None:
         """It is loaded; None: nothing of what was counts any more."""
         if model is None:
             self._refusals.clear()
         else:
             self._refusals.pop(model, None)
+
+
+def _failure(error: BaseException) -> Failure:
+    failure = failure_of(error)
+    message, transient = failure.message, failure.transient
+    if isinstance(error, ActorDiedError):  # Ray's text ends with what the constructor raised
+        message, transient = str(error).strip().splitlines()[-1], True
+    elif failure.code == INTERNAL:  # its words are of jobs
+        message = f"{type(error).__name__}: {error}"
+    return Failure(code=failure.code, message=message.replace("\0", "")[:LONGEST_MESSAGE], transient=transient)

@@ -28,6 +28,8 @@ class Held:
     jobs: int
     left: float
     """When it was last of use: the last job left it, or new jobs stopped coming to it."""
+    late: bool = False
+    """Not ready, but it has been, and answered a moment ago: busy, for all that is known."""
     shut: bool = False
     """Whether not even jobs that mean this very version come to it."""
 
@@ -45,6 +47,8 @@ class Situation:
     held: tuple[Held, ...]
     refused: frozenset[str] = frozenset()
     """What could not be loaded, and is not to be tried now."""
+    tried: frozenset[str] = frozenset()
+    """What could not be loaded since it is wanted: not worth giving up one that works for it again."""
     room: Room = "enough"
     """For one more beside those that are there; `unclear`: what was given up a moment ago may not be free yet."""
 
@@ -82,8 +86,8 @@ def next_step(now: Situation, *, moment: float, warm_s: float) -> Step:
     """The next step; `rest` until something changes or time passes. `moment` is of the clock that `left` is of."""
     target = now.find(now.target)
     others = [one for one in now.held if one is not target and one.model != now.serving]
-    unwanted = next((one for one in others if not one.ready and not one.jobs), None)
-    if unwanted is not None:  # half loaded, and another is wanted by now; or dead
+    unwanted = next((one for one in others if not (one.ready or one.late or one.jobs)), None)
+    if unwanted is not None:  # half loaded, and another is wanted by now; or dead for good
         return Step(kind="drop", model=unwanted.model)
     if target is not None:
         if target.ready and now.serving != target.model:
@@ -102,5 +106,7 @@ def _make_room(now: Situation, others: list[Held]) -> Step:
             return Step(kind="drop", model=one.model)
         return REST if one.shut else Step(kind="shut", model=one.model)
     if now.serving is not None and now.room != "enough":
+        if now.target in now.tried:  # it is not worth a second outage
+            return REST
         return Step(kind="close") if now.room == "none" else REST
     return Step(kind="load", model=now.target)

@@ -158,13 +158,23 @@ class Worker:
         with self._cluster.entered() as generation:
             if generation is None:  # one model has to go before the next can come
                 return _Waiting(self._room, self._options.poll_s)
-            with self._lock:
-                running = [job.priority for job in self._running.values() if job.generation is generation]
-            threshold = generation.threshold(running)
+            if self._crowded(generation):
+                return _Waiting(self._room, self._options.poll_s)
+            threshold = generation.threshold(self._priorities(generation))
             if threshold > -math.inf:
                 return self._start_urgent(generation, threshold)
             self._work.clear()
             return None if self._start(generation, above=None) else _Waiting(self._work, self._options.poll_s)
+
+    def _priorities(self, generation: Generation) -> list[int]:
+        """Of the jobs that hold it."""
+        with self._lock:
+            return [job.priority for job in self._running.values() if job.generation is generation]
+
+    def _crowded(self, serving: Generation) -> bool:
+        """Whether jobs that mean another model wait for its seats already: nobody knows what the next one means."""
+        others = [generation for generation in self._cluster.generations if generation is not serving]
+        return any(len(self._priorities(other)) > 2 * other.pool.capacity() for other in others if other.jobs)
 
     def _start_urgent(self, generation: Generation, threshold: float) -> _Waiting | None:
         """Where no job but one of a higher priority would find a seat, claim such a one.

@@ -82,7 +82,7 @@ def promote_model(parts: Parts, _: Operator, request: Request, alias: Alias, bod
         raise Problem("validation_failed", str(error)) from None
     version = parts.catalogue.find(ref)
     if version.artifact is not None:
-        parts.store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
+        parts.store.stat(version.artifact.bucket, version.artifact.key)  # workers must find it
     parts.catalogue.promote(
         ref,
         alias=alias,

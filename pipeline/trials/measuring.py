@@ -68,9 +68,12 @@ def run_trial(bench: Bench, claimed: ClaimedTrial, stop: threading.Event) -> Non
     except (ExtractionCanceled, LeaseLost):
         bench.trials.hand_back(claimed)  # where it is somebody else's already, this does nothing
         return
-    except StoreUnavailable:
-        bench.trials.hand_back(claimed)
-        raise
+    except StoreUnavailable as error:
+        if not _reachable(bench):
+            bench.trials.hand_back(claimed)
+            raise
+        bench.trials.hand_back(claimed, error.code)  # it is this job's file: the others need not wait for it
+        return
     except (InferenceError, StoreError, DataFileError) as error:
         if isinstance(error, InferenceError) and error.transient:
             bench.trials.hand_back(claimed, error.code)
@@ -90,6 +93,15 @@ def run_trial(bench: Bench, claimed: ClaimedTrial, stop: threading.Event) -> Non
     seconds = round(time.perf_counter() - started, 1)
     fields = {"job_id": claimed.job_id, "model": bench.model, "outcome": measured.said, "seconds": seconds}
     logger.info("Trial ended: %s", " ".join(f"{name}={value}" for name, value in fields.items()), extra=fields)
+
+
+def _reachable(bench: Bench) -> bool:
+    """Whether the store answers, so that what was not to be had is one object."""
+    try:
+        bench.storage.store.check()
+    except StoreError:
+        return False
+    return True
 
 
 def _measured(bench: Bench, claimed: ClaimedTrial, canceled: threading.Event) -> _Measured:

@@ -33,11 +33,11 @@ def random_movement(mode: str, rng: np.random.Generator, **fixed: Any) -> Moveme
     return _RANDOM[mode](rng, **fixed)
 
 
-def possible_movement(mode: str, rng: np.random.Generator) -> Movement:
-    """`random_movement`, drawn anew where a body cannot do it: about one batter in two hundred strides beyond his legs."""
+def possible_movement(mode: str, rng: np.random.Generator, **fixed: Any) -> Movement:
+    """`random_movement`, drawn anew where a body cannot do it: one batter in two hundred strides beyond his legs."""
     while True:
         try:
-            return random_movement(mode, rng)
+            return random_movement(mode, rng, **fixed)
         except AssertionError as why:
             if "farther away than the leg is long" not in str(why):
                 raise

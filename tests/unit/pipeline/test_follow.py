@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -34,6 +36,7 @@ class Actors:
     says: str | None = None
     blind: Exception | None = None
     proven: int = 0
+    ready_at: float = -math.inf
 
     @property
     def model(self) -> str:
@@ -144,6 +147,11 @@ def word(state: str, model: str | None, wanted: str | None = None, **others: str
     return WorkerModel(worker_id="one", follows="production", model=model, state=state, wanted=wanted, **others)  # type: ignore[arg-type]
 
 
+def said_of(place: Place) -> str | None:
+    (said,) = WorkerModels(place.database).list()
+    return said.error_message
+
+
 def test_from_one_model_to_the_next_and_back(place: Place) -> None:
     assert place.go_on() == word("ready", A)
     first = place.find(A)
@@ -192,7 +200,7 @@ def test_a_third_model_waits_until_the_first_is_empty_and_nobody_comes_to_that_a
     place.go_on()
     assert not place.find(A).shut
     place.means = C
-    assert place.go_on() == word("loading", B, C)
+    assert place.go_on() == word("emptying", B, C)
     assert place.find(A).shut
     place.find(A).jobs = 0
     assert place.go_on() == word("loading", B, C)
@@ -280,10 +288,58 @@ def test_without_room_for_two_the_old_one_goes_first(place: Place) -> None:
     assert place.models() == [B]
     place.find(B).error = WeightsRejected("no")
     said = place.go_on()
-    assert (said.state, said.model, said.wanted) == ("failed", None, B)
+    assert (said.state, said.model, said.wanted, said.error_message) == ("loading", None, B, "no")
     assert place.models() == [A], "the one before is loaded again"
     place.find(A).loaded = True
     assert place.go_on().model == A
+    assert place.go_on(10_000) == word("failed", A, B, error_code="weights_rejected", error_message="no")
+
+
+def test_what_failed_once_takes_the_place_of_what_works_no_second_time(place: Place) -> None:
+    place.means, place.lacking = B, "a little"
+    place.fetching[B] = StoreUnavailable()
+    place.go_on()
+    place.go_on(5.1)
+    assert place.go_on().model is None
+    place.find(A).loaded = True
+    assert place.go_on().model == A
+    del place.fetching[B]
+    assert place.go_on(10_000) == word("failed", A, B, error_code="store_unavailable", error_message=said_of(place))
+    place.lacking = None
+    assert place.go_on().state == "loading"
+
+
+def test_where_nothing_serves_the_one_before_is_tried_again_whatever_was_wrong(place: Place) -> None:
+    place.means, place.lacking = B, "a little"
+    place.fetching = {A: WeightsRejected("gone"), B: WeightsRejected("no")}
+    place.go_on()
+    place.go_on(5.1)
+    said = place.go_on()
+    assert (said.state, said.model, place.models()) == ("failed", None, [])
+    del place.fetching[A]
+    place.go_on(10.1)
+    assert place.models() == [A]
+
+
+def test_an_error_of_ours_is_named(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.means, place.fetching = B, {B: KeyError("halpe")}
+    said = place.go_on()
+    assert (said.error_code, said.error_message) == ("internal_error", "KeyError: 'halpe'")
+    assert any(record.exc_info for record in caplog.records), "the log has its traceback"
+
+
+def test_a_warm_model_that_is_too_busy_to_answer_stays(place: Place) -> None:
+    first = place.find(A)
+    place.means = B
+    place.go_on()
+    place.find(B).loaded = True
+    place.go_on()
+    first.loaded, first.ready_at = False, time.monotonic()
+    place.go_on(1.0)
+    assert place.models() == [A, B]
+    first.ready_at -= 31.0
+    place.go_on(1.0)
+    assert place.models() == [B]
 
 
 def test_room_that_comes_in_time_is_taken(place: Place) -> None:

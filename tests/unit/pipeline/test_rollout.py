@@ -47,6 +47,19 @@ def test_what_cannot_be_loaded_changes_nothing() -> None:
     assert step(held(A, left=0.0), held(C), wanted=B, serving=C, refused=frozenset({B}), moment=9.0) == REST
 
 
+def test_a_model_that_failed_once_is_not_worth_a_second_outage() -> None:
+    tried = frozenset({B})
+    assert step(held(A, jobs=2), wanted=B, serving=A, room="none", tried=tried) == REST
+    assert step(held(A, jobs=2), wanted=B, serving=A, room="enough", tried=tried) == Step(kind="load", model=B)
+    assert step(wanted=B, serving=None, tried=tried) == Step(kind="load", model=B), "nothing is lost by it"
+
+
+def test_a_warm_model_that_answers_late_is_not_dropped() -> None:
+    late = replace(held(A, ready=False), late=True)
+    assert step(late, held(B), wanted=B, serving=B) == REST
+    assert step(replace(late, late=False), held(B), wanted=B, serving=B) == Step(kind="drop", model=A)
+
+
 def test_another_promotion_while_one_is_loading() -> None:
     assert step(held(A), held(B, ready=False), wanted=C, serving=A) == Step(kind="drop", model=B)
     assert step(held(A), held(B, ready=False), wanted=A, serving=A) == Step(kind="drop", model=B)

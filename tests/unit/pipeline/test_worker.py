@@ -197,3 +197,23 @@ def test_while_no_model_serves_jobs_wait_in_the_queue(bench: Bench) -> None:
     bench.serving = bench.generation
     bench.wait_for(waiting)
     assert len(bench.holds) == 1
+
+
+def test_jobs_that_mean_another_model_are_claimed_no_faster_than_it_takes_them(bench: Bench) -> None:
+    pool = Pool(2 * ROOM)
+    pool.fill(["actor"])
+    pool.answered(pool.members[0], 0, ActorStatus(model=MODEL, clips=0, batches=BatchStats()))
+    other = SimpleNamespace(pool=pool, jobs=0, release=lambda: None)
+
+    def hold(model: str | None, otherwise: Any) -> Any:
+        other.jobs += 1
+        return other
+
+    cluster: Any = bench.worker._cluster
+    cluster.generations, cluster.hold = (bench.generation, other), hold
+    bench.worker._runner = SimpleNamespace(run=lambda claimed, generation, hand_back: hand_back.wait())  # type: ignore[assignment]
+    jobs = bench.submit(*[0] * 9)
+    wait_until(lambda: other.jobs == 2 * pool.capacity() + 1)
+    time.sleep(3 * POLL_S)
+    assert other.jobs == 5
+    assert [bench.status(job) for job in jobs].count("queued") == 4
