@@ -159,12 +159,17 @@ class RecordingWords(Entry):
 class MethodWords(Entry):
     """How it was done, and what it cannot do."""
 
+    height: Annotated[Text, placeholders("tenth", "height")] | None = None
+    """What lengths in % of height are in centimetres, where the height was given; of both None: not said."""
+    height_unknown: Plain | None = None
     error: Plain
     varied: Plain
     """Where a spread is told."""
     certainty: Plain
     references: Plain
     camera: Plain
+    check: Plain | None = None
+    """After `camera`, where there are pictures to look at."""
     rules: Annotated[Text, placeholders("rules")]
 
 
