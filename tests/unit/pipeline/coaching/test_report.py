@@ -197,9 +197,9 @@ def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_
     assert "Nothing we could compare went past its mark. That says nothing about what the clip does not show." in text
     assert "1 of 18 measurements came out" in text
     near = written(make_measurements({"foot_line_offset": make_metric(10.0)})).text
-    assert ("Nothing went clearly past a mark. But this came close, so look at it yourself: foot line. ") in near.split(
-        "\n"
-    )[0]
+    assert (
+        "Nothing here is likely past a mark. But this came close, so look at it yourself: foot line. "
+    ) in near.split("\n")[0]
 
 
 def test_the_recording_names_whom_it_judged(written, six_deliveries):
@@ -476,3 +476,19 @@ def test_a_less_certain_number_is_never_clear_and_the_player_reads_why(written, 
 def test_the_computer_mixes_up_sides_and_not_the_player():
     said = load_words("player").say("30 pictures; left and right were exchanged in 5 % of the frames")
     assert said == "30 pictures; the computer mixed up your left and right in 5 % of the pictures"
+
+
+def test_what_likely_means_holds_for_a_spread_too(written, make_measurements, make_metric):
+    """A spread has no number after ±, and a close call is none in the words of the claims."""
+    spread = make_metric(9.0, spread=9.0, rand=0.7, n=5)
+    report = written(make_measurements({"head_sideways_contact": spread}))
+    assert "±" not in section(report, "priorities").text.split("How we know")[0]
+    assert "“Likely” means past the mark by more than we may be off." in section(report, "method").text
+    near = written(make_measurements({"foot_line_offset": make_metric(10.0)}))
+    assert "Nothing here is likely past a mark. But this came close" in near.sections[0].text
+    assert "clearly" not in near.text
+
+
+def test_a_narrow_stance_is_the_athletes_own():
+    said = load_words("player").say("the feet were too close together at stance")
+    assert said == "your feet were too close together in the stance"
