@@ -97,7 +97,7 @@ def _priority(finding: Finding, speaker: Speaker) -> tuple[Line, Line]:
     lines = [speaker.fact(f"{known} {speaker.mark(finding)}", (name,), of=finding)]
     if finding.type == "technique" and (way := speaker.way(name, finding.seen or "")):
         lines.append(speaker.fact(way, (name,), of=finding))
-    if finding.type == "consistency" and metric.sys:
+    if finding.type == "consistency" and metric.sys and said.ours:
         ours = said.ours.format(varied=varied(metric, words))
         lines.append(speaker.fact(ours, (name,), of=finding))
     if metric.status == "degraded" and metric.reason:

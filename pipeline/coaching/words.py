@@ -95,8 +95,8 @@ class FindingWords(Entry):
     """A watch or a strength with what it was held against."""
     less_certain: Annotated[Text, placeholders("reason")]
     """A degraded metric is behind it."""
-    ours: Annotated[Text, placeholders("varied")]
-    """Of a spread: how much of it may be the measurement's own."""
+    ours: Annotated[Text, placeholders("varied")] | None = None
+    """Of a spread: how much of it may be the measurement's own, where `measured.between` has not said so."""
     cue: Annotated[Text, placeholders("cue")]
     drill: Annotated[Text, placeholders("drill")]
     also: Annotated[Text, placeholders("titles")]
@@ -112,6 +112,8 @@ class MeasuredWords(Entry):
     spread: Annotated[Text, placeholders("spread")]
     spread_least: Annotated[Text, placeholders("spread", "least")]
     """The same, where the error may have changed from repetition to repetition: `least` is what all of it leaves."""
+    between: Annotated[Text, placeholders("spread", "least")] | None = None
+    """The same in a sentence that has the verb; None: such a sentence tells the most alone."""
     less_certain: Annotated[Text, placeholders("reason")]
     """Above the degraded ones that share a reason."""
     errors: Annotated[Text, placeholders("sys", "rand")] | None = None

@@ -421,8 +421,12 @@ def test_what_repeats_best_says_where_its_number_is_degraded(written, make_metri
 def test_a_consistency_finding_says_how_much_of_it_may_be_ours(written, make_metric, make_measurements):
     """9² - 1.5² = 8.87²; without 3² as well: 8.35²."""
     varies = {"head_sideways_contact": make_metric(0.5, spread=9.0, sys=3.0)}
-    text = section(written(make_measurements(varies)), "priorities").text
-    assert "- How much of that is you: it varied by 8.4 to 8.9 % of your height." in text
+    measured = make_measurements(varies)
+    text = section(written(measured), "priorities").text
+    assert "your head position around letting go varied by 8.4 to 8.9 % of your height." in text
+    assert "8.9 % of your height" not in text.replace("8.4 to 8.9", "")  # never the most alone
+    analyst = written(replace(measured, options=AnalysisOptions(audience="analyst")))
+    assert "- How much of it is the athlete's: SD 8.9 % of height, 8.4 without sys." in analyst.text
 
 
 def test_the_head_is_forward_in_one_notation_and_steady_against_something(written, make_metric, make_measurements):
