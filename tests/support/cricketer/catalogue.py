@@ -33,7 +33,7 @@ def random_movement(mode: str, rng: np.random.Generator, **fixed: float) -> Move
 
 
 def possible_movement(mode: str, rng: np.random.Generator) -> Movement:
-    """`random_movement`, drawn anew where a body cannot do it: about one batter in two hundred strides beyond his legs."""
+    """`random_movement`, drawn anew where a body cannot do it: one batter in about 200 strides beyond his legs."""
     while True:
         try:
             return random_movement(mode, rng)
