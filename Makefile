@@ -6,10 +6,15 @@ SAMPLE := .samples/demo.mp4
 INSTALLED := $(VENV)/.installed
 LOCK_VENV := build/lock-venv
 KEPT_PINS := -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -qq --no-compile
+CUDA := -e ^torch -e ^triton -e ^nvidia- -e ^cuda-
+
+# Every process that a test starts would compile again all of ours that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv samples system-deps check-python check-system lint docs test chaos demo lock upgrade clean
+.PHONY: help venv samples system-deps check-python check-system lint docs test chaos swap demo lock upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +26,15 @@ check-python:
 check-system: check-python
 	@$(PYTHON) tools/system_packages.py
 
-# The stamp is written last, so an installation that was interrupted is begun again.
+# The stamp is written last, so an installation that was interrupted is begun again. Modules are compiled when they are
+# first imported: to compile them all takes half a minute of one core. pip unpacks one package after the other, on one
+# core, and CUDA's and torch are three quarters of it: a second pip unpacks them meanwhile. What the two leave, the last does.
 $(INSTALLED): pyproject.toml constraints.txt | check-python
 	$(PYTHON) -m venv $(VENV)
 	@echo 'Installing the pinned packages into $(VENV): some minutes the first time.'
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[worker,dev]'
+	@grep $(CUDA) constraints.txt | $(PIP_INSTALL) --no-deps -r /dev/stdin & \
+	  grep -v $(CUDA) constraints.txt | $(PIP_INSTALL) --no-deps -r /dev/stdin; wait
+	$(PIP_INSTALL) -c constraints.txt -e '.[worker,dev]'
 	@touch $@
 
 venv: $(INSTALLED) ## make .venv with the pinned dependencies (again only when they change)
@@ -50,10 +59,13 @@ docs: venv ## write docs/metrics.md and what rules may name anew, from the code 
 	$(BIN)/python -m tools.rule_metrics
 
 test: check-system venv samples lint ## set up, then every check: lint and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 chaos: check-system venv samples ## 200 jobs while everything is killed around them; ARGS='--seed 7 --jobs 50'
 	$(BIN)/python tests/support/chaos.py $(ARGS)
+
+swap: check-system venv samples ## a model swapped under 200 jobs, and whatever can come in between; ARGS='--jobs 50'
+	$(BIN)/python tests/support/swap.py $(ARGS)
 
 demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
 	@$(PYTHON) tools/system_packages.py worker

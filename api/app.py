@@ -47,6 +47,7 @@ from models.queue import JobQueue
 from models.secrets import OwnerSecrets
 from models.uploads import UploadRegister
 from models.webhook_urls import WebhookPolicy
+from models.worker_models import WorkerModels
 
 _DESCRIPTION = """Cricket video in, an honest coaching report out.
 
@@ -141,6 +142,7 @@ def create_app(
         outbox=Outbox(database),
         players=PlayerRegister(database),
         catalogue=ModelCatalogue(database),
+        worker_models=WorkerModels(database),
         promotion_policy=promotion_policy,
     )
     problems.install(app)

@@ -30,6 +30,7 @@ from models.queue import JobQueue
 from models.secrets import OwnerSecrets
 from models.uploads import UploadRegister
 from models.webhook_urls import WebhookPolicy
+from models.worker_models import WorkerModels
 
 PREFIX = "/api/coaches/plus"
 
@@ -92,6 +93,7 @@ class Services:
     outbox: Outbox
     players: PlayerRegister
     catalogue: ModelCatalogue
+    worker_models: WorkerModels
     promotion_policy: Policy | None
 
 

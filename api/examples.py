@@ -291,7 +291,16 @@ _VERSION: dict[str, Any] = {
     "created_at": "2026-05-04T09:30:00Z",
     "retired_at": None,
 }
-MODELS: dict[str, Any] = {"models": [_VERSION], "aliases": {"production": "club@3"}}
+_WORKER: dict[str, Any] = {
+    "worker_id": "node7-4711-0c5a9d31",
+    "follows": "production",
+    "model": "club@3",
+    "state": "ready",
+    "wanted": None,
+    "error_code": None,
+    "error_message": None,
+}
+MODELS: dict[str, Any] = {"models": [_VERSION], "aliases": {"production": "club@3"}, "workers": [_WORKER]}
 MODEL: dict[str, Any] = _VERSION | {
     "source": "s3://models/club-3.onnx",
     "notes": None,
@@ -299,4 +308,5 @@ MODEL: dict[str, Any] = _VERSION | {
     "keypoints": ["nose", "left_eye", "right_eye"],
     "report": {"contract": {"people": 4, "keypoint_error_pct_height": 0.36}},
     "moves": [_MOVE],
+    "workers": [_WORKER],
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import examples
 from models.model_versions import PRODUCTION, AliasMove, ModelFormat, ModelVersion, MoveKind
+from models.worker_models import WorkerModel, WorkerState
 
 
 class AliasMoveRead(BaseModel):
@@ -38,6 +41,26 @@ class AliasMoveRead(BaseModel):
             forced=move.forced,
             reason=move.reason,
         )
+
+
+class WorkerModelRead(BaseModel):
+    """What a worker says of the model that it runs."""
+
+    worker_id: str
+    follows: str | None = Field(description="The alias; null: it stays with what it loaded when it started.")
+    model: str | None = Field(description="`name@version` that new jobs get there; null while they wait.")
+    state: WorkerState = Field(
+        description="`loading` `wanted`; `emptying`: no job is claimed until those that run have ended; `failed`: "
+        "`wanted` could not be loaded, so `model` stays."
+    )
+    wanted: str | None = Field(description="What the alias means, where that is another one.")
+    error_code: str | None = Field(description="Why `wanted` could not be loaded the last time.")
+    error_message: str | None
+
+    @classmethod
+    def of(cls, word: WorkerModel) -> WorkerModelRead:
+        """A worker's word as it is shown."""
+        return cls(**asdict(word))
 
 
 class ModelSummary(BaseModel):
@@ -72,9 +95,12 @@ class ModelRead(ModelSummary):
     keypoints: list[str]
     report: dict[str, Any] = Field(description="What conversion and the keypoint contract measured.")
     moves: list[AliasMoveRead] = Field(description="Of every alias that ever meant it, by alias and number.")
+    workers: list[WorkerModelRead] = Field(description="Those that run it, or should.")
 
     @classmethod
-    def of_version(cls, version: ModelVersion, aliases: list[str], moves: list[AliasMove]) -> ModelRead:
+    def of_version(
+        cls, version: ModelVersion, aliases: list[str], moves: list[AliasMove], workers: Sequence[WorkerModel]
+    ) -> ModelRead:
         """A version in full."""
         return cls(
             **_summary(version, aliases),
@@ -84,6 +110,7 @@ class ModelRead(ModelSummary):
             keypoints=list(version.skeleton["keypoints"]),
             report=dict(version.report),
             moves=[AliasMoveRead.of(move) for move in moves],
+            workers=[WorkerModelRead.of(word) for word in workers if word.concerns(str(version.ref))],
         )
 
 
@@ -94,6 +121,7 @@ class ModelList(BaseModel):
 
     models: list[ModelSummary]
     aliases: dict[str, str] = Field(description="What each alias means now.")
+    workers: list[WorkerModelRead] = Field(description="Those that were heard of within two minutes.")
 
 
 class AliasRead(BaseModel):

@@ -226,7 +226,9 @@ class JobSummary(BaseModel):
     deep_enabled: bool
     priority: int
     model: str | None = Field(description="What was asked for; null is what the worker runs.")
-    resolved_model: str | None = Field(description="`name@version` that it meant when the job was last begun.")
+    resolved_model: str | None = Field(
+        description="`name@version` that it meant when the job was last begun, or whose results replaced those since."
+    )
     options: dict[str, Any]
     s3_bucket: str | None
     s3_key: str | None

@@ -39,9 +39,9 @@ from models.documents import Results
 from models.requests import AnalysisRequest
 from pipeline import stages
 from pipeline.biomechanics import kinematics
-from pipeline.biomechanics.sides import BODY
-from pipeline.comparison.body import JOINTS, body_of
+from pipeline.biomechanics.sides import BODY, columns
 from pipeline.comparison.body import Body as FollowedBody
+from pipeline.comparison.body import body_joints, body_of
 from pipeline.run import run_pose_metrics_findings_report
 
 Array = NDArray[np.float64]
@@ -335,7 +335,7 @@ class Body(FollowedBody):
 
     def anchor_ratio(self, anchors: Mask) -> Figures:
         """Median second difference over the seams between an anchor and the frame before, times that elsewhere."""
-        bend = np.linalg.norm(np.diff(self.path[:, JOINTS], 2, axis=0), axis=-1)
+        bend = np.linalg.norm(np.diff(self.path[:, body_joints(COCO_17)], 2, axis=0), axis=-1)
         seams = anchors[1:-1] | anchors[2:]
         at, elsewhere = (np.where(which[:, None], bend, np.nan) for which in (seams, ~seams))
         return _ratio(at, elsewhere)
@@ -343,9 +343,11 @@ class Body(FollowedBody):
     def apart(self, other: Body) -> Figures:
         """Distance of the joints, each frame either way round: not a gate, for either may be the wrong one."""
         turned = self.path.copy()
-        for left, right in BODY:
+        for left, right in columns(COCO_17, BODY):
             turned[:, [left, right]] = self.path[:, [right, left]]
-        ways = np.stack([np.linalg.norm((path - other.path)[:, JOINTS], axis=-1) for path in (self.path, turned)])
+        ways = np.stack(
+            [np.linalg.norm((path - other.path)[:, body_joints(COCO_17)], axis=-1) for path in (self.path, turned)]
+        )
         known = np.isfinite(ways).any(axis=2).all(axis=0)
         means = np.nanmean(ways[:, known], axis=2)
         mirrored = means[1] < means[0]

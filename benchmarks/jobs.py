@@ -150,7 +150,7 @@ class Bed:
         import ray  # noqa: PLC0415 - it reads its environment when it is imported
 
         key = uuid.uuid4().hex
-        with self.cluster.borrowed() as seat:
+        with self.cluster.serving.borrowed() as seat:
             extraction, extracted = seat.actor.extract.remote(key, LocalClip(path=clip), self.request, None)
             while not ray.wait([extracted], timeout=TICK_S)[0]:
                 ray.get(seat.actor.progress.remote(key))
@@ -167,7 +167,7 @@ class Bed:
         request = self.request
         surveyed = survey(clip, request.limits, request.segments)
         key, parts = uuid.uuid4().hex, []
-        with self.cluster.borrowed() as seat:
+        with self.cluster.serving.borrowed() as seat:
             for part in seat.actor.detect.remote(key, LocalClip(path=clip), request, surveyed, surveyed.segments):
                 ray.get(part)
                 parts.append(part)

@@ -1,13 +1,15 @@
 """How far the numbers are off and how often they say so: synthetic cricketers with known truth and the model's noise.
 
     python benchmarks/science.py errors --mode bowling [--view side] [--fps 120] [--athletes 200] [--seed 1] [--json]
+    python benchmarks/science.py errors --skeleton halpe-26 [--foot-together 0] …
     python benchmarks/science.py flip|halves|bones [--clip PATH] --json
     python benchmarks/science.py findings --mode bowling [--view side] [--fps 60] [--balls 3] [--athletes 50] [--json]
     python benchmarks/science.py views [--mode batting] [--fps 30] [--yaw 10] [--athletes 50] [--json]
 
 `errors`: every metric and event of random athletes, filmed by random cameras, beside the truth. Coverage is the share
 within two expected errors. `ratio` is RMSE / expected error, both without what no simulation contains (published
-floors): over 1.1 boasts, under 0.7 hides.
+floors): over 1.1 boasts, under 0.7 hides. With `--skeleton halpe-26` the athletes stand on rolling feet, and each clip
+is judged twice: with its feet, and with COCO-17's keypoints of the very same noise.
 
 `flip`, `halves`, `bones`: what a real clip says of itself without labels (`benchmarks/real_video.py`).
 `findings`: how often a report finds a fault in clean athletes, and misses one of a known size (`verdicts.py`).
@@ -31,11 +33,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from cricketer.catalogue import MODES, possible_movement
 from cricketer.clips import Judged, Read, Timed, film, judge
+from cricketer.feet import random_feet
 from cricketer.noise import CLEAN, Noise
 
 from benchmarks.machine import SAMPLE, as_json, provenance
 from benchmarks.real_video import CHECKS
 from benchmarks.verdicts import MARGINS, SIZES, Filming, clean_rows, fault_rows, print_findings
+from inference.poses import COCO_17
 from models.documents import ViewDocument
 from pipeline.biomechanics.measure import measure
 
@@ -58,6 +62,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="other athletes, cameras and noise")
     parser.add_argument("--yaw", type=float, help="instead of 40 or 10 degrees")
     parser.add_argument("--clean", action="store_true", help="errors without noise, square and level")
+    parser.add_argument("--skeleton", choices=("coco-17", "halpe-26"), default="coco-17", help="errors")
+    parser.add_argument(
+        "--foot-together", type=float, default=1.0, help="share of a foot's slow error that is its ankle's (1)"
+    )
     parser.add_argument("--balls", type=int, action="append", help="findings: repetitions a clip (1, 3 and 6)")
     parser.add_argument("--margin", type=float, action="append", help="findings: errors inside the limits (3, 2 and 1)")
     parser.add_argument("--size", type=float, action="append", help="findings: errors beyond (0, fixed; 2.5 and 2)")
@@ -86,7 +94,10 @@ def _errors_rows(asked: argparse.Namespace) -> Iterator[Figures]:
     for mode in asked.mode or MODES:
         for view in asked.view or MODES[mode]:
             for fps in asked.fps or RATES:
-                yield errors(mode, view, fps, asked.athletes, asked.yaw, seed=asked.seed, clean=asked.clean)
+                if asked.skeleton == "halpe-26":
+                    yield from errors_with_feet(mode, view, fps, asked)
+                else:
+                    yield errors(mode, view, fps, asked.athletes, asked.yaw, seed=asked.seed, clean=asked.clean)
 
 
 def _findings_rows(asked: argparse.Namespace) -> Iterator[Figures]:
@@ -154,6 +165,25 @@ def errors(
         judged.append(
             judge(film([movement], view, fps, rng, noise=CLEAN if clean else real_noise(view, rng), yaw=angle))
         )
+    return _errors_row(mode, view, fps, judged)
+
+
+def errors_with_feet(mode: str, view: str, fps: float, asked: argparse.Namespace) -> Iterator[Figures]:
+    """Two rows of the same athletes, cameras and noise: judged with feet, and without them."""
+    judged: dict[str, list[Judged]] = {"halpe-26": [], "coco-17 of it": []}
+    for rng in generators(mode, view, fps, asked.athletes, asked.seed):
+        movement = possible_movement(mode, rng, feet=random_feet(rng.spawn(1)[0], mode))
+        angle = yaw_of(mode, view) if asked.yaw is None else asked.yaw
+        noise = CLEAN if asked.clean else replace(real_noise(view, rng), foot_together=asked.foot_together)
+        clip = film([movement], view, fps, rng, noise=noise, yaw=angle)
+        judged["halpe-26"].append(judge(clip))
+        judged["coco-17 of it"].append(judge(replace(clip, poses=clip.poses.only(COCO_17))))
+    for skeleton, own in judged.items():
+        yield {**_errors_row(mode, view, fps, own), "skeleton": skeleton, "foot_together": asked.foot_together}
+
+
+def _errors_row(mode: str, view: str, fps: float, judged: list[Judged]) -> Figures:
+    athletes = len(judged)
     return {
         "mode": mode, "view": view, "fps": fps, "athletes": athletes,
         "found": sum(j.found for j in judged), "false": sum(j.false for j in judged),
@@ -208,7 +238,7 @@ def _events(judged: list[Judged], athletes: int) -> Figures:
 def print_errors(row: Figures) -> None:
     """One row as a table; what misses its bounds is marked."""
     print(f"{row['mode']} {row['view']} {row['fps']:g}/s: {row['athletes']} athletes, found {row['found']}, "
-          f"false {row['false']}")  # fmt: skip
+          f"false {row['false']} {row.get('skeleton', '')}")  # fmt: skip
     for name, e in row["events"].items():
         print(f"    {name:28} found {e['found']:.2f} bias {e['bias_ms']:6} p50 {e['p50_ms']:5} p90 {e['p90_ms']:6} "
               f"half-width {e['half_width_ms']:5} within {e['within']:.2f}")  # fmt: skip

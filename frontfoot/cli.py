@@ -144,8 +144,9 @@ def poses(
 ) -> None:
     """Extract the athlete's poses alone and say how fast it went.
 
-    The file holds keypoints (T, 17, 2) in source pixels, confidence (T, 17), timestamps_s (T,), frame_indices (T,),
-    box (T, 4) as x1 y1 x2 y2, frame_size (width, height) and keypoint_names (17,); NaN where nothing was seen.
+    The file holds keypoints (T, K, 2) in source pixels, confidence (T, K), timestamps_s (T,), frame_indices (T,),
+    box (T, 4) as x1 y1 x2 y2, frame_size (width, height) and keypoint_names (K,); NaN where nothing was seen. K is 17,
+    or 26 for a model with feet.
     """
     from frontfoot import local
 

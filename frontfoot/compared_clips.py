@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ from inference.containers import identify
 from inference.errors import InferenceError
 from inference.sources import LocalClip
 from models.errors import SourceMissing
-from models.jobs import Job
 from models.requests import AnalysisRequest, Mode
 from models.storage import Storage
 from models.stored import DoneJobs
@@ -24,36 +22,36 @@ DEFAULT_LIMIT = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shadowed:
+    """What `models shadow` and `models rerun` kept: nothing is run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobQuery:
     """Which finished jobs: `mode=batting,since=2026-11-01,limit=20`, each part once or not at all."""
 
     mode: Mode | None = None
     since: datetime | None = None
     """Made at that moment or later."""
-    limit: int = DEFAULT_LIMIT
-    """The newest ones."""
+    limit: int | None = DEFAULT_LIMIT
+    """The newest ones; None: all."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """The query that the words mean. Raises ValueError naming the word that does not fit."""
+    def parse(cls, text: str, *, limit: int | None = DEFAULT_LIMIT) -> Self:
+        """The query that the words mean; `limit` unless they say one. Raises ValueError naming what does not fit."""
         words = [part.partition("=") for part in text.split(",")]
         said = {key.strip(): value.strip() for key, _, value in words}
         if len(said) != len(words) or said.keys() - {"mode", "since", "limit"}:
             raise ValueError(f"{text!r} is not mode=…,since=YYYY-MM-DD,limit=N, each once or not at all")
-        mode, limit = said.get("mode"), said.get("limit", str(DEFAULT_LIMIT))
+        mode, most = said.get("mode"), said.get("limit")
         if mode is not None and mode not in get_args(Mode):
             raise ValueError(f"mode={mode}: it is one of {', '.join(get_args(Mode))}")
-        if not limit.isdecimal() or int(limit) < 1:
-            raise ValueError(f"limit={limit}: it is a number from 1")
+        if most is not None and (not most.isdecimal() or int(most) < 1):
+            raise ValueError(f"limit={most}: it is a number from 1")
         since = datetime.fromisoformat(said["since"]) if "since" in said else None
         if since is not None and since.tzinfo is None:
             since = since.replace(tzinfo=UTC)
-        return cls(mode=cast("Mode | None", mode), since=since, limit=int(limit))
-
-    def takes(self, job: Job) -> bool:
-        """Whether the job is meant, but for `limit`."""
-        fits = job.analysis_mode is not None and self.mode in {None, job.analysis_mode}
-        return fits and (self.since is None or job.created_at >= self.since)
+        return cls(mode=cast("Mode | None", mode), since=since, limit=limit if most is None else int(most))
 
 
 def clips_of_folder(folder: Path, request: AnalysisRequest) -> tuple[Case, ...]:
@@ -73,11 +71,11 @@ def clips_of_jobs(storage: Storage, query: JobQuery, limits: Limits) -> tuple[Ca
 
     Raises ValueError where there is none.
     """
-    jobs = DoneJobs(storage.database)
-    found: deque[Case] = deque(maxlen=query.limit)
-    for job_id in jobs.ids():
-        job = jobs.get(job_id).job
-        if not query.takes(job) or job.s3_bucket is None or job.s3_key is None:
+    found: list[Case] = []
+    for job in DoneJobs(storage.database).newest(query.mode, query.since):
+        if len(found) == query.limit:
+            break
+        if job.s3_bucket is None or job.s3_key is None or job.analysis_mode is None:
             continue
         try:
             source = clip_source(storage.store, job.s3_bucket, job.s3_key, limits)
@@ -86,7 +84,7 @@ def clips_of_jobs(storage: Storage, query: JobQuery, limits: Limits) -> tuple[Ca
         found.append(Case(name=job.id, source=source, request=job.request()))
     if not found:
         raise ValueError("no finished job whose clip is still stored fits the query")
-    return tuple(found)
+    return tuple(reversed(found))
 
 
 def _is_clip(path: Path) -> bool:

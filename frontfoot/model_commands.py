@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ ReferenceArgument = Annotated[
 ]
 AliasOption = Annotated[str, typer.Option("--alias", help="Which alias; workers run what `production` means.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why, for those who read the history.")]
+NiceOption = Annotated[int, typer.Option("--nice", min=0, max=19, help="How far to step behind other processes.")]
 
 
 @app.command()
@@ -130,6 +132,9 @@ def compare(
         str | None,
         typer.Option("--jobs", metavar="QUERY", help="Finished jobs: mode=batting,since=2026-11-01,limit=20."),
     ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="What `models shadow` and `rerun` kept of B on jobs measured by A.")
+    ] = False,
     mode: Annotated[Mode | None, typer.Option("--mode", help="Of --clips: what the athlete does.")] = None,
     view: ViewOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for comparison.json and .html.")] = Path("comparison"),
@@ -137,21 +142,89 @@ def compare(
 ) -> None:
     """Run both models on the same clips and say what would differ: poses, numbers, findings, speed, memory.
 
-    Each model has a process of its own, A B A B. What it came to is recorded, for `promote`'s policy.
+    Each model has a process of its own, A B A B; with --shadow nothing is run, so nothing is said of speed and memory.
+    What it came to is recorded, for `promote`'s policy.
     """
     from frontfoot import compare as comparing
-    from frontfoot.compared_clips import JobQuery
+    from frontfoot.compared_clips import JobQuery, Shadowed
 
-    if (clips is None) == (jobs is None) or (clips is None) != (mode is None):
-        raise typer.BadParameter("give --clips DIR with --mode, or --jobs QUERY: one of them")
+    if (clips is not None) + (jobs is not None) + shadow != 1 or (clips is None) != (mode is None):
+        raise typer.BadParameter("give --clips DIR with --mode, or --jobs QUERY, or --shadow: one of them")
+    chosen: comparing.Folder | JobQuery | Shadowed = Shadowed()
     if jobs is not None:
         try:
-            chosen: comparing.Folder | JobQuery = JobQuery.parse(jobs)
+            chosen = JobQuery.parse(jobs)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     elif clips is not None and mode is not None:
         chosen = comparing.Folder(path=clips, request=AnalysisRequest(analysis_mode=mode, camera_view=view))
     comparing.compare(a, b, chosen, out, as_json=as_json)
+
+
+@app.command()
+def shadow(
+    reference: ReferenceArgument,
+    share: Annotated[
+        float, typer.Option("--share", min=0, max=1, help="How much of what finishes; always the same jobs.")
+    ] = 0.1,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", help="Jobs that finished then or later (UTC); by default since this shadow first ran."),
+    ] = None,
+    yields: Annotated[
+        bool, typer.Option("--yield/--no-yield", help="Begin no clip while a job waits for a worker.")
+    ] = True,
+    nice: NiceOption = 19,
+) -> None:
+    """Measure a sample of finished jobs by this version too, until SIGTERM, at the lowest priority. Nobody notices.
+
+    What differs is kept, for `models compare A B --shadow`. Several processes share the work.
+    """
+    from frontfoot import trials
+
+    moment = None if since is None else since.replace(tzinfo=UTC)
+    trials.shadow(reference, trials.Manners(niceness=nice, yields=yields), share=share, since=moment)
+
+
+@app.command()
+def rerun(
+    reference: ReferenceArgument,
+    jobs: Annotated[
+        str | None,
+        typer.Option("--jobs", metavar="QUERY", help="Not all: mode=batting,since=2026-11-01,limit=200, as `compare`."),
+    ] = None,
+    yields: Annotated[
+        bool, typer.Option("--yield/--no-yield", help="Begin no clip while a job waits for a worker.")
+    ] = False,
+    nice: NiceOption = 19,
+    status: Annotated[bool, typer.Option("--status", help="Only say how far it has come.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Only say, by athlete, what replacing would change.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let the jobs show what was measured. Old results stay in the store.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure finished jobs again by this version, beside what they show; look at --diff, then --replace.
+
+    Killed or stopped, it goes on where it was when it is run again. Several processes share the work.
+    """
+    from frontfoot import trials
+    from frontfoot.compared_clips import JobQuery
+
+    if status + diff + replace + (jobs is not None) > 1:
+        raise typer.BadParameter("--jobs, --status, --diff and --replace do not go together")
+    if status:
+        trials.show_status(reference, as_json=as_json)
+    elif diff:
+        trials.show_diff(reference, as_json=as_json)
+    elif replace:
+        trials.replace_all(reference, as_json=as_json)
+    else:
+        try:
+            query = JobQuery(limit=None) if jobs is None else JobQuery.parse(jobs, limit=None)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        trials.rerun(reference, query, trials.Manners(niceness=nice, yields=yields), as_json=as_json)
 
 
 @app.command()

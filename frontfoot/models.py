@@ -10,8 +10,9 @@ import os
 import pwd
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from models.artifacts import ArtifactStore
 from models.errors import CatalogueMissing, StoreError, StoreUnavailable
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import AliasMove, ModelRef, ModelVersion, StoredArtifact
+from models.worker_models import WorkerModel, WorkerModels
 
 if TYPE_CHECKING:
     from inference.admission import Admitted
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 def register(wanted: Wanted, *, as_json: bool) -> None:
     """Check a model, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
-    with _room(as_json=as_json) as (catalogue, store):
+    with _room(as_json=as_json) as (catalogue, _, store):
         catalogue.check_new(wanted.ref)
         version = _keep(catalogue, store, wanted, model_admission.admitted(wanted, catalogue, store))
     _print(version, as_json=as_json)
@@ -42,18 +44,19 @@ def register(wanted: Wanted, *, as_json: bool) -> None:
 
 def checksum(source: str, *, as_json: bool) -> None:
     """The checksum that `register` wants for a source."""
-    with _room(as_json=as_json) as (_, store):
+    with _room(as_json=as_json) as (_, _, store):
         found = model_admission.checksum(source, store)
     typer.echo(json.dumps({"source": source, "sha256": found}) if as_json else found)
 
 
 def show_all(*, as_json: bool) -> None:
     """List every version and what the aliases mean."""
-    with _room(as_json=as_json) as (catalogue, _):
-        versions, aliases = catalogue.list(), catalogue.aliases()
+    with _room(as_json=as_json) as (catalogue, workers, _):
+        versions, aliases, words = catalogue.list(), catalogue.aliases(), workers.list()
     if as_json:
         meant = {alias: str(ref) for alias, ref in aliases.items()}
-        typer.echo(json.dumps({"models": [_shown(version) for version in versions], "aliases": meant}))
+        shown = {"models": [_shown(version) for version in versions], "aliases": meant, "workers": _words(words)}
+        typer.echo(json.dumps(shown))
         return
     table = Table(box=None)
     columns = ("model", "aliases", "state", "format", "precision", "skeleton", "licence", "created_at", "created_by")
@@ -69,19 +72,22 @@ def show_all(*, as_json: bool) -> None:
 
 
 def show(reference: str, *, as_json: bool) -> None:
-    """Everything about a version, and the moves of the aliases that ever meant it."""
-    with _room(as_json=as_json) as (catalogue, _):
+    """Everything about a version, the moves of the aliases that ever meant it, and the workers that it concerns."""
+    with _room(as_json=as_json) as (catalogue, workers, _):
         version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
         moves = [move for alias in sorted(catalogue.aliases()) for move in catalogue.history(alias)]
+        words = [word for word in workers.list() if word.concerns(str(version.ref))]
     concerned = [_move(move) for move in moves if version.ref in {move.before, move.after}]
     if as_json:
-        typer.echo(json.dumps({**_shown(version), "moves": concerned}))
+        typer.echo(json.dumps({**_shown(version), "moves": concerned, "workers": _words(words)}))
         return
     _print(version, as_json=False)
     for move in concerned:
         forced, reason = " (forced)" if move["forced"] else "", f": {move['reason']}" if move["reason"] else ""
-        words = f"{move['kind']} {move['alias']}: {move['from'] or 'nothing'} → {move['to']}"
-        typer.echo(f"{move['moved_at']} {move['moved_by']} {words}{forced}{reason}")
+        moved = f"{move['kind']} {move['alias']}: {move['from'] or 'nothing'} → {move['to']}"
+        typer.echo(f"{move['moved_at']} {move['moved_by']} {moved}{forced}{reason}")
+    for word in words:
+        typer.echo(_sentence(word))
 
 
 def verify(reference: str, *, as_json: bool) -> None:
@@ -89,7 +95,10 @@ def verify(reference: str, *, as_json: bool) -> None:
     from inference.admission import measure
     from inference.catalog import catalogued
 
-    with _room(as_json=as_json) as (catalogue, store), tempfile.TemporaryDirectory(prefix="frontfoot-verify-") as name:
+    with (
+        _room(as_json=as_json) as (catalogue, _, store),
+        tempfile.TemporaryDirectory(prefix="frontfoot-verify-") as name,
+    ):
         version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
         model = model_choice.registered(version, store)
         spec = catalogued(version.ref.name) if model is None else model.spec(Path(name))
@@ -104,11 +113,11 @@ def verify(reference: str, *, as_json: bool) -> None:
 
 def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_json: bool) -> None:
     """Let an alias mean a version."""
-    with _room(as_json=as_json) as (catalogue, store):
+    with _room(as_json=as_json) as (catalogue, _, store):
         ref = ModelRef.parse(reference)
         version = catalogue.find(ref)
         if version.artifact is not None:
-            store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
+            store.stat(version.artifact.bucket, version.artifact.key)  # workers must find it
         moved = catalogue.promote(
             ref, alias=alias, by=_operator(), force=force, reason=reason, policy=wiring.promotion_policy(Settings())
         )
@@ -120,14 +129,14 @@ def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_j
 
 def rollback(alias: str, reason: str | None, *, as_json: bool) -> None:
     """Let an alias mean again what it meant before its last promotion."""
-    with _room(as_json=as_json) as (catalogue, _):
+    with _room(as_json=as_json) as (catalogue, *_):
         moved = catalogue.rollback(alias, by=_operator(), reason=reason)
     _print_move(moved, as_json=as_json)
 
 
 def retire(reference: str, *, as_json: bool) -> None:
     """Let nobody ask for a version any more."""
-    with _room(as_json=as_json) as (catalogue, _):
+    with _room(as_json=as_json) as (catalogue, *_):
         version = catalogue.retire(ModelRef.parse(reference))
     typer.echo(json.dumps(_shown(version)) if as_json else f"Retired: {version.ref}")
 
@@ -162,14 +171,17 @@ def _keep(catalogue: ModelCatalogue, store: ArtifactStore, wanted: Wanted, admit
 
 
 @contextmanager
-def _room(*, as_json: bool) -> Iterator[tuple[ModelCatalogue, ArtifactStore]]:
-    """Catalogue and store of the settings; one clear line (or JSON object) and an exit code where something fails."""
+def _room(*, as_json: bool) -> Iterator[tuple[ModelCatalogue, WorkerModels, ArtifactStore]]:
+    """Catalogue, what workers say, and store of the settings.
+
+    One clear line (or JSON object) and an exit code where something fails.
+    """
     logs.configure("WARNING", stream=sys.stderr)
     storage = wiring.storage_options(Settings()).open()
     try:
         if not model_choice.has_catalogue(storage.database):
             raise CatalogueMissing("The database has no model catalogue yet: run `frontfoot migrate`.")
-        yield ModelCatalogue(storage.database), storage.store
+        yield ModelCatalogue(storage.database), WorkerModels(storage.database), storage.store
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     except (StoreError, InferenceError) as error:
@@ -208,7 +220,9 @@ def _print_move(move: AliasMove, *, as_json: bool) -> None:
         typer.echo(json.dumps(_move(move)))
         return
     typer.echo(f"{move.alias}: {move.before or 'nothing'} → {move.after}")
-    typer.secho("Workers load it when they start: restart them one after the other.", err=True)
+    typer.secho(
+        f"Workers that follow {move.alias} load it now: `frontfoot models show {move.after}` says how far.", err=True
+    )
 
 
 def _shown(version: ModelVersion) -> dict[str, Any]:
@@ -244,3 +258,21 @@ def _move(move: AliasMove) -> dict[str, Any]:
         "forced": move.forced,
         "reason": move.reason,
     }
+
+
+def _words(words: Sequence[WorkerModel]) -> list[dict[str, Any]]:
+    return [asdict(word) for word in words]
+
+
+def _sentence(word: WorkerModel) -> str:
+    """What a worker says of its model."""
+    runs = f"runs {word.model}" if word.model else "runs none"
+    follows = f" for {word.follows}" if word.follows else ""
+    doing = {
+        "ready": "",
+        "loading": f", loads {word.wanted}",
+        "emptying": f", waits for running jobs to end before it loads {word.wanted}",
+        "failed": f", could not load {word.wanted}",
+    }[word.state]
+    why = f": {word.error_code}: {word.error_message}" if word.error_code else ""
+    return f"worker {word.worker_id} {runs}{follows}{doing}{why}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +21,8 @@ from frontfoot.rules_option import RulesChoice
 from frontfoot.settings import Settings
 from inference.errors import InferenceError
 from inference.given_poses import read_poses
-from inference.poses import PoseSequence
-from models.artifacts import sibling_key
 from models.documents import Results
 from models.errors import InvalidTransition, NotFound, StoreError
-from models.jobs import Owner
 from models.requests import AnalysisOptions, AnalysisRequest
 from models.storage import Storage
 from models.stored import DoneJob, DoneJobs
@@ -34,12 +30,11 @@ from pipeline import stages
 from pipeline.coaching.changes import DiffDocument, MovedDocument, SaidDocument, diff
 from pipeline.coaching.datafiles import DataFileError
 from pipeline.given_poses import extraction_of
-from pipeline.rederive import rederive
+from pipeline.rederive import POSES, rederive, stored_poses
 from pipeline.results import json_bytes
 
 RESULTS = ("results.json", "deep_results.json", "quick_results.json")
 """In which of them a folder's poses were judged: the first that is there."""
-POSES = "poses.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +60,14 @@ class Change:
 
     name: str
     athlete: str
+    title: str
+    """What is before and what after."""
     diff: DiffDocument
+
+    @classmethod
+    def of(cls, derived: Derived) -> Change:
+        """By other rules or code."""
+        return cls(name=derived.name, athlete=derived.athlete, title=title(derived.diff), diff=derived.diff)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,18 +167,12 @@ def document(change: Change) -> dict[str, Any]:
     return {"name": change.name, "athlete": change.athlete, **change.diff.model_dump(mode="json")}
 
 
-def grouped(found: Iterable[Derived | Skipped], out: Path | None) -> tuple[dict[str, list[Change]], list[Skipped]]:
-    """Write each where `out` is given, and keep what changed, by athlete in the order of their first analysis."""
-    athletes: dict[str, list[Change]] = {}
-    skipped: list[Skipped] = []
+def grouped(found: Iterable[Derived | Skipped], out: Path | None) -> Iterator[Change | Skipped]:
+    """Write each where `out` is given, and keep of it what changed."""
     for item in found:
-        if isinstance(item, Skipped):
-            skipped.append(item)
-            continue
-        if out is not None:
+        if isinstance(item, Derived) and out is not None:
             write(item, out / item.name)
-        athletes.setdefault(item.athlete, []).append(Change(name=item.name, athlete=item.athlete, diff=item.diff))
-    return athletes, skipped
+        yield item if isinstance(item, Skipped) else Change.of(item)
 
 
 def lines(change: DiffDocument) -> list[str]:
@@ -195,16 +191,27 @@ def show(derived: Derived, out: Path | None, *, as_json: bool) -> None:
     """Write one analysis where `out` is given, and print what changed."""
     if out is not None:
         write(derived, out)
-    change = Change(name=derived.name, athlete=derived.athlete, diff=derived.diff)
+    change = Change.of(derived)
     if as_json:
         typer.echo(json.dumps(document(change)))
         return
-    typer.echo("\n".join([title(change.diff), *lines(change.diff)]))
+    typer.echo("\n".join([change.title, *lines(change.diff)]))
 
 
 def show_all(found: Iterable[Derived | Skipped], out: Path | None, *, as_json: bool) -> None:
-    """Write and print what changed, athlete by athlete; of analyses in which nothing did, only how many there are."""
-    athletes, skipped = grouped(found, out)
+    """Write all where `out` is given, and print what changed."""
+    show_changes(grouped(found, out), as_json=as_json)
+
+
+def show_changes(found: Iterable[Change | Skipped], *, as_json: bool) -> None:
+    """Print what changed by athlete, in the order of their first; of analyses in which nothing did, only how many."""
+    athletes: dict[str, list[Change]] = {}
+    skipped: list[Skipped] = []
+    for item in found:
+        if isinstance(item, Skipped):
+            skipped.append(item)
+        else:
+            athletes.setdefault(item.athlete, []).append(item)
     if as_json:
         groups = [{"athlete": name, "analyses": [document(it) for it in changes]} for name, changes in athletes.items()]
         left_out = [{"name": item.name, "reason": item.reason} for item in skipped]
@@ -214,7 +221,7 @@ def show_all(found: Iterable[Derived | Skipped], out: Path | None, *, as_json: b
         typer.echo(name)
         for change in changes:
             if not change.diff.empty:
-                typer.echo(f"  {change.name}: {title(change.diff)}")
+                typer.echo(f"  {change.name}: {change.title}")
                 typer.echo("\n".join(f"    {line}" for line in lines(change.diff)))
         typer.echo(f"  unchanged: {sum(change.diff.empty for change in changes)} of {len(changes)}")
     for item in skipped:
@@ -228,24 +235,10 @@ def title(change: DiffDocument) -> str:
 
 def _derived(storage: Storage, done: DoneJob, rules: RulesChoice | None) -> Derived:
     before = Results.model_validate(done.results)
-    poses = _stored_poses(storage, done)
+    poses = stored_poses(storage.store, done.job.s3_bucket or "", done.results_key)
     options = AnalysisOptions.model_validate(done.job.options)
     after = rederive(before, poses, with_rules(options, rules))
-    return Derived(name=done.job.id, athlete=_athlete(done.job.owner, done.player_ids), before=before, after=after)
-
-
-def _athlete(owner: Owner, player_ids: tuple[str, ...]) -> str:
-    """`coach:jane player:7`; a session that names nobody is one of its owner's."""
-    return " ".join([f"{owner.owner_type}:{owner.owner_id}", *(f"player:{name}" for name in player_ids)])
-
-
-def _stored_poses(storage: Storage, done: DoneJob) -> PoseSequence:
-    """The file beside a job's results. Raises NotFound."""
-    opened = storage.store.open(done.job.s3_bucket or "", sibling_key(done.results_key, POSES))
-    with tempfile.TemporaryDirectory(prefix="frontfoot-") as scratch:
-        path = Path(scratch) / POSES
-        path.write_bytes(b"".join(opened.chunks))
-        return read_poses(path)
+    return Derived(name=done.job.id, athlete=done.athlete, before=before, after=after)
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,9 @@ import uvicorn
 from alembic.util import CommandError
 
 from frontfoot import exits, logs, metrics, model_choice, wiring
+from frontfoot.following import followed
 from frontfoot.settings import Settings, new_token
+from frontfoot.signals import Signals
 from migrations import upgrade
 from models.access import parse_owner
 from models.database import Database, SchemaState, schema_state
@@ -66,7 +67,7 @@ def api(*, host: str | None, port: int | None) -> None:
     logs.configure(settings.log_level)
     _check_that_somebody_can_call(settings)
     with (
-        _Signals() as signals,
+        Signals() as signals,
         metrics.serving(settings) as registry,
         _serving(settings, registry, signals.stop) as url,
     ):
@@ -78,13 +79,13 @@ def worker() -> None:
     """Run jobs until SIGTERM or SIGINT; a second one hands running jobs back at once."""
     settings = Settings()
     logs.configure(settings.log_level)
-    with _Signals() as signals, metrics.serving(settings) as registry:
+    with Signals() as signals, metrics.serving(settings) as registry:
         _run_worker(settings, registry, signals)
 
 
 def up(*, host: str | None, port: int | None, data: Path | None) -> None:
     """SQLite, a folder, local Ray, API and worker: everything in one command."""
-    with _Signals() as signals:
+    with Signals() as signals:
         settings = _settings(host=host, port=port, data_dir=data)
         logs.configure(settings.log_level)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ def up(*, host: str | None, port: int | None, data: Path | None) -> None:
             _run_worker(settings, registry, signals)
 
 
-def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signals) -> None:
+def _run_worker(settings: Settings, registry: CollectorRegistry, signals: Signals) -> None:
     _wait_for_the_schema(settings, signals.stop)
     if signals.stop.is_set():
         return
@@ -107,17 +108,26 @@ def _run_worker(settings: Settings, registry: CollectorRegistry, signals: _Signa
     try:
         cluster.start(signals.stop, on_connected=signals.install)
         # Only now: what it imports loads ray, which reads its environment when it is loaded.
+        from pipeline.follow import FollowOptions
         from pipeline.metrics import WorkerMetrics
         from pipeline.worker import Worker, WorkerOptions
 
-        Worker(
-            storage_options=wiring.storage_options(settings),
-            cluster=cluster,
-            limits=wiring.limits(settings),
-            options=WorkerOptions(poll_s=settings.poll_s, grace_s=settings.grace_s, stall_s=settings.stall_s),
-            housekeeping=wiring.housekeeping_options(settings),
-            metrics=WorkerMetrics(registry),
-        ).run(signals.stop, signals.hand_back)
+        storage_options = wiring.storage_options(settings)
+        with closing(storage_options.open()) as storage:
+            Worker(
+                storage_options=storage_options,
+                cluster=cluster,
+                limits=wiring.limits(settings),
+                options=WorkerOptions(
+                    poll_s=settings.poll_s,
+                    grace_s=settings.grace_s,
+                    stall_s=settings.stall_s,
+                    follow=FollowOptions(warm_s=settings.warm_s),
+                ),
+                housekeeping=wiring.housekeeping_options(settings),
+                metrics=WorkerMetrics(registry),
+                models=followed(settings, storage),
+            ).run(signals.stop, signals.hand_back)
     finally:
         cluster.stop()
 
@@ -144,31 +154,6 @@ def _wait_for_the_schema(settings: Settings, stop: threading.Event) -> None:
             logger.warning("Worker waits: %s", sentence, extra={"schema": state, "needed": SCHEMA_REVISIONS[-1]})
         stop.wait(settings.poll_s)
     database.close()
-
-
-class _Signals:
-    """SIGINT and SIGTERM as events while the block runs: the first sets `stop`, the second `hand_back`."""
-
-    def __init__(self) -> None:
-        self.stop, self.hand_back = threading.Event(), threading.Event()
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        self.install()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def install(self) -> None:
-        """Set the handlers; again after Ray has set its own."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: object) -> None:
-        (self.hand_back if self.stop.is_set() else self.stop).set()
 
 
 def _settings(**overrides: Any) -> Settings:

@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     """How long SIGTERM waits for running jobs before it hands them back, which takes some seconds more."""
     stall_s: Annotated[float, Field(gt=0)] = 600.0
     """An extraction that makes no progress for this long is given up, and its actor is replaced."""
+    warm_s: Annotated[float, Field(ge=0)] = 600.0
+    """How long a model that another has replaced stays loaded after its last job: a rollback then takes no loading."""
     max_overlay_s: Annotated[float, Field(gt=0)] = 120.0
 
     # Cleaning; None keeps for ever.

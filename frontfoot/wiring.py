@@ -16,7 +16,10 @@ from models.webhook_urls import WebhookPolicy
 
 if TYPE_CHECKING:
     from api.jwts import JwtOptions
+    from inference.catalog import RegisteredModel
     from inference.extract import ExtractorOptions
+    from models.artifacts import ArtifactStore
+    from models.model_versions import ModelVersion
     from pipeline.cluster import ClusterOptions
     from pipeline.housekeeping import HousekeepingOptions
     from pipeline.stages import Limits
@@ -84,18 +87,25 @@ def extractor_options(settings: Settings) -> ExtractorOptions:
 
     Raises ModelNotInCatalogue, WeightsRejected, and what the store and the database raise.
     """
+    if model_choice.is_file(settings):
+        return _running(settings, settings.model, None)
+    version = model_choice.chosen_version(settings)
+    with closing(storage_options(settings).open()) as storage:
+        return options_of(settings, version, storage.store)
+
+
+def options_of(settings: Settings, version: ModelVersion, store: ArtifactStore) -> ExtractorOptions:
+    """A version of the catalogue, fetched, and how it runs. Raises WeightsRejected, and what the store raises."""
     from inference.errors import WeightsRejected
+
+    if settings.model_sha256 not in {None, version.source_sha256}:
+        raise WeightsRejected(f"{version.ref} has the checksum {version.source_sha256}")
+    return _running(settings, version.ref.name, model_choice.registered(version, store))
+
+
+def _running(settings: Settings, name: str, registered: RegisteredModel | None) -> ExtractorOptions:
     from inference.extract import ExtractorOptions
 
-    name, registered = settings.model, None
-    if not model_choice.is_file(settings):
-        version = model_choice.chosen_version(settings)
-        name = version.ref.name
-        if settings.model_sha256 not in {None, version.source_sha256}:
-            raise WeightsRejected(f"{version.ref} has the checksum {version.source_sha256}")
-        if version.artifact is not None:
-            with closing(storage_options(settings).open()) as storage:
-                registered = model_choice.registered(version, storage.store)
     return ExtractorOptions(
         model=name,
         sha256=settings.model_sha256,
@@ -105,6 +115,11 @@ def extractor_options(settings: Settings) -> ExtractorOptions:
         threads=settings.cpu_threads,
         cache_dir=settings.cache_dir,
     )
+
+
+def version_options(settings: Settings, ref: str) -> ExtractorOptions:
+    """As `extractor_options`, of a `name@version` of the catalogue whatever the settings' own model is."""
+    return extractor_options(settings.model_copy(update={"model": ref, "model_sha256": None}))
 
 
 def limits(settings: Settings) -> Limits:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import ray
 
 from inference.batcher import BatchStats
-from inference.errors import ExtractionCanceled, RuntimeBroken, SegmentsUnsure
+from inference.errors import ExtractionCanceled, InferenceError, RuntimeBroken, SegmentsUnsure
 from inference.extract import Extraction, ExtractorOptions, ExtractRequest, PoseExtractor, load_extractor
+from inference.memory import Memory, memory
 from inference.parts import SegmentPeople
 from inference.poses import ModelInfo
 from inference.probe import Survey, clip_sha256, survey
@@ -97,7 +98,11 @@ class PoseActor:
 
     def __init__(self, options: ExtractorOptions) -> None:
         sweep_abandoned()  # an actor that was killed, and is now started again, left its clips behind
-        self._extractor: PoseExtractor = load_extractor(options, _end_process)
+        self._loaded: PoseExtractor | InferenceError
+        try:
+            self._loaded = load_extractor(options, _end_process)
+        except InferenceError as error:  # `status` raises it: of what a constructor raises Ray hands on the text alone
+            self._loaded = error
         self._lock = threading.Lock()
         self._clips: dict[str, _Clip] = {}
         self._canceled: deque[str] = deque(maxlen=_REMEMBERED)
@@ -166,7 +171,10 @@ class PoseActor:
 
     @ray.method(concurrency_group="control")
     def status(self) -> ActorStatus:
-        """What is loaded and how full its batches are; also the proof that loading went well."""
+        """What is loaded and how full its batches are; also the proof that loading went well.
+
+        Raises what `load_extractor` raised.
+        """
         extractor = self._extractor
         return ActorStatus(
             model=extractor.model,
@@ -175,9 +183,26 @@ class PoseActor:
             decode_s=extractor.decode_s,
         )
 
+    @ray.method(concurrency_group="control")
+    def prove(self) -> None:
+        """See `PoseExtractor.prove`; before there are clips."""
+        self._extractor.prove()
+
+    @ray.method(concurrency_group="control")
+    def memory(self) -> Memory:
+        """What its process takes, and what is left where it runs."""
+        return memory()
+
     def __ray_shutdown__(self) -> None:
         """Stop the batcher's thread when the actor goes away in an orderly manner."""
-        self._extractor.close()
+        if isinstance(self._loaded, PoseExtractor):
+            self._loaded.close()
+
+    @property
+    def _extractor(self) -> PoseExtractor:
+        if isinstance(self._loaded, InferenceError):
+            raise self._loaded
+        return self._loaded
 
     def _enter(self, key: str) -> _Clip:
         with self._lock:

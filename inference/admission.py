@@ -14,7 +14,6 @@ import numpy as np
 
 from inference import artifact, contract, entry_points, inspection, parity, sandbox
 from inference.artifact import NETWORK, Manifest, Precision
-from inference.backends import make_backend
 from inference.catalog import DEFAULT_MODEL, ModelSpec, RegisteredModel, catalogued
 from inference.errors import WeightsRejected
 from inference.estimator import Estimator
@@ -129,17 +128,11 @@ def admit_entry_point(name: str, declared: Declaration, *, threads: int | None =
 
 def measure(spec: ModelSpec, cache_dir: Path, *, threads: int | None = None) -> dict[str, Any]:
     """What the keypoint contract measures of a model, in its own precision or else in fp32. Raises ContractBroken."""
-    backend = make_backend(
-        spec,
-        backend="openvino",
-        precision="auto" if spec.precision else "fp32",
-        threads=threads,
-        cache_dir=cache_dir,
-    )
+    estimator = Estimator.load_precise(spec, threads=threads, cache_dir=cache_dir)
     try:
-        return {"contract": contract.check(Estimator(backend, spec, skeleton=spec.skeleton))}
+        return {"contract": contract.check(estimator)}
     finally:
-        backend.close()
+        estimator.close()
 
 
 def checksum(source: Path, kind: Format) -> str:

@@ -47,10 +47,7 @@ class Found:
 def check(estimator: Estimator) -> dict[str, float]:
     """Hold a model against the contract. Returns what was measured. Raises ContractBroken with every fault."""
     shown = photographs()
-    answers = [estimator.infer([estimator.prepare(photograph.image)])[0] for photograph in shown]
-    found, faults = _match(shown, answers)
-    if faults:
-        raise ContractBroken("; ".join(faults))
+    answers, found = find_people(estimator)
     error, order_faults = check_order(found, estimator.skeleton.keypoint_names)
     mirrored, mirror_faults = _check_mirrored(estimator, shown, answers)
     depends, batch_faults = _check_batches(estimator, shown, answers)
@@ -63,6 +60,19 @@ def check(estimator: Estimator) -> dict[str, float]:
         "mirrored_pct_height": round(100 * mirrored, 2),
         "batch_px": round(depends, 6),
     }
+
+
+def find_people(estimator: Estimator) -> tuple[list[list[Pose]], list[Found]]:
+    """What a model says of each photograph, and the golden people in it; also a sign that it works on this machine.
+
+    Raises ContractBroken where it does not find them all.
+    """
+    shown = photographs()
+    answers = [estimator.infer([estimator.prepare(photograph.image)])[0] for photograph in shown]
+    found, faults = _match(shown, answers)
+    if faults:
+        raise ContractBroken("; ".join(faults))
+    return answers, found
 
 
 def check_order(found: Sequence[Found], names: Sequence[str]) -> tuple[float, list[str]]:
@@ -168,9 +178,7 @@ def _turned_back(pose: Pose, width: int) -> Pose:
 
 def _compare_mirrored(pairs: Sequence[tuple[Pose, Pose]], skeleton: Skeleton) -> tuple[float, list[str]]:
     """`pairs`: the same person in a picture and in its mirrored copy, turned back."""
-    partner = np.arange(len(skeleton.keypoint_names))
-    for left, right in skeleton.left_right:
-        partner[[left, right]] = right, left
+    partner = skeleton.exchanged()
     heights = np.asarray([pose.box[3] - pose.box[1] for pose, _ in pairs])[:, None]
     seen = np.stack([pose.keypoints for pose, _ in pairs])
     turned = np.stack([back.keypoints for _, back in pairs])

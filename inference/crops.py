@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.poses import COCO_17, FloatArray, Pose
+from inference.poses import FloatArray, Pose, Skeleton
 from inference.preprocess import Letterbox
 from inference.tracks import CONFIDENT, keypoint_distance, overlap, size_of
 
@@ -45,8 +46,8 @@ _DISAGREEMENT = 0.08
 _EXPECTED = 0.6
 """How far (in sizes, and as logarithm of the ratio of sizes) a pose may be from where its person is expected."""
 
-_CHAIN = (((5, 11), (6, 12)), ((11, 13), (12, 14)), ((13, 15), (14, 16)))
-"""Trunk, thigh and shank of COCO-17, left and right."""
+_CHAIN = (("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle"))
+"""Trunk, thigh and shank, left and right: what every skeleton has, so that feet or a head's top change no height."""
 _CHAIN_SHARE = 0.779
 """Their sum in body heights."""
 
@@ -105,12 +106,14 @@ class Path:
         return people[best] if costs[best] < _EXPECTED else None
 
 
-def paths(first: Sequence[Pose], last: Sequence[Pose], *, elapsed_s: float, whole: Letterbox) -> list[Path]:
-    """A path for everybody seen at either anchor, `elapsed_s` real seconds apart.
+def paths(
+    first: Sequence[Pose], last: Sequence[Pose], *, elapsed_s: float, whole: Letterbox, skeleton: Skeleton
+) -> list[Path]:
+    """A path for everybody seen at either anchor, `elapsed_s` real seconds apart; the poses have this `skeleton`.
 
     `whole` is how the anchors were inferred: no crop shows less detail than it.
     """
-    return [_path(start, end, whole) for start, end in _pairs(first, last, elapsed_s)]
+    return [_path(start, end, whole, skeleton) for start, end in _pairs(first, last, elapsed_s)]
 
 
 def worth_it(chosen: Sequence[Path], whole: Letterbox) -> bool:
@@ -156,14 +159,12 @@ def touches_edge(pose: Pose, box: Letterbox) -> bool:
     return False
 
 
-def disagree(crop: Pose, whole: Pose, left_right: Sequence[tuple[int, int]]) -> bool:
+def disagree(crop: Pose, whole: Pose, skeleton: Skeleton) -> bool:
     """Whether crop and whole frame show different things at an anchor, left and right apart."""
-    order = np.arange(len(whole.confidence))
-    for left, right in left_right:
-        order[[left, right]] = right, left
+    order = skeleton.exchanged()
     distances = [
         keypoint_distance(crop.keypoints[turn], crop.confidence[turn], whole.keypoints, whole.confidence)
-        for turn in (np.arange(len(order)), order)
+        for turn in (list(range(len(order))), order)
     ]
     known = [distance for distance in distances if distance is not None]
     return bool(known) and min(known) > _DISAGREEMENT * size_of(whole.box)
@@ -193,11 +194,12 @@ def _apart(a: Pose, b: Pose, reach: float, far: float) -> float:
     return distance if distance <= reach else far
 
 
-def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path:
+def _path(start: Pose | None, end: Pose | None, whole: Letterbox, skeleton: Skeleton) -> Path:
     poses = [pose for pose in (start, end) if pose is not None]
+    heights = [body_height(pose, skeleton) for pose in poses]
     aside = 0.0 if len(poses) == 2 else _ONE_SIDED
-    extents = [_extent(pose, aside) for pose in poses]
-    scales = [_scale(pose, whole) for pose in poses]
+    extents = [_extent(pose, height, aside) for pose, height in zip(poses, heights, strict=True)]
+    scales = [_scale(height, whole) for height in heights]
     sides = []
     for axis in range(2):
         most = max((e[axis + 2] - e[axis]) * s for e, s in zip(extents, scales, strict=True))
@@ -210,7 +212,7 @@ def _path(start: Pose | None, end: Pose | None, whole: Letterbox) -> Path:
         extents=(extents[0], extents[-1]),
         scales=(scales[0], scales[-1]),
         size=(sides[0], sides[1]) if all(sides) else None,
-        fine=any(body_height(pose) * scale < _FINE for pose, scale in zip(poses, scales, strict=True)),
+        fine=any(height * scale < _FINE for height, scale in zip(heights, scales, strict=True)),
     )
 
 
@@ -224,31 +226,38 @@ def _meet(a: Extent, b: Extent) -> bool:
     return bool(np.all(a[:2] < b[2:]) and np.all(b[:2] < a[2:]))
 
 
-def _extent(pose: Pose, aside: float) -> Extent:
+def _extent(pose: Pose, height: float, aside: float) -> Extent:
     """What a crop of this person shows: box and keypoints with margins."""
     points = pose.keypoints[pose.confidence >= CONFIDENT]
     corners = np.concatenate([pose.box.reshape(2, 2), points]).astype(np.float64)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = body_height(pose) * np.array([-_ASIDE - aside, -_OVERHEAD, _ASIDE + aside, _BELOW])
+    margin = height * np.array([-_ASIDE - aside, -_OVERHEAD, _ASIDE + aside, _BELOW])
     return np.concatenate([low, high]) + margin
 
 
-def body_height(pose: Pose) -> float:
+def body_height(pose: Pose, skeleton: Skeleton) -> float:
     """About how tall somebody stands, in source pixels, by trunk and legs: raised arms and bent knees change little.
 
     Trunk, thigh and shank are 0.288 + 0.245 + 0.246 of stature (Winter 2009, Biomechanics and Motor Control of Human
-    Movement, figure 4.1). At least what the box suggests, for legs may be foreshortened or hidden.
+    Movement, figure 4.1). At least what the box suggests, for legs may be foreshortened or hidden. The box alone where
+    the skeleton has no such chain.
     """
     tall = float(pose.box[3] - pose.box[1])
     smallest = max(0.5 * size_of(pose.box), 1.0)
-    if len(pose.confidence) != len(COCO_17.keypoint_names):
-        return max(tall, smallest)
-    lengths = [_length(pose, joints) for joints in _CHAIN]
+    lengths = [_length(pose, ends) for ends in _chain(skeleton)]
     known = [length for length in lengths if length is not None]
-    return max(sum(known) / _CHAIN_SHARE, smallest) if len(known) == len(lengths) else max(tall, smallest)
+    return max(sum(known) / _CHAIN_SHARE, smallest) if len(known) == len(_CHAIN) else max(tall, smallest)
 
 
-def _length(pose: Pose, joints: tuple[tuple[int, int], tuple[int, int]]) -> float | None:
+@cache
+def _chain(skeleton: Skeleton) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Of each segment of the chain its ends' positions, left and right; nothing where the skeleton lacks one."""
+    if not skeleton.has(*(f"{side}_{joint}" for ends in _CHAIN for joint in ends for side in ("left", "right"))):
+        return ()
+    return tuple(tuple(zip(*(skeleton.sides(joint) for joint in ends), strict=True)) for ends in _CHAIN)
+
+
+def _length(pose: Pose, joints: tuple[tuple[int, int], ...]) -> float | None:
     """Of one segment of the body, the longer of its two sides; None where neither is seen."""
     lengths = [
         math.dist(pose.keypoints[a], pose.keypoints[b])
@@ -258,9 +267,9 @@ def _length(pose: Pose, joints: tuple[tuple[int, int], tuple[int, int]]) -> floa
     return max(lengths, default=None)
 
 
-def _scale(pose: Pose, whole: Letterbox) -> float:
+def _scale(height: float, whole: Letterbox) -> float:
     floor = max(whole.scale)
-    return max(floor, min(STATURE / body_height(pose), MAX_ENLARGED))
+    return max(floor, min(STATURE / height, MAX_ENLARGED))
 
 
 def _between(start: NDArray[np.float64], end: NDArray[np.float64], share: float) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inference.backends import BackendChoice, PrecisionChoice, make_backend
 from inference.backends.base import Backend
 from inference.catalog import ModelSpec
-from inference.poses import COCO_17, ModelInfo, Pose, Skeleton
+from inference.poses import ModelInfo, Pose
 from inference.postprocess import poses_from_raw, poses_from_rows
 from inference.preprocess import Letterbox
 
@@ -39,16 +39,10 @@ class Prepared:
 class Estimator:
     """A loaded model. `prepare` may run on any thread, `infer` on `servers` threads at once."""
 
-    def __init__(self, backend: Backend, spec: ModelSpec, *, skeleton: Skeleton = COCO_17) -> None:
-        """`skeleton` is what of the model's keypoints is handed out: nothing measures with others than COCO-17's yet.
-
-        Raises KeyError where the model has no keypoint of a name in it.
-        """
+    def __init__(self, backend: Backend, spec: ModelSpec) -> None:
         self._backend = backend
         self._decode = poses_from_raw if spec.head == "raw" else poses_from_rows
-        self._keypoints = len(spec.skeleton.keypoint_names)
-        self._order = [spec.skeleton.index(name) for name in skeleton.keypoint_names]
-        self.skeleton = skeleton
+        self.skeleton = spec.skeleton
         self.info = ModelInfo(
             name=spec.name,
             version=spec.version,
@@ -73,6 +67,12 @@ class Estimator:
         made = make_backend(spec, backend=backend, precision=precision, threads=threads, cache_dir=cache_dir)
         return cls(made, spec)
 
+    @classmethod
+    def load_precise(cls, spec: ModelSpec, *, threads: int | None, cache_dir: Path) -> Estimator:
+        """A model as whoever admits it sees it: in its own precision or else in fp32."""
+        precision: PrecisionChoice = "auto" if spec.precision else "fp32"
+        return cls.load(spec, backend="openvino", precision=precision, threads=threads, cache_dir=cache_dir)
+
     @property
     def servers(self) -> int:
         """Batches that it works on at once."""
@@ -95,13 +95,8 @@ class Estimator:
         if any(picture.fine != fine for picture in batch):
             raise ValueError("pictures of two kinds in one batch")
         raw = self._backend.infer(np.stack([picture.image for picture in batch]), fine=fine)
-        people = self._decode(raw, [picture.letterbox for picture in batch], keypoints=self._keypoints)
-        if self._order == list(range(self._keypoints)):
-            return people
-        return [[self._handed_out(pose) for pose in picture] for picture in people]
-
-    def _handed_out(self, pose: Pose) -> Pose:
-        return replace(pose, keypoints=pose.keypoints[self._order], confidence=pose.confidence[self._order])
+        letterboxes = [picture.letterbox for picture in batch]
+        return self._decode(raw, letterboxes, keypoints=len(self.skeleton.keypoint_names))
 
     def warm_up(self, sizes: Iterable[tuple[int, int]] = ((1920, 1080),), *, batch: int = 1) -> None:
         """Infer grey pictures of these (width, height) once, so that the first clip does not pay for first calls."""

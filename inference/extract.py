@@ -17,6 +17,7 @@ import numpy as np
 from inference.backends import BackendChoice, PrecisionChoice
 from inference.batcher import FairBatcher, OnBroken
 from inference.catalog import RegisteredModel, resolve
+from inference.contract import find_people
 from inference.decoding import DecodeSeconds
 from inference.errors import ExtractionCanceled, FrameAccountingError, NoPerson, SegmentsUnsure
 from inference.estimator import Estimator
@@ -175,6 +176,10 @@ class PoseExtractor:
         SegmentsUnsure, where the clip must be extracted as a whole; ValueError for a request with a window.
         """
         return self._run(path, surveyed, on_progress, canceled).detect(request, segment)
+
+    def prove(self) -> None:
+        """Find the people on the golden photographs. Raises ContractBroken; WeightsRejected where these are missing."""
+        find_people(self._estimator)
 
     def close(self) -> None:
         """Stop the batcher and release the model."""

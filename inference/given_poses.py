@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from inference.errors import PosesInvalid, PosesUnreadable, SkeletonUnknown
 from inference.poses import COCO_17, ModelInfo, PoseSequence
 from inference.poses_io import read_parquet
+from inference.skeletons import HALPE_26
 
 UNKNOWN = "unknown"
 """Stands in `ModelInfo` for what the file does not say."""
@@ -39,7 +40,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def read_poses(path: Path) -> PoseSequence:
-    """The poses of a file, its keypoints in COCO-17's order; further keypoints are left out.
+    """The poses of a file, its keypoints in the order of HALPE-26 where it has all of them, else of COCO-17; further
+    keypoints are left out.
 
     An .npz of the arrays of `write_npz` (its `provenance` may be missing), or a Parquet of `write_parquet`.
     Raises OSError, and PosesUnreadable, PosesInvalid or SkeletonUnknown with all faults at once.
@@ -133,12 +135,13 @@ def _raise_all(faults: list[str]) -> None:
 
 
 def _ordered(arrays: Arrays) -> PoseSequence:
-    """COCO-17's keypoints in their order. Raises SkeletonUnknown where one has no such name."""
+    """The keypoints of the fullest skeleton that is there. Raises SkeletonUnknown where one of COCO-17's is missing."""
     names = arrays["keypoint_names"].tolist()
     missing = [name for name in COCO_17.keypoint_names if name not in names]
     if missing:
         raise SkeletonUnknown(f"The poses lack keypoints that the measurements need: {', '.join(missing)}.")
-    order = [names.index(name) for name in COCO_17.keypoint_names]
+    skeleton = HALPE_26 if set(HALPE_26.keypoint_names) <= set(names) else COCO_17
+    order = [names.index(name) for name in skeleton.keypoint_names]
     keypoints = arrays["keypoints"][:, order].astype(np.float32)
     confidence = arrays["confidence"][:, order].astype(np.float32)
     unseen = np.isnan(keypoints).any(axis=2)
@@ -150,7 +153,7 @@ def _ordered(arrays: Arrays) -> PoseSequence:
         boxes=arrays["box"].astype(np.float32),
         timestamps_s=arrays["timestamps_s"].astype(np.float64),
         frame_indices=arrays["frame_indices"].astype(np.int64),
-        skeleton=COCO_17,
+        skeleton=skeleton,
         frame_size=(int(width), int(height)),
         model=_model(arrays.get("provenance")),
     )

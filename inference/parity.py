@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.backends import make_backend
 from inference.catalog import ModelSpec
 from inference.contract import SAME_PERSON, SURE
 from inference.errors import WeightsRejected
@@ -89,18 +88,11 @@ def frames(clip: Path) -> list[Image]:
 
 
 def _people(spec: ModelSpec, pictures: Sequence[Image], cache_dir: Path, threads: int | None) -> list[list[Pose]]:
-    backend = make_backend(
-        spec,
-        backend="openvino",
-        precision="auto" if spec.precision else "fp32",
-        threads=threads,
-        cache_dir=cache_dir,
-    )
+    estimator = Estimator.load_precise(spec, threads=threads, cache_dir=cache_dir)
     try:
-        estimator = Estimator(backend, spec, skeleton=spec.skeleton)
         return [estimator.infer([estimator.prepare(picture)])[0] for picture in pictures]
     finally:
-        backend.close()
+        estimator.close()
 
 
 def _pairs(people: Sequence[Pose], expected: Sequence[Pose]) -> list[tuple[Pose, Pose]]:

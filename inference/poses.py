@@ -6,7 +6,7 @@ NaN means "not seen". Nothing here is ever 0, -1 or 0.5 by default. K is the num
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,21 @@ class Skeleton:
             return self.keypoint_names.index(keypoint)
         except ValueError:
             raise KeyError(keypoint) from None
+
+    def has(self, *keypoints: str) -> bool:
+        """Whether it knows all of these names."""
+        return set(keypoints) <= set(self.keypoint_names)
+
+    def sides(self, joint: str) -> tuple[int, int]:
+        """Positions of `left_<joint>` and `right_<joint>`. Raises KeyError."""
+        return self.index(f"left_{joint}"), self.index(f"right_{joint}")
+
+    def exchanged(self) -> list[int]:
+        """For each keypoint the position of the same one on the other side; its own in the middle."""
+        order = list(range(len(self.keypoint_names)))
+        for left, right in self.left_right:
+            order[left], order[right] = right, left
+        return order
 
 
 COCO_17 = Skeleton(
@@ -204,3 +219,11 @@ class PoseSequence:
     def keypoint(self, name: str) -> FloatArray:
         """(T, 2) the path of one keypoint by name. Raises KeyError."""
         return self.keypoints[:, self.skeleton.index(name)]
+
+    def only(self, skeleton: Skeleton) -> PoseSequence:
+        """The same poses with the keypoints of another skeleton alone, by name. Raises KeyError for one it lacks."""
+        if skeleton == self.skeleton:
+            return self
+        columns = [self.skeleton.index(name) for name in skeleton.keypoint_names]
+        keypoints, confidence = self.keypoints[:, columns], self.confidence[:, columns]
+        return replace(self, keypoints=keypoints, confidence=confidence, skeleton=skeleton)

@@ -201,7 +201,7 @@ class SpanReader:
         if span.ends is not None:
             first, last = (group.result()[0] for group in span.ends)
             elapsed_s = (span.end_s - span.pictures[0].timestamp_s) / self.rules.slowmo_factor
-            found = paths(first, last, elapsed_s=elapsed_s, whole=span.whole)
+            found = paths(first, last, elapsed_s=elapsed_s, whole=span.whole, skeleton=self.estimator.skeleton)
             points = self._points(span)
             followed = athlete_among(found, athlete, points)
             chosen = [followed] if followed else found
@@ -269,9 +269,7 @@ class SpanReader:
         poses = [path.pick(people, share) for people, share in zip(crops, shares, strict=True)]
         seen = [place for place, pose in enumerate(poses) if pose is not None]
         contradicted = (
-            path.start is not None
-            and poses[0] is not None
-            and disagree(poses[0], path.start, self.estimator.skeleton.left_right)
+            path.start is not None and poses[0] is not None and disagree(poses[0], path.start, self.estimator.skeleton)
         )
         cut = any(
             pose is not None and touches_edge(pose, path.box(share, picture.size))

@@ -12,6 +12,8 @@ JOBS_CHANNEL = "frontfoot_jobs"
 """Says the id of a job that changed: for whoever watches jobs."""
 QUEUE_CHANNEL = "frontfoot_queue"
 """Says that there is something to claim: for workers that wait."""
+MODELS_CHANNEL = "frontfoot_models"
+"""Says the name of an alias that has moved: for workers that follow one."""
 
 
 def announce(transaction: Transaction, *rows: VideoAnalysisJob) -> None:
@@ -24,6 +26,11 @@ def announce(transaction: Transaction, *rows: VideoAnalysisJob) -> None:
 def wake_workers(transaction: Transaction) -> None:
     """There is something to claim."""
     _notify(transaction, QUEUE_CHANNEL, [""])
+
+
+def alias_moved(transaction: Transaction, alias: str) -> None:
+    """An alias means another version from this transaction on."""
+    _notify(transaction, MODELS_CHANNEL, [alias])
 
 
 def _notify(transaction: Transaction, channel: str, payloads: list[str]) -> None:

@@ -32,6 +32,9 @@ CONTENT_TYPES = {
     ".webm": "video/webm",
 }
 
+TRIALS = "trials"
+"""In a job's folder, beside those of its attempts: what other versions of the model made of it."""
+
 _ARTIFACT = re.compile(r"(^|/)analysis/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/", re.IGNORECASE)
 
 
@@ -184,6 +187,11 @@ def artifact_key(source_key: str, job_id: str, attempt: int, name: str) -> str:
 def artifact_folder(source_key: str, job_id: str) -> str:
     """Everything that a job ever stored, and nothing else, is in it."""
     return sibling_key(source_key, f"analysis/{job_id}")
+
+
+def trial_folder(source_key: str, job_id: str, token: str) -> str:
+    """What one version made of a finished job, once: nothing is ever written there twice."""
+    return f"{artifact_folder(source_key, job_id)}/{TRIALS}/{token.replace('-', '')[:12]}"
 
 
 def is_artifact(key: str) -> bool:

@@ -32,6 +32,12 @@ class Backlog:
     """For how long the longest waiting job could have been claimed, in seconds; 0 where none waits."""
 
 
+def jobs_wait(database: Database, *, clock: Callable[[], datetime] = utc_now) -> bool:
+    """Whether any job could be claimed this moment. Raises StoreUnavailable."""
+    with database.transaction(read_only=True) as transaction:
+        return _oldest_ready_s(transaction, clock()) > 0
+
+
 def read_backlog(database: Database, *, clock: Callable[[], datetime] = utc_now) -> Backlog:
     """Look at the database. Raises StoreUnavailable, also where it takes more than seconds."""
     with database.transaction(read_only=True) as transaction:

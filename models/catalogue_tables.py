@@ -1,11 +1,11 @@
-"""The ORM rows of the model catalogue. Only `model_catalogue.py` and the migrations see them."""
+"""The ORM rows about models. Only the modules of `models/` about models, and the migrations, see them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Index, String, Text
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables import Row
@@ -69,3 +69,50 @@ class ModelComparisonRow(Row):
     totals: Mapped[dict[str, Any]]
     compared_by: Mapped[str] = mapped_column(String(255))
     compared_at: Mapped[datetime]
+
+
+class WorkerModelRow(Row):
+    """What one worker last said of its model: see `worker_models.WorkerModel`."""
+
+    __tablename__ = "worker_models"
+
+    worker_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    follows: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(100))
+    state: Mapped[str] = mapped_column(String(16))
+    wanted: Mapped[str | None] = mapped_column(String(100))
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    said_at: Mapped[datetime]
+
+
+class ModelTrialRow(Row):
+    """A finished job measured once more, by another version: what came of it, beside the job and not in it."""
+
+    __tablename__ = "model_trials"
+    __table_args__ = (Index("ix_model_trials_turn", "model", "why", "state", "created_at", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("video_analysis_jobs.id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(String(100), primary_key=True)
+    """`name@version` that measures it this time."""
+    why: Mapped[str] = mapped_column(String(16))
+    """`shadow` or `rerun`."""
+    state: Mapped[str] = mapped_column(String(16))
+    """`waiting`, `running`, `done`, or `failed` with its code."""
+    created_at: Mapped[datetime]
+    attempts: Mapped[int]
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    lease_expires_at: Mapped[datetime | None]
+    base: Mapped[str | None] = mapped_column(String(100))
+    """`name@version` that had measured the job by then; None: nobody knows, or nothing was compared."""
+    base_key: Mapped[str | None] = mapped_column(String(500))
+    """Where the job's results were with which these were compared; they stay there."""
+    results_key: Mapped[str | None] = mapped_column(String(500))
+    """Where this version's are, of the job's last stage."""
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    comparison: Mapped[dict[str, Any] | None]
+    """What differs: one clip of a comparison of models."""
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    replaced_at: Mapped[datetime | None]
+    """When these became the job's results."""

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, text, tuple_, 
 from sqlalchemy.orm import Session as Transaction
 
 from models.announce import JOBS_CHANNEL
-from models.artifacts import ArtifactStore, artifact_folder
+from models.artifacts import TRIALS, ArtifactStore, artifact_folder
 from models.database import Database, on_postgres
 from models.deletions import Deletions, Doomed, Tombstone, bury
 from models.errors import NotFound
@@ -154,7 +154,7 @@ class Cleaner:
                 Doomed(bucket=bucket, key=f"{folder}/{name}", is_prefix=True, until=now + self._straggling)
                 for job_id, bucket, key, attempt in jobs
                 if bucket and key and (folder := artifact_folder(key, job_id))
-                for name in (CHECKPOINTS, *range(1, attempt + 1))
+                for name in (CHECKPOINTS, TRIALS, *range(1, attempt + 1))
             ]
             bury(transaction, doomed, now)
             transaction.execute(

@@ -100,7 +100,8 @@ class Job:
     priority: int
     model: str | None
     resolved_model: str | None
-    """`name@version` that `model` meant when the job was last claimed; None: never claimed, or by v0.1.0's worker."""
+    """`name@version` that `model` meant when the job was last claimed, or whose results replaced those since; None:
+    never claimed, or by v0.1.0's worker."""
     options: Mapping[str, Any]
 
     s3_bucket: str | None

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
+from models.announce import alias_moved
 from models.catalogue_tables import AliasMoveRow, ModelVersionRow
 from models.comparisons import newest_comparison
 from models.database import Database
@@ -201,6 +202,7 @@ class ModelCatalogue:
                         reason=reason,
                     )
                     transaction.add(row)
+                    alias_moved(transaction, alias)
                 return _move_value(row)
             except IntegrityError:
                 continue
@@ -213,11 +215,14 @@ class ModelCatalogue:
             raise ModelRefused(f"{ref.name} is an alias, so it cannot be the name of a model.")
 
 
-def meant(transaction: Transaction, reference: str, runs: str | None) -> str | None:
+def meant(transaction: Transaction, reference: str, runs: str | None, follows: str | None = None) -> str | None:
     """`name@version` that a job asks for; None where there is no such model. `runs` is the claiming worker's.
 
+    The alias that the worker follows means what it runs: it may still be loading what the alias has meant for moments.
     A worker that runs an operator's own file, which no catalogue holds, is asked for by its name.
     """
+    if runs is not None and reference == follows:
+        return runs
     try:
         return str(resolve(transaction, reference).ref)
     except ModelNotInCatalogue:

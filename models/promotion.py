@@ -31,9 +31,9 @@ class Totals(Document):
     moved_share: float | None
     """Of the metrics that either could measure, those that moved or that one alone could."""
     flips: int
-    speed_ratio: float
-    """`b`'s frames a second over `a`'s."""
-    memory_ratio: float
+    speed_ratio: float | None
+    """`b`'s frames a second over `a`'s, side by side."""
+    memory_ratio: float | None
 
 
 class Policy(BaseModel):

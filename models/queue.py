@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -104,15 +104,24 @@ class JobQueue(JobRegister):
         self._max_backoff_s = max_backoff_s
         self._uniform = uniform
 
-    def claim(self, worker_id: str, *, above: int | None = None, runs: str | None = None) -> ClaimedJob | None:
+    def claim(
+        self,
+        worker_id: str,
+        *,
+        above: int | None = None,
+        runs: str | None = None,
+        follows: str | None = None,
+        holds: Collection[str] = (),
+    ) -> ClaimedJob | None:
         """The job whose turn it is: highest priority, then the owner least recently served, then the oldest.
 
         With `above` only a job of a higher priority than that. None where no such job waits that nobody else is just
         taking. No two workers get the same one. `runs` is the worker's model, `name@version`: what a job gets that
-        asks for none. What another asks for is looked up in the catalogue, anew at each claim.
+        asks for none, or for the alias that the worker `follows`. What another asks for is looked up in the catalogue,
+        anew at each claim. A job that was claimed before keeps its model where the worker still `holds` that.
         """
         self._admit(above)
-        claimed = self._take(worker_id, above, runs)
+        claimed = self._take(worker_id, above, runs, follows, holds)
         if claimed is None:
             if above is None:  # who asks for urgent ones alone has seen none of the other lanes
                 self.tidy_lanes()
@@ -132,8 +141,11 @@ class JobQueue(JobRegister):
             if admitted < lanes.BATCH:
                 return
 
-    def _take(self, worker_id: str, above: int | None, runs: str | None) -> ClaimedJob | None:
+    def _take(
+        self, worker_id: str, above: int | None, runs: str | None, follows: str | None, holds: Collection[str]
+    ) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
+        kept = (row.resolved_model.in_(holds), row.resolved_model)
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
             now = self._moment(transaction)
@@ -149,7 +161,7 @@ class JobQueue(JobRegister):
                     lease_token=token,
                     lease_expires_at=now + self._lease,
                     worker_id=worker_id,
-                    resolved_model=case((row.model_name.is_(None), runs), else_=None),
+                    resolved_model=case(kept, (row.model_name.is_(None), runs), else_=None),
                     started_at=func.coalesce(row.started_at, now),
                     # A quick result of an earlier attempt keeps its times until there is a newer one.
                     quick_started_at=case((row.quick_completed_at.is_(None), now), else_=row.quick_started_at),
@@ -162,8 +174,8 @@ class JobQueue(JobRegister):
             if job_id is None:
                 return None
             found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
-            if found.model_name is not None:
-                found.resolved_model = meant(transaction, found.model_name, runs)
+            if found.resolved_model is None and found.model_name is not None:
+                found.resolved_model = meant(transaction, found.model_name, runs, follows)
             announce(transaction, found)
             job = job_value(found)
             lanes.pass_turn(transaction, job.owner, now)

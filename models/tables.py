@@ -29,6 +29,8 @@ SCHEMA_REVISIONS = (
     "p2e7b3c8f5a4",
     "r6d1f8b3e7c2",
     "t3f9b5d2a8c1",
+    "v7c1e4a9d3f2",
+    "x4d8a2f6b1e9",
 )
 """Every revision of the schema, oldest first; the last is what these rows look like. A test compares migrations/."""
 
@@ -201,7 +203,8 @@ class VideoAnalysisJob(Row):
     artifacts_removed_at: Mapped[datetime | None]
     """When its files were given up; a later end leaves files again."""
     resolved_model: Mapped[str | None] = mapped_column(String(100))
-    """From `r6d1f8b3e7c2` on: `name@version` that the request meant when the job was last claimed."""
+    """From `r6d1f8b3e7c2` on: `name@version` that the request meant when the job was last claimed, or whose results
+    replaced those since."""
 
     session: Mapped[VideoSession] = relationship(back_populates="jobs", lazy="raise")
 

@@ -1,4 +1,4 @@
-"""The one door to Ray: connecting, and the pool of pose actors."""
+"""The one door to Ray: connecting, and the generations of pose actors."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.errors import BackendUnavailable
 from inference.extract import ExtractorOptions
 from inference.spans import LEAST_ROOM, ROOM
-from pipeline.pool import Member, Pool, Seat, Wish
+from pipeline.generation import Generation
+from pipeline.memory import lacking
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
-    from inference.poses import ModelInfo
 
 logger = logging.getLogger(__name__)
 
 CONTROL = "control"
 """The Ray resource that only the worker's own node offers: tasks that ask for it may hold database credentials."""
-ANSWER_S = 1.0
-"""How long a look at the actors may take."""
 WAITING_LOG_S = 30.0
 
 
@@ -41,106 +39,160 @@ class ClusterOptions:
     clips_per_actor: int = 8
     """Clips of every frame at 30 a second or more; of others more fit."""
     extractor: ExtractorOptions
+    """What the first generation loads."""
 
     @property
     def room(self) -> int:
         """Pictures that an actor has room for, and as many again for more urgent clips."""
         return self.clips_per_actor * ROOM
 
+    @property
+    def actor_cpus(self) -> float:
+        """CPUs that an actor asks Ray for.
+
+        With a GPU the CPU only decodes; and several actors on a node must leave room for the tasks of the graph. A
+        local Ray is told of none: there the tasks have CPUs of their own, and a second generation always finds a place.
+        """
+        if self.actor_gpus:
+            return 0.5
+        return 0 if self.address == "local" else 1
+
 
 class Cluster:
-    """A connection to Ray with its pose actors. One a process, as Ray has it."""
+    """A connection to Ray with its generations of pose actors. One a process, as Ray has it."""
 
     def __init__(self, options: ClusterOptions) -> None:
         self._options = options
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
         self._released = threading.Event()
-        self.pool = Pool(options.room)
-        self.model_info: ModelInfo | None = None
-        """The model that an actor last said it holds."""
+        self._generations: list[Generation] = []
+        self._serving: Generation | None = None
+        self._actors = 0
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """All that there are, whether they serve or not."""
+        return tuple(self._generations)
+
+    @property
+    def serving(self) -> Generation | None:
+        """The one that new jobs get; None while none does."""
+        return self._serving
 
     def start(self, stop: threading.Event | None = None, *, on_connected: Callable[[], None] = lambda: None) -> None:
-        """Connect, start the actors, and wait until each has loaded its model or `stop` is set.
+        """Connect, start the first generation, and wait until each actor has loaded its model or `stop` is set.
 
         `on_connected` is called on this thread once Ray has replaced the signal handlers, so as to set them again.
-        Raises what loading raises, and BackendUnavailable where a local Ray lacks the GPUs asked for.
+        Raises what loading raises, in Ray's wrapping, and BackendUnavailable where a local Ray lacks the GPUs asked
+        for.
         """
         stop = stop or threading.Event()
         self._connect()
         on_connected()
-        self.pool.fill([self._start_actor() for _ in range(self._actor_count())])
+        self._actors = self._actor_count()
+        first = self.begin(self._options.extractor)
         _warm_up()
         logged = time.monotonic()
-        while not stop.is_set() and not self._look(first=True):
+        while not stop.is_set() and not first.look(first=True):
             if time.monotonic() - logged > WAITING_LOG_S:
                 logged = time.monotonic()
-                logger.warning("Waiting for pose actors: ready=%d of=%d", self.pool.ready(), len(self.pool.members))
-        for status in self._answers():
+                logger.warning("Waiting for pose actors: ready=%d of=%d", first.pool.ready(), self._actors)
+        self.route(first)
+
+    def begin(self, extractor: ExtractorOptions, *, expected: str | None = None) -> Generation:
+        """Start one more generation, without waiting for it; nothing is routed to it yet.
+
+        `expected` is the `name@version` that it is to load.
+        """
+        import ray
+
+        # What brings its weights is stored once for all actors, and held: without it none could start again.
+        given = ray.put(extractor) if extractor.registered else extractor
+        generation = Generation(
+            lambda: self._start_actor(given), actors=self._actors, room=self._options.room, expected=expected
+        )
+        with self._lock:
+            self._generations.append(generation)
+        return generation
+
+    def route(self, generation: Generation | None) -> None:
+        """Give new jobs to this generation; None: to nobody."""
+        with self._lock:
+            self._serving = generation
+            if generation is not None:
+                generation.shut = False
+        for status in generation.statuses() if generation else ():
             model = status.model
             values = {"model": model.name, "backend": model.backend, "precision": model.precision}
             logger.info("Pose actor ready: model=%s backend=%s precision=%s", *values.values(), extra=values)
 
+    def drop(self, generation: Generation) -> bool:
+        """End a generation's actors. False, and nothing happens, while it serves or a job holds it."""
+        with self._lock:
+            if generation is self._serving or generation.jobs:
+                return False
+            self._generations.remove(generation)
+        generation.end()
+        return True
+
+    @contextmanager
+    def entered(self) -> Iterator[Generation | None]:
+        """The generation that serves, which is held while the block runs; None while none does."""
+        with self._lock:
+            serving = self._serving
+            if serving is not None:
+                serving.hold()
+        try:
+            yield serving
+        finally:
+            if serving is not None:
+                serving.release()
+
+    def holds(self) -> list[str]:
+        """The models of all generations to which jobs that mean them may come."""
+        return [one.model for one in self.generations if one.model and _may_come(one)]
+
+    def hold(self, model: str | None, otherwise: Generation) -> Generation:
+        """Hold the generation of this model until its `release`, warm or draining as it may be, or else the other."""
+        with self._lock:
+            meant = (one for one in self._generations if model and one.model == model and _may_come(one))
+            held = next(meant, otherwise)
+            held.hold()
+        return held
+
     def capacity(self) -> int:
-        """Jobs that all actors that answer now take at once, suspects that wait included; looks at them first."""
-        self._look()
-        return self.pool.capacity()
-
-    def threshold(self, running: Sequence[int]) -> float:
-        """Above which priority one more job would find a seat: see `Pool.threshold`; looks at the actors first."""
-        self._look()
-        return self.pool.threshold(running)
-
-    @property
-    def model(self) -> str | None:
-        """`name@version` of the model that the actors hold; None until one has said so."""
-        return self.model_info.ref if self.model_info else None
-
-    @contextmanager
-    def borrowed(
-        self, wish: Wish | None = None, *, check: Callable[[float], None] = lambda silent_s: None
-    ) -> Iterator[Seat]:
-        """A seat in an actor that answers, for as long as the block runs; `check` as in `Pool.take`."""
-        seat = self._take(wish or Wish(), check)
-        try:
-            yield seat
-        finally:
-            self.pool.leave(seat)
-
-    @contextmanager
-    def spare(self, seat: Seat, most: int) -> Iterator[list[Seat]]:
-        """More seats for the clip of `seat`, as `Pool.spare` has them, at most so many, while the block runs."""
-        seats: list[Seat] = []
-        self._look()
-        try:
-            while len(seats) < most and (helper := self.pool.spare(seat)) is not None:
-                seats.append(helper)
-            yield seats
-        finally:
-            for helper in seats:
-                self.pool.leave(helper)
-
-    def died(self, seat: Seat) -> int:
-        """The actor died under this clip: how many were in it then."""
-        return self.pool.died(seat)
-
-    def kill(self, seat: Seat) -> None:
-        """End the actor of this seat, whatever it does, and have it started again: what it holds is lost."""
-        import ray
-
-        self.pool.died(seat)
-        with suppress(ray.exceptions.RayError):  # gone already
-            ray.kill(seat.actor, no_restart=False)
+        """Jobs that the serving actors which answer now take at once; looks at them first."""
+        serving = self._serving
+        return serving.capacity() if serving else 0
 
     def statuses(self) -> list[ActorStatus]:
-        """What the actors say of themselves; one that does not answer (it may be starting again) is left out."""
-        self._look()
-        return self._answers()
+        """What the actors of all generations say; one that does not answer (it may be starting again) is left out."""
+        serving = self._serving
+        if serving:
+            serving.look()
+        return [status for generation in self.generations for status in generation.statuses()]
+
+    def lacks(self) -> str | None:
+        """What one more generation would lack now, in words; None where it would find a place beside this one.
+
+        Ray's resources where actors ask for any, and the memory that one like those that are there would take.
+        """
+        import ray
+
+        options = self._options
+        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
+        for name, each in (("GPU", options.actor_gpus), ("CPU", options.actor_cpus)):
+            if free.get(name, 0.0) < self._actors * each:
+                return f"{self._actors * each:g} {name}s are wanted, {free.get(name, 0.0):g} are free"
+        serving = self._serving
+        return lacking(serving.memories()) if serving else None
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""
         import ray
 
-        self.pool.fill([])
+        self._serving = None
+        self._generations.clear()
         ray.shutdown()
         self._released.set()
 
@@ -164,68 +216,6 @@ class Cluster:
         threading.Thread(target=hold, name="ray", daemon=True).start()
         outcome.result()
 
-    def _answers(self) -> list[ActorStatus]:
-        return [member.status for member in self.pool.members if member.status]
-
-    def _take(self, wish: Wish, check: Callable[[float], None]) -> Seat:
-        """A seat whose actor has just answered: the last look may be a second old, and a dead one takes no clip."""
-        import ray
-
-        while True:
-            seat = self.pool.take(wish, check=check)
-            try:
-                ray.get(seat.actor.status.remote(), timeout=ANSWER_S)
-            except ray.exceptions.RayError:
-                if seat.member is not None:
-                    self.pool.answered(seat.member, seat.life, None)
-                self.pool.leave(seat)
-            except BaseException:
-                self.pool.leave(seat)
-                raise
-            else:
-                return seat
-
-    def _look(self, *, first: bool = False) -> bool:
-        """Ask every actor for its status; True when all have answered. `first` raises what a constructor raised.
-
-        A call to an actor that is starting again fails at once, so an actor that looks idle may be a dead one: without
-        this look it would swallow the queue, an attempt of every job at a time.
-        """
-        import ray
-
-        with self._looking:
-            calls = [(member, *self._ask(member)) for member in self.pool.members]
-            asked = [call for _, _, call in calls]
-            answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
-            for member, life, call in calls:
-                self.pool.answered(member, life, self._answer(member, call, first) if call in answered else None)
-            return self.pool.ready() == len(self.pool.members)
-
-    def _ask(self, member: Member) -> tuple[int, Any]:
-        """The member's life, and the call for its status that it has not answered yet."""
-        asked, life = member.asked, member.life
-        if asked is None or asked[0] != life:
-            asked = member.asked = life, member.actor.status.remote()
-        return asked
-
-    def _answer(self, member: Member, call: Any, first: bool) -> ActorStatus | None:
-        """What an answered call says; None for an actor that starts again."""
-        import ray
-
-        member.asked = None
-        try:
-            status: ActorStatus = ray.get(call)
-        except ray.exceptions.ActorDiedError:
-            if first:
-                raise
-            logger.warning("Pose actor is gone for good: another one is started")
-            self.pool.replace(member, self._start_actor())
-            return None
-        except ray.exceptions.RayError:
-            return None
-        self.model_info = status.model
-        return status
-
     def _actor_count(self) -> int:
         import ray
 
@@ -238,15 +228,15 @@ class Cluster:
             return options.actors or 1
         return max(1, int(gpus / options.actor_gpus))
 
-    def _start_actor(self) -> Any:
+    def _start_actor(self, extractor: Any) -> Any:
+        """An actor that loads what these `ExtractorOptions`, or a reference to them, say."""
         import ray
 
         from inference.actor import PoseActor
 
         declare: Any = ray.remote  # its types know neither concurrency groups nor max_concurrency
         remote = declare(
-            # With a GPU the CPU only decodes; and several actors on a node must leave room for the tasks of the graph.
-            num_cpus=0.5 if self._options.actor_gpus else 1,
+            num_cpus=self._options.actor_cpus,
             num_gpus=self._options.actor_gpus,
             max_restarts=-1,
             # Retries belong to the database alone: a clip that killed its actor must not kill the next at once.
@@ -256,7 +246,11 @@ class Cluster:
             # As many threads as seats at most: a call beyond them would wait inside the actor, where nobody sees it.
             concurrency_groups={"analyse": 2 * self._options.room // LEAST_ROOM, "control": 4},
         )(PoseActor)
-        return remote.remote(self._options.extractor)
+        return remote.remote(extractor)
+
+
+def _may_come(generation: Generation) -> bool:
+    return generation.ready() and not generation.shut
 
 
 def _warm_up() -> None:
@@ -295,7 +289,14 @@ def _connect(options: ClusterOptions) -> None:
         address="local",
         include_dashboard=False,
         configure_logging=False,
-        # Actors hold a CPU each; the tasks of the graph must find a place beside them on the smallest machine.
-        num_cpus=max(cpus, options.actors + 1, 2),
+        num_cpus=_task_cpus(options, cpus),
         resources={CONTROL: 1},
     )
+
+
+def _task_cpus(options: ClusterOptions, cpus: int) -> int:
+    """CPUs that a local Ray is told of: what the actors leave of this machine's, and on the smallest still one."""
+    actors = options.actors or 1
+    if options.actor_cpus:
+        return max(cpus, options.actors + 1, 2)
+    return max(cpus - actors, 1)

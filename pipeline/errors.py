@@ -35,6 +35,13 @@ class ModelNotLoaded(JobError):
     transient = True
 
 
+class LoadingFailed(JobError):
+    """The pose actors did not come to hold the model."""
+
+    code = "model_load_failed"
+    transient = True
+
+
 class HandedBack(JobError):
     """The worker is stopping and hands the job back."""
 

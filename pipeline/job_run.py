@@ -17,6 +17,7 @@ from models.requests import AnalysisRequest
 from pipeline import checkpoints
 from pipeline.errors import HandedBack, ModelNotLoaded, ModeMissing, NeighbourCrash, RequestInvalid
 from pipeline.failures import Failure, failure_of
+from pipeline.generation import Generation
 from pipeline.heart import Heart, Pulse
 from pipeline.stage_run import StageRun, StageTools
 
@@ -33,13 +34,16 @@ class JobRunner:
     tools: StageTools
     heart: Heart
 
-    def run(self, claimed: ClaimedJob, hand_back: threading.Event) -> None:
-        """Run a job to whatever end. Raises nothing: the end is in the queue, and the worker lives on."""
+    def run(self, claimed: ClaimedJob, generation: Generation, hand_back: threading.Event) -> None:
+        """Run a job to whatever end, on actors of this generation alone, which the caller holds.
+
+        Raises nothing: the end is in the queue, and the worker lives on.
+        """
         fields = {"job_id": claimed.id, "attempt": claimed.attempt}
         logger.info("Job claimed: job_id=%s attempt=%d", claimed.id, claimed.attempt, extra=fields)
         with self.heart.beating(claimed.lease) as pulse:
             try:
-                keeping = self._run_stages(claimed, pulse, hand_back)
+                keeping = self._run_stages(claimed, generation, pulse, hand_back)
                 self.tools.metrics.job_ended("done")
                 checkpoints.forget(self.tools.storage.store, claimed, keeping)
             except ArtifactsMissing:
@@ -51,11 +55,20 @@ class JobRunner:
             except Exception as error:  # noqa: BLE001 - whatever a clip does, the next job must run
                 self._end(claimed, error)
 
-    def _run_stages(self, claimed: ClaimedJob, pulse: Pulse, hand_back: threading.Event) -> list[Future[None]]:
+    def _run_stages(
+        self, claimed: ClaimedJob, generation: Generation, pulse: Pulse, hand_back: threading.Event
+    ) -> list[Future[None]]:
         """See all stages to their end. Returns the poses that are being kept."""
         request = request_of(claimed)
-        check_model(request.model, claimed.job.resolved_model, self.tools.cluster.model)
-        run = StageRun(tools=self.tools, claimed=claimed, request=request, pulse=pulse, hand_back=hand_back)
+        check_model(request.model, claimed.job.resolved_model, generation.model)
+        run = StageRun(
+            tools=self.tools,
+            generation=generation,
+            claimed=claimed,
+            request=request,
+            pulse=pulse,
+            hand_back=hand_back,
+        )
         quick = run.run("quick")
         if request.deep_enabled:
             self.tools.storage.queue.start_deep(claimed.lease)
@@ -117,8 +130,15 @@ class JobRunner:
 
 
 def check_model(asked: str | None, meant: str | None, runs: str | None) -> None:
-    """No job is measured by another model than it asks for. Raises ModelUnknown and ModelNotLoaded."""
-    if asked is None or (meant is not None and meant == runs):
+    """No job is measured by another model than it asks for, or is said to get.
+
+    Raises ModelUnknown, ModelNotLoaded, and HandedBack where what it began with was dropped as it was claimed again.
+    """
+    if meant == runs and meant is not None:
+        return
+    if asked is None:
+        if meant is not None:
+            raise HandedBack(f"The job began with {meant}, which this worker has just dropped.")
         return
     if meant is None:
         raise ModelUnknown(f"There is no model {asked!r} in the catalogue, or it is retired.")

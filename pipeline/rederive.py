@@ -6,14 +6,20 @@ receipt and athlete is rounded already, and everything else is measured from the
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from inference.extract import Extraction
+from inference.given_poses import read_poses
 from inference.poses import ClipInfo, ExtractionReceipt, PoseSequence, Subject
+from models.artifacts import ArtifactStore, sibling_key
 from models.documents import Results
 from models.requests import AnalysisOptions, AnalysisRequest
 from pipeline import stages
 from pipeline.measurements import NO_VIDEO
+
+POSES = "poses.parquet"
 
 
 def rederive(stored: Results, poses: PoseSequence, options: AnalysisOptions) -> Results:
@@ -73,3 +79,12 @@ def extraction_of(stored: Results, poses: PoseSequence) -> Extraction:
             time_s=subject.time_s,
         ),
     )
+
+
+def stored_poses(store: ArtifactStore, bucket: str, results_key: str) -> PoseSequence:
+    """The file beside a job's results. Raises NotFound, and PosesUnreadable and its kin."""
+    content = b"".join(store.open(bucket, sibling_key(results_key, POSES)).chunks)
+    with tempfile.TemporaryDirectory(prefix="frontfoot-") as scratch:
+        path = Path(scratch) / POSES
+        path.write_bytes(content)
+        return read_poses(path)

@@ -5,12 +5,13 @@ It begins with a clip, or with poses that are there already.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from inference.extract import Extraction, PoseExtractor
 from inference.poses import PoseSequence
-from inference.sources import ClipSource
+from inference.sources import ClipSource, Fetching
 from models.documents import Results
 from models.requests import AnalysisRequest
 from pipeline import stages
@@ -75,12 +76,15 @@ def run_stages(
     extractor: PoseExtractor,
     limits: Limits,
     on_progress: Progress = lambda stage, what, share: None,
+    canceled: threading.Event | None = None,
 ) -> tuple[StageOutcome, StageOutcome]:
     """Clip → poses → metrics → findings → report, nothing drawn: QUICK, and the last stage that ran.
 
-    Raises InferenceError subclasses for a clip that cannot be analysed.
+    Raises InferenceError subclasses for a clip that cannot be analysed, and ExtractionCanceled once `canceled` is set.
     """
-    run = _Run(source=source, request=request, extractor=extractor, limits=limits, on_progress=on_progress)
+    run = _Run(
+        source=source, request=request, extractor=extractor, limits=limits, on_progress=on_progress, canceled=canceled
+    )
     quick = run.stage("quick")
     return quick, run.stage("deep", quick.extraction) if request.deep_enabled else quick
 
@@ -116,12 +120,17 @@ class _Run:
     extractor: PoseExtractor
     limits: Limits
     on_progress: Progress
+    canceled: threading.Event | None
 
     def stage(self, stage: Stage, quick: Extraction | None = None) -> StageOutcome:
         wanted = stages.extract_request(stage, self.request, self.limits, quick)
-        with self.source.open() as clip:
+        fetching = None if self.canceled is None else Fetching(canceled=self.canceled)
+        with self.source.open(fetching) as clip:
             extraction = self.extractor.extract(
-                clip, wanted, on_progress=lambda share: self.on_progress(stage, "poses", share)
+                clip,
+                wanted,
+                on_progress=lambda share: self.on_progress(stage, "poses", share),
+                canceled=self.canceled,
             )
         self.on_progress(stage, "metrics", 0.0)
         measurements = stages.measure_poses(extraction, self.request, stage)

@@ -24,9 +24,9 @@ from inference.segments import Segment
 from inference.sources import ClipSource
 from models.jobs import ClaimedJob
 from pipeline import dag
-from pipeline.cluster import Cluster
 from pipeline.errors import NeighbourCrash, Stalled
 from pipeline.failures import lost_its_actor
+from pipeline.generation import Generation
 from pipeline.pool import Seat
 from pipeline.watch import StallWatch
 
@@ -59,7 +59,7 @@ class _Share:
 class SegmentRun:
     """The segments of one stage of one job."""
 
-    cluster: Cluster
+    generation: Generation
     claimed: ClaimedJob
     source: ClipSource
     wanted: ExtractRequest
@@ -88,7 +88,7 @@ class SegmentRun:
             # Where an actor died under it before, it is a suspect: it must not bring down more than the one it is in.
             most = 0 if seat.alone else len(missing) - 1
             try:
-                with self.cluster.spare(seat, most) as others, self._canceling([seat, *others]):
+                with self.generation.spare(seat, most) as others, self._canceling([seat, *others]):
                     inferred = self._wait(self._submit([seat, *others], missing))
             except RayTaskError as error:
                 if not isinstance(error.cause, SegmentsUnsure):
@@ -162,7 +162,7 @@ class SegmentRun:
         """
         if not lost_its_actor(error):
             raise error
-        if self.cluster.died(share.seat) > 1:
+        if self.generation.died(share.seat) > 1:
             raise NeighbourCrash from error
         if not share.seat.helps:
             raise error
@@ -179,7 +179,7 @@ class SegmentRun:
             if so_far:
                 share.running = so_far.share
             if share.watch.stalled(so_far):
-                self.cluster.kill(share.seat)
+                self.generation.kill(share.seat)
                 raise Stalled
         done = len(self.kept) + sum(share.done for share in shares)
         self.on_progress(done / len(self.surveyed.segments))

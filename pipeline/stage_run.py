@@ -25,9 +25,9 @@ from models.jobs import ClaimedJob
 from models.requests import AnalysisRequest
 from models.storage import Storage, StorageOptions
 from pipeline import checkpoints, dag
-from pipeline.cluster import Cluster
 from pipeline.errors import HandedBack, NeighbourCrash, Stalled
 from pipeline.failures import lost_its_actor
+from pipeline.generation import Generation
 from pipeline.heart import Pulse
 from pipeline.metrics import WorkerMetrics
 from pipeline.persist import Persisted
@@ -53,7 +53,6 @@ class StageTools:
 
     storage: Storage
     storage_options: StorageOptions
-    cluster: Cluster
     limits: Limits
     stall_s: float
     """Seconds without progress after which an extraction is given up, and without any actor a job handed back."""
@@ -62,9 +61,10 @@ class StageTools:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageRun:
-    """The stages of one job."""
+    """The stages of one job, all of them with one model."""
 
     tools: StageTools
+    generation: Generation
     claimed: ClaimedJob
     request: AnalysisRequest
     pulse: Pulse
@@ -85,7 +85,7 @@ class StageRun:
         kept = self._kept(stage, wanted)
         surveyed = dag.extracted(quick).surveyed if quick else None
         store, claimed = self.tools.storage.store, self.claimed
-        with self.tools.cluster.borrowed(self._wish(stage, wanted, surveyed), check=self._check_waiting) as seat:
+        with self.generation.borrowed(self._wish(stage, wanted, surveyed), check=self._check_waiting) as seat:
             actor = seat.actor
             # A link of its own for each stage, made when it begins: it must not run out before the stage is done.
             source = clip_source(store, claimed.bucket, claimed.source_key, self.tools.limits)
@@ -111,7 +111,7 @@ class StageRun:
 
     def _kept(self, stage: Stage, wanted: ExtractRequest) -> Extraction | None:
         """The poses that an earlier attempt kept."""
-        model = self.tools.cluster.model_info
+        model = self.generation.model_info
         if self.claimed.attempt == 1 or model is None:
             return None
         mark = checkpoints.fingerprint(model, wanted)
@@ -137,7 +137,7 @@ class StageRun:
         if len(surveyed.segments) == 1:
             return None
         return SegmentRun(
-            cluster=self.tools.cluster,
+            generation=self.generation,
             claimed=self.claimed,
             source=source,
             wanted=wanted,
@@ -197,7 +197,7 @@ class StageRun:
             if so_far:
                 self._note_progress(stage, so_far.share)
             if watch.stalled(so_far):
-                self.tools.cluster.kill(seat)
+                self.generation.kill(seat)
                 raise Stalled
         self._note_progress(stage, 1.0)
 
@@ -206,7 +206,7 @@ class StageRun:
         try:
             return dag.extracted(graph)
         except RayError as error:
-            among = self.tools.cluster.died(seat) if lost_its_actor(error) else 1
+            among = self.generation.died(seat) if lost_its_actor(error) else 1
             # The nodes behind it fail one after the other; without this pause a run of bad clips would pile them up.
             dag.finished(graph, timeout_s=SINK_S)
             if among > 1:

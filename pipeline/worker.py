@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.announce import QUEUE_CHANNEL
 from models.errors import StoreUnavailable
@@ -19,6 +19,8 @@ from models.jobs import ClaimedJob
 from models.listen import Listener
 from models.storage import StorageOptions
 from pipeline.cluster import Cluster
+from pipeline.follow import Follower, FollowOptions, Models
+from pipeline.generation import Generation
 from pipeline.heart import Heart
 from pipeline.housekeeping import Housekeeper, HousekeepingOptions
 from pipeline.job_run import JobRunner
@@ -45,6 +47,15 @@ class WorkerOptions:
     """How long a stop waits for running jobs before they are handed back."""
     stall_s: float = 600.0
     """Seconds without progress after which an extraction is given up, and without any actor a job handed back."""
+    follow: FollowOptions = field(default_factory=FollowOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A job of this worker."""
+
+    generation: Generation
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,9 @@ class Worker:
         options: WorkerOptions,
         housekeeping: HousekeepingOptions | None = None,
         metrics: WorkerMetrics | None = None,
+        models: Models | None = None,
     ) -> None:
+        """`cluster` has started. With `models` the worker follows what their alias means."""
         self.id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._storage = storage_options.open()
         self._cluster = cluster
@@ -78,17 +91,23 @@ class Worker:
         tools = StageTools(
             storage=self._storage,
             storage_options=storage_options,
-            cluster=cluster,
             limits=limits,
             stall_s=options.stall_s,
             metrics=self._metrics,
         )
         self._runner = JobRunner(tools=tools, heart=self._heart)
+        self._follows = models.alias if models else None
+        self._follower = Follower(
+            cluster=cluster,
+            models=models,
+            database=self._storage.database,
+            worker_id=self.id,
+            options=options.follow,
+        )
         self._options = options
         self._lease_s = storage_options.lease_s
         self._lock = threading.Lock()
-        self._running: dict[threading.Thread, int] = {}
-        """→ the priority of its job."""
+        self._running: dict[threading.Thread, _Running] = {}
         self._hand_back = threading.Event()
         self._work, self._room = threading.Event(), threading.Event()
         self._next_log = self._next_sweep = self._next_urgent = 0.0
@@ -122,7 +141,11 @@ class Worker:
 
         threading.Thread(target=pass_on, name="stop", daemon=True).start()
         with ExitStack() as stack:
-            for thread in (self._heart, self._housekeeper):  # closed in the other order: the last beat comes last
+            for thread in (
+                self._heart,
+                self._housekeeper,
+                self._follower,
+            ):  # closed in the other order: the last beat comes last
                 thread.start()
                 stack.enter_context(closing(thread))
             wake_up = Listener(self._storage.database, [QUEUE_CHANNEL], lambda channel, payload: self._work.set())
@@ -132,15 +155,28 @@ class Worker:
     def _start_next(self) -> _Waiting | None:
         """Claim one job. Returns what to wait for where that could not be done: room for it, or the job itself."""
         self._room.clear()
-        with self._lock:
-            running = list(self._running.values())
-        threshold = self._cluster.threshold(running)
-        if threshold > -math.inf:
-            return self._start_urgent(threshold)
-        self._work.clear()
-        return None if self._start(above=None) else _Waiting(self._work, self._options.poll_s)
+        with self._cluster.entered() as generation:
+            if generation is None:  # one model has to go before the next can come
+                return _Waiting(self._room, self._options.poll_s)
+            if self._crowded(generation):
+                return _Waiting(self._room, self._options.poll_s)
+            threshold = generation.threshold(self._priorities(generation))
+            if threshold > -math.inf:
+                return self._start_urgent(generation, threshold)
+            self._work.clear()
+            return None if self._start(generation, above=None) else _Waiting(self._work, self._options.poll_s)
 
-    def _start_urgent(self, threshold: float) -> _Waiting | None:
+    def _priorities(self, generation: Generation) -> list[int]:
+        """Of the jobs that hold it."""
+        with self._lock:
+            return [job.priority for job in self._running.values() if job.generation is generation]
+
+    def _crowded(self, serving: Generation) -> bool:
+        """Whether jobs that mean another model wait for its seats already: nobody knows what the next one means."""
+        others = [generation for generation in self._cluster.generations if generation is not serving]
+        return any(len(self._priorities(other)) > 2 * other.pool.capacity() for other in others if other.jobs)
+
+    def _start_urgent(self, generation: Generation, threshold: float) -> _Waiting | None:
         """Where no job but one of a higher priority would find a seat, claim such a one.
 
         Not at each wake-up, as all of them are for other jobs when a batch comes in: once in `poll_s`, until none is
@@ -151,34 +187,40 @@ class Worker:
             return _Waiting(self._room, poll_s)
         if now < self._next_urgent:
             return _Waiting(self._room, self._next_urgent - now)
-        if self._start(above=int(threshold)):
+        if self._start(generation, above=int(threshold)):
             return None
         self._next_urgent = time.monotonic() + poll_s
         return _Waiting(self._room, poll_s)
 
-    def _start(self, *, above: int | None) -> bool:
+    def _start(self, generation: Generation, *, above: int | None) -> bool:
         """Claim a job, of a higher priority than `above`, and have it run. False where there is none."""
-        claimed = self._claim(above)
+        claimed = self._claim(generation, above)
         if claimed is None:
             return False
         self._metrics.claimed()
-        thread = threading.Thread(target=self._run, args=(claimed,), name=f"job-{claimed.id}", daemon=True)
+        # Until the job's end: nothing of it may come from another model.
+        generation = self._cluster.hold(claimed.job.resolved_model, otherwise=generation)
+        arguments = (claimed, generation)
+        thread = threading.Thread(target=self._run, args=arguments, name=f"job-{claimed.id}", daemon=True)
         with self._lock:
-            self._running[thread] = claimed.job.priority
+            self._running[thread] = _Running(generation, claimed.job.priority)
         thread.start()
         return True
 
-    def _run(self, claimed: ClaimedJob) -> None:
+    def _run(self, claimed: ClaimedJob, generation: Generation) -> None:
         try:
-            self._runner.run(claimed, self._hand_back)
+            self._runner.run(claimed, generation, self._hand_back)
         finally:
+            generation.release()
             with self._lock:
                 self._running.pop(threading.current_thread(), None)
             self._room.set()
 
-    def _claim(self, above: int | None) -> ClaimedJob | None:
+    def _claim(self, generation: Generation, above: int | None) -> ClaimedJob | None:
         try:
-            return self._storage.queue.claim(self.id, above=above, runs=self._cluster.model)
+            return self._storage.queue.claim(
+                self.id, above=above, runs=generation.model, follows=self._follows, holds=self._cluster.holds()
+            )
         except StoreUnavailable as error:
             logger.warning("Claim failed, trying again: %s", error.message)
             self._forbear()

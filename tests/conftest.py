@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers import PostgresServer, S3Server, postgres_server, s3_server
+from xdist.scheduler import LoadFileScheduling
 
 from models.artifacts import ArtifactStore, FolderStore
 from models.s3 import S3Options, S3Store
@@ -19,6 +21,19 @@ from models.s3 import S3Options, S3Store
 ROOT = Path(__file__).parents[1]
 SAMPLE_CLIP = ROOT / ".samples" / "demo.mp4"
 SLOWEST = ("ray", "model")
+SPINE = "tests/integration/spine/"
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests run in one worker of xdist; all of the spine in one, for they share a local Ray with its actor."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SPINE if nodeid.startswith(SPINE) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_configure() -> None:
@@ -179,13 +194,18 @@ def s3_options(s3: S3Server) -> S3Options:
     )
 
 
-@pytest.fixture
-def s3_store(s3: S3Server, s3_options: S3Options) -> Iterator[S3Store]:
-    """The run's bucket, empty; objects do not outlive the test."""
+@pytest.fixture(scope="session")
+def connected_s3_store(s3_options: S3Options) -> Iterator[S3Store]:
     store = S3Store(s3_options)
     yield store
-    s3.empty()
     store.close()
+
+
+@pytest.fixture
+def s3_store(s3: S3Server, connected_s3_store: S3Store) -> Iterator[S3Store]:
+    """The run's bucket, empty; objects do not outlive the test."""
+    yield connected_s3_store
+    s3.empty()
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -22,6 +22,7 @@ from api.model_schemas import (
     ModelSummary,
     Promotion,
     Rollback,
+    WorkerModelRead,
 )
 from api.problems import Problem, responses
 from models.errors import ModelNotInCatalogue, NotFound
@@ -42,11 +43,12 @@ BODY = ("bad_request", "request_too_large", "validation_failed")
 
 @router.get("")
 def list_models(parts: Parts, _: Operator) -> ModelList:
-    """List every version, retired ones too, and what the aliases mean."""
+    """List every version, retired ones too, what the aliases mean, and what workers run."""
     aliases = parts.catalogue.aliases()
     return ModelList(
         models=[ModelSummary.of(version, _meaning(aliases, version)) for version in parts.catalogue.list()],
         aliases={alias: str(ref) for alias, ref in sorted(aliases.items())},
+        workers=[WorkerModelRead.of(word) for word in parts.worker_models.list()],
     )
 
 
@@ -80,7 +82,7 @@ def promote_model(parts: Parts, _: Operator, request: Request, alias: Alias, bod
         raise Problem("validation_failed", str(error)) from None
     version = parts.catalogue.find(ref)
     if version.artifact is not None:
-        parts.store.stat(version.artifact.bucket, version.artifact.key)  # a worker that starts must find it
+        parts.store.stat(version.artifact.bucket, version.artifact.key)  # workers must find it
     parts.catalogue.promote(
         ref,
         alias=alias,
@@ -114,7 +116,7 @@ def _shown(parts: Services, version: ModelVersion) -> ModelRead:
     aliases = parts.catalogue.aliases()
     moves = [move for alias in sorted(aliases) for move in parts.catalogue.history(alias)]
     concerned = [move for move in moves if version.ref in {move.before, move.after}]
-    return ModelRead.of_version(version, _meaning(aliases, version), concerned)
+    return ModelRead.of_version(version, _meaning(aliases, version), concerned, parts.worker_models.list())
 
 
 def _alias(parts: Services, alias: str) -> AliasRead:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.biomechanics.gates import Verdict, refused
 from pipeline.biomechanics.jumps import find_implausible_fall, find_jumps
 from pipeline.biomechanics.motion import Motion
-from pipeline.biomechanics.runs import count_steps, is_even, longest_run
+from pipeline.biomechanics.runs import count_steps, judge_run, longest_run
 from pipeline.biomechanics.steps import Step
 
 CADENCE_PLAUSIBLE = (50.0, 330.0)
@@ -16,7 +16,7 @@ CADENCE_PLAUSIBLE = (50.0, 330.0)
 
 def find_implausible_cadence(run: Sequence[Step], slowmo: float) -> float | None:
     """Steps a minute of at least four even steps, where nobody walks or runs like that: the clock is wrong."""
-    if len(run) < 4 or not is_even(run):
+    if len(run) < 4 or judge_run(run):
         return None
     cadence = 60 * float(count_steps(run).sum()) / (run[-1].time_s - run[0].time_s) * slowmo
     return None if CADENCE_PLAUSIBLE[0] <= cadence <= CADENCE_PLAUSIBLE[1] else cadence

@@ -7,7 +7,7 @@ undone, from the first frame on).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.poses import PoseSequence
 from pipeline.biomechanics import kinematics, signals
 from pipeline.biomechanics.errors import POSITION_SYS, Point
-from pipeline.biomechanics.sides import SideReport, repair_sides
+from pipeline.biomechanics.sides import FOOT, SideReport, repair_sides
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -64,6 +64,8 @@ class Motion:
     """(T,) pixels within ± 0.5 s, also where `stature` is constant: tells coming from going."""
     head: tuple[str, ...]
     """The head's keypoints that are seen throughout."""
+    foot: dict[str, tuple[str, ...]]
+    """Of `left` and `right`: the ankle, and what else of the foot the skeleton has and is seen throughout."""
     sides: SideReport
     overlap: Array
     """(T,) share of the athlete's box that another person's covers; NaN where not known."""
@@ -87,14 +89,19 @@ class Motion:
         return self.slowmo / self.fps
 
     def point(self, name: str, band: Band = "posture") -> Point:
-        """A keypoint, or `head`, `hips`, `shoulders`, `feet` (ankles), `hands` (wrists).
+        """A keypoint, or `head`, `hips`, `shoulders`, `feet` (ankles), `hands` (wrists), `left_foot`, `right_foot`.
 
-        The mean of their keypoints.
+        The mean of their keypoints. Distances are from ankles with every skeleton, so that they can be compared; a
+        foot as a whole tells when it steps.
         """
-        groups = {"head": self.head} | {
-            plural: (f"left_{one}", f"right_{one}")
-            for plural, one in (("hips", "hip"), ("shoulders", "shoulder"), ("feet", "ankle"), ("hands", "wrist"))
-        }
+        groups = (
+            {"head": self.head}
+            | {f"{side}_foot": members for side, members in self.foot.items()}
+            | {
+                plural: (f"left_{one}", f"right_{one}")
+                for plural, one in (("hips", "hip"), ("shoulders", "shoulder"), ("feet", "ankle"), ("hands", "wrist"))
+            }
+        )
         members = groups.get(name, (name,))
         if not members:
             nowhere = np.full((len(self.times_s), 2), np.nan)
@@ -103,7 +110,8 @@ class Motion:
             )
         index = [self.names.index(member) for member in members]
         left = signals.noise_shares(CUTOFF_HZ[band], self.fps)[1]
-        independent = 1 if name == "head" else len(members)  # the head drifts as a whole
+        whole = name == "head" or name.endswith("_foot")  # what belongs together drifts together
+        independent = 1 if whole else len(members)
         return Point(
             path=self.bands[band][:, index].mean(axis=1),
             sigma=float(np.sqrt(np.sum(self.noise[index] ** 2)) * left / len(index)),
@@ -179,7 +187,7 @@ def prepare(
     stature = _steady_size(
         chain, local, real, raw, names, constant_view=constant_view, in_plane=in_plane, upright=upright
     )
-    raw, report = repair_sides(raw, real, stature)
+    raw, report = repair_sides(raw, real, stature, poses.skeleton)
     cleaned = raw.copy()
     if np.isfinite(stature).all():
         floor = OUTLIER_FLOOR * float(np.median(stature))
@@ -200,7 +208,8 @@ def prepare(
     return Motion(
         names=names, times_s=times_s, frames=poses.frame_indices[keep], slowmo=slowmo, fps=fps,
         well_seen=_well_seen(confidence, names), trusted=trusted, cleaned=cleaned, bands=bands, noise=noise,
-        stature=stature, stature_local=local, head=_steady_head(seen, names), sides=report,
+        stature=stature, stature_local=local, head=_steady(seen, names, HEAD),
+        foot={side: _steady_foot(seen, names, side) for side in ("left", "right")}, sides=report,
         overlap=np.full(len(times_s), np.nan) if overlap is None else overlap[keep].astype(np.float64),
     )  # fmt: skip
 
@@ -251,9 +260,16 @@ def _well_seen(confidence: Array, names: tuple[str, ...]) -> Mask:
     return np.asarray(core & leg, dtype=bool)
 
 
-def _steady_head(seen: Mask, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Keypoints of the head seen in 4 of 5 frames: a mean over changing members would jump with their number."""
+def _steady(seen: Mask, names: tuple[str, ...], members: Iterable[str]) -> tuple[str, ...]:
+    """Those of some keypoints seen in 4 of 5 frames: a mean over changing members would jump with their number."""
     present = seen.any(axis=1)
     if not present.any():
         return ()
-    return tuple(name for name in HEAD if seen[present, names.index(name)].mean() >= 0.8)
+    return tuple(name for name in members if seen[present, names.index(name)].mean() >= 0.8)
+
+
+def _steady_foot(seen: Mask, names: tuple[str, ...], side: str) -> tuple[str, ...]:
+    """The ankle, and the rest of a foot as far as it is seen in 4 of 5 of the frames that show the ankle."""
+    ankle, rest = f"{side}_ankle", [f"{side}_{joint}" for joint in FOOT]
+    with_ankle = seen[seen[:, names.index(ankle)]]
+    return ankle, *_steady(with_ankle, names, [name for name in rest if name in names])

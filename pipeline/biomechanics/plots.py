@@ -6,6 +6,7 @@ import numpy as np
 
 from models.documents import Metric
 from pipeline.biomechanics.errors import Array
+from pipeline.biomechanics.metrics.common import find_roll
 from pipeline.biomechanics.scene import Scene
 from pipeline.measurements import Signal
 
@@ -43,7 +44,7 @@ def collect_signals(scene: Scene, metrics: dict[str, Metric]) -> tuple[Signal, .
             ("right_knee_angle", "Right knee", "deg", scene.knee("right").values, KNEE_METRICS),
         ]
         if scene.facing:
-            lean = scene.facing * scene.trunk_tilt().values
+            lean = scene.facing * (scene.trunk_tilt().values + find_roll(scene).degrees)
             candidates.append(
                 ("trunk_lean", "Forward lean of the trunk", "deg", lean, ("trunk_lean", "trunk_flexion_change"))
             )

@@ -13,7 +13,7 @@ from pipeline.biomechanics.cut import describe_cuts
 from pipeline.biomechanics.doubts import OVERLAP_FRAMES, OVERLAP_MAX
 from pipeline.biomechanics.motion import CORE, Motion
 from pipeline.biomechanics.readings import Found
-from pipeline.biomechanics.runs import is_even, longest_run
+from pipeline.biomechanics.runs import judge_run, longest_run
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.signals import CONFIDENCE_MIN
 from pipeline.biomechanics.steps import Step
@@ -48,7 +48,7 @@ def camera_moves(motion: Motion, steps: Sequence[Step]) -> bool:
     has: else they tell nothing, and the camera is taken to stand.
     """
     run = longest_run(steps, motion.slowmo)
-    if not is_even(run) or find_implausible_cadence(run, motion.slowmo) is not None:
+    if judge_run(run) or find_implausible_cadence(run, motion.slowmo) is not None:
         return False
     hips = motion.point("hips", "contact")
     across = motion.velocity(hips)[:, 0]

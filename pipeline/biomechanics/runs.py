@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.biomechanics.errors import Array, Mask
+from pipeline.biomechanics.gates import Verdict, refused
 from pipeline.biomechanics.steps import Step
 
 STEP_PAUSE_S = 1.5
@@ -17,6 +18,14 @@ UNEVEN_FEW = 1.6
 """The same of two intervals alone: where one of them holds two missed steps, nothing beside them shows it."""
 MISSED_FROM = 1.5
 """Usual intervals between the steps of two feet; longer from a foot to itself, and the other's step was missed."""
+UNEVEN = refused(
+    "the feet come forward at uneven times: this is no steady walk or run",
+    "Film from the side, from well before the movement begins.",
+)
+UNCOUNTED = refused(
+    "so many steps were missed that it is not clear how many",
+    "Film from the side, the whole body in frame, from well before the movement begins.",
+)
 
 
 def longest_run(steps: Sequence[Step], slowmo: float) -> tuple[Step, ...]:
@@ -66,15 +75,18 @@ def fit_steps(run: Sequence[Step], seen: Mask) -> Array | None:
     return weights
 
 
-def is_even(run: Sequence[Step]) -> bool:
-    """Whether the steps follow one another as in a walk or a run: jumps and tumbling give intervals of any length.
+def judge_run(run: Sequence[Step]) -> Verdict | None:
+    """Why a run of steps tells of no gait: jumps and tumbling give intervals of any length, a walk and a run do not.
 
-    Not by a single interval from one foot to the other: it may hold missed steps itself, so beside it nobody can tell
-    how many were missed between a foot and the same foot.
+    Nor does a run with a single interval from one foot to the other: it may hold missed steps itself, so beside it
+    nobody can tell how many were missed between a foot and the same foot.
     """
     intervals = np.diff([step.time_s for step in run]) / count_steps(run)
     if len(intervals) < 2:
-        return True
+        return None
+    longest, shortest = float(intervals.max()), float(intervals.min())
+    if longest > UNEVEN_MAX * shortest:
+        return UNEVEN
     alternating = sum(one.side != two.side for one, two in pairwise(run))
-    most = UNEVEN_FEW if len(intervals) < 3 else UNEVEN_MAX
-    return alternating != 1 and bool(intervals.max() <= most * intervals.min())
+    unclear = alternating == 1 or (len(intervals) < 3 and longest > UNEVEN_FEW * shortest)
+    return UNCOUNTED if unclear else None

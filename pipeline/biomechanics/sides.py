@@ -2,26 +2,31 @@
 
 The estimates are wrong about sides in ways its confidence does not show. Repairs exchange a whole limb or body, never
 a single joint, and only a short run whose **two** edges both become clearly smoother: a bolder rule "repairs" a
-correct walk. Every function takes and gives keypoints (T, K, 2) in pixels, NaN where not seen.
+correct walk. Feet belong to their leg: they go where it goes, and have no say in it. Every function takes and gives
+keypoints (T, K, 2) in pixels, NaN where not seen, of a skeleton that has COCO-17's names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.poses import COCO_17
+from inference.poses import Skeleton
 from pipeline.biomechanics.signals import segments
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Pairs = Sequence[tuple[int, int]]
+"""Columns (left, right)."""
 
-_PAIR = {COCO_17.keypoint_names[a].removeprefix("left_"): (a, b) for a, b in COCO_17.left_right}
-BODY = tuple(_PAIR[name] for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
-LEG = tuple(_PAIR[name] for name in ("hip", "knee", "ankle"))
-ARM = tuple(_PAIR[name] for name in ("elbow", "wrist"))
+BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+LEG = ("hip", "knee", "ankle")
+ARM = ("elbow", "wrist")
+FOOT = ("big_toe", "small_toe", "heel")
+"""Beside the ankle, where the skeleton has them."""
 
 RUN_MAX_S = 0.25
 CLEAR_GAIN = 0.04
@@ -46,14 +51,16 @@ class SideReport:
     """(T,) both legs drawn on one: withdrawn."""
 
 
-def repair_sides(keypoints: Array, times: Array, size: Array) -> tuple[Array, SideReport]:
+def repair_sides(keypoints: Array, times: Array, size: Array, skeleton: Skeleton) -> tuple[Array, SideReport]:
     """Exchange mirrored bodies and swapped limbs back, and withdraw merged legs. `size` (T,) is stature in pixels."""
     out = keypoints.copy()
-    mirrored = _exchange(out, times, size, BODY, (*COCO_17.left_right,))
-    swapped = _exchange(out, times, size, LEG, LEG)
-    swapped |= _exchange(out, times, size, ARM, ARM)
-    merged = find_merged(out, times, size)
-    for left, right in (_PAIR["knee"], _PAIR["ankle"]):
+    body, leg, arm = (columns(skeleton, joints) for joints in (BODY, LEG, ARM))
+    feet = columns(skeleton, [joint for joint in FOOT if skeleton.has(f"left_{joint}", f"right_{joint}")])
+    mirrored = _exchange(out, times, size, body, skeleton.left_right)
+    swapped = _exchange(out, times, size, leg, [*leg, *feet])
+    swapped |= _exchange(out, times, size, arm, arm)
+    merged = find_merged(out, times, size, skeleton)
+    for left, right in (*columns(skeleton, ("knee", "ankle")), *feet):
         near = _apart(out, left, right) < 2 * MERGED * size
         for joint in (left, right):
             out[merged & near, joint] = np.nan
@@ -64,13 +71,12 @@ def repair_sides(keypoints: Array, times: Array, size: Array) -> tuple[Array, Si
     return out, report
 
 
-def _exchange(
-    keypoints: Array,
-    times: Array,
-    size: Array,
-    judged: tuple[tuple[int, int], ...],
-    exchanged: tuple[tuple[int, int], ...],
-) -> Mask:
+def columns(skeleton: Skeleton, joints: Iterable[str]) -> list[tuple[int, int]]:
+    """Where a skeleton has these joints, left and right."""
+    return [skeleton.sides(joint) for joint in joints]
+
+
+def _exchange(keypoints: Array, times: Array, size: Array, judged: Pairs, exchanged: Pairs) -> Mask:
     """Exchange, in place, the short runs of frames in which `judged` is clearly smoother the other way round."""
     jump = _clear_jumps(keypoints, size, judged)
     swapped = _shortest(np.flatnonzero(jump) + 1, times)
@@ -103,7 +109,7 @@ def _shortest(edges: NDArray[np.intp], times: Array) -> Mask:
     return swapped
 
 
-def _clear_jumps(keypoints: Array, size: Array, pairs: tuple[tuple[int, int], ...]) -> Mask:
+def _clear_jumps(keypoints: Array, size: Array, pairs: Pairs) -> Mask:
     """(T-1,) where going on to the next frame is clearly shorter with left and right exchanged."""
     before, after = keypoints[:-1], keypoints[1:]
     kept, crossed, count = (np.zeros(len(before)) for _ in range(3))
@@ -119,7 +125,7 @@ def _clear_jumps(keypoints: Array, size: Array, pairs: tuple[tuple[int, int], ..
     return enough & (gain > CLEAR_GAIN * size[1:]) & (crossed < CLEAR_RATIO * kept)
 
 
-def find_merged(keypoints: Array, times: Array, size: Array) -> Mask:
+def find_merged(keypoints: Array, times: Array, size: Array, skeleton: Skeleton) -> Mask:
     """(T,) frames whose two ankles lie within 3 % of stature, unless the legs are just passing each other.
 
     Passing is expected where the feet change order over the run and the run is no longer than their speed before
@@ -128,12 +134,12 @@ def find_merged(keypoints: Array, times: Array, size: Array) -> Mask:
     stand side by side coincide in a side view for as long as they stand: a run of 0.4 s and more in which their
     middle stays in place is no merging.
     """
-    left, right = _PAIR["ankle"]
+    left, right = skeleton.sides("ankle")
     apart = _apart(keypoints, left, right)
     close = apart < MERGED * size
     middle = (keypoints[:, left] + keypoints[:, right]) / 2
     order = keypoints[:, left, 0] - keypoints[:, right, 0]
-    knees = _apart(keypoints, *_PAIR["knee"]) / size
+    knees = _apart(keypoints, *skeleton.sides("knee")) / size
     merged = np.zeros(len(times), dtype=bool)
     for run in segments(times, close, max_gap=0.0):
         passes = _is_passing(order, times, size, run) and not _knees_join(knees, run)

@@ -76,11 +76,12 @@ def near_side(facing: int) -> Side | None:
 
 
 def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
-    """Foot contacts of walking and running, seen from the side: peaks of ankle minus hips along the direction of
+    """Foot contacts of walking and running, seen from the side: peaks of foot minus hips along the direction of
     travel.
 
-    Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. Both feet in order of time; of two within
-    0.12 s the lower peak is dropped. Empty where `facing` is 0.
+    Zeni, Richards and Higginson 2008 (Gait Posture 27:710), on 6 Hz paths. The foot is the ankle, or the middle of
+    ankle, heel and toes where the skeleton has them: it comes farther forward. Both feet in order of time; of two
+    within 0.12 s the lower peak is dropped. Empty where `facing` is 0.
     """
     if facing == 0:
         return ()
@@ -107,9 +108,9 @@ def find_steps(motion: Motion, facing: int) -> tuple[Step, ...]:
 def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     """When the hips pass over a step's foot.
 
-    The first descent of ankle minus hips through 0 after the step's peak, between frames by a straight line. There the
+    The first descent of foot minus hips through 0 after the step's peak, between frames by a straight line. There the
     foot stands and falls behind at the hips' speed, so that neither the low-pass, which rounds the peak and moves it,
-    nor a hole between merged legs shifts it. Error: place of ankle and mid-hips (2 % of height a keypoint, the white
+    nor a hole between merged legs shifts it. Error: place of foot and mid-hips (2 % of height a keypoint, the white
     noise, and a sixth of its way in a hole: it was surely between the ends, and most likely in the middle) / that
     speed. None where it is not seen within 0.75 s, or the foot comes forward again before.
     """
@@ -124,7 +125,7 @@ def find_passing(motion: Motion, facing: int, step: Step) -> Passing | None:
     i = int(after[passed[0]])
     fall = float(ahead[i] - ahead[i + 1])
     time_s = float(motion.times_s[i] + (motion.times_s[i + 1] - motion.times_s[i]) * ahead[i] / fall)
-    points = motion.point(f"{step.side}_ankle"), motion.point("hips")
+    points = motion.point(f"{step.side}_foot"), motion.point("hips")
     white = combine(*(point.sigma for point in points)) / float(motion.stature[i]) * 100
     hidden = find_unseen_way(motion, step.side, i) / 6
     place = combine(POSITION_SYS, POSITION_SYS / np.sqrt(2), white, hidden)
@@ -169,6 +170,6 @@ def find_reach(motion: Motion, facing: int, run: Sequence[Step]) -> float:
 
 
 def _ahead(motion: Motion, facing: int, side: Side) -> Array:
-    """(T,) ankle before the hips, % of height, 6 Hz."""
+    """(T,) foot before the hips, % of height, 6 Hz."""
     hips = motion.point("hips").path[:, 0]
-    return np.asarray(facing * (motion.point(f"{side}_ankle").path[:, 0] - hips) / motion.stature * 100)
+    return np.asarray(facing * (motion.point(f"{side}_foot").path[:, 0] - hips) / motion.stature * 100)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.documents import Basis, Claim, Coverage, Finding, Findings, Level, Metric, Watch
 from pipeline.biomechanics.metrics.common import described_ids
 from pipeline.coaching.compare import Comparison, compare
-from pipeline.coaching.quantities import measured, quantity, spread, with_error
+from pipeline.coaching.quantities import compared_spread, measured, quantity, with_error
 from pipeline.coaching.rules import Praise, Rule, RuleSet, load_rules
 from pipeline.coaching.speaker import words_for
 from pipeline.coaching.words import Words
@@ -190,7 +190,7 @@ def _measured(item: _Judged, words: Words) -> str:
     """The compared number for a reader: a mean with its error, or a spread. Of a size its rule says to which side."""
     metric, comparison = item.metric, item.comparison
     if item.rule.comparison == "within_clip" or metric.expected_error is None:
-        return spread(comparison.value, metric.unit, words)
+        return compared_spread(comparison.value, metric, words)
     if item.rule.absolute:
         return with_error(comparison.value, metric.expected_error, metric.unit, words)
     return measured(item.rule.metric, metric, words)

@@ -49,17 +49,37 @@ def varied(metric: Metric, words: Words) -> str:
     The slow error of keypoints and camera is in `sys`. How much of it changes from one repetition to the next nobody
     knows: between none and all of it, so the athlete's part is √(own² - sys²) at the least.
     """
+    said, part = words.measured, _own_part(metric, words)
+    if part is None:
+        return ""
+    most, least = part
+    if least is None:
+        return said.spread.format(spread=most)
+    return said.spread_least.format(spread=most, least=least)
+
+
+def compared_spread(value: float, metric: Metric, words: Words) -> str:
+    """The athlete's own spread `value` as a sentence compares it: from its least to its most, for an audience that is
+    told both at once.
+    """
+    said, part = words.measured, _own_part(metric, words)
+    if said.between is None or part is None or part[1] is None:
+        return spread(value, metric.unit, words)
+    most, least = part
+    return said.between.format(spread=most, least=least)
+
+
+def _own_part(metric: Metric, words: Words) -> tuple[str, str | None] | None:
+    """How much of a spread is the athlete's at the most, with its unit, and at the least, without; no least where it is
+    shown as the same. None where the noise alone explains the spread.
+    """
     own = own_spread(metric)
     if not own:
-        return ""
-    said, told = words.measured, spread(own, metric.unit, words)
-    if not metric.sys:
-        return said.spread.format(spread=told)
-    theirs = math.sqrt(max(own**2 - metric.sys**2, 0.0))
-    least = spread(theirs, metric.unit, words).removesuffix(words.unit[metric.unit]) if theirs else "0"
-    if least == told.removesuffix(words.unit[metric.unit]):
-        return said.spread.format(spread=told)
-    return said.spread_least.format(spread=told, least=least)
+        return None
+    most, unit = spread(own, metric.unit, words), words.unit[metric.unit]
+    theirs = math.sqrt(max(own**2 - (metric.sys or 0.0) ** 2, 0.0))
+    least = spread(theirs, metric.unit, words).removesuffix(unit) if theirs else "0"
+    return most, None if least == most.removesuffix(unit) else least
 
 
 def measured(name: str, metric: Metric, words: Words) -> str:

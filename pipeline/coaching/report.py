@@ -19,6 +19,9 @@ MOST_PRIORITIES = 3
 MOST_TIMES = 12
 """Moments of repetitions that a line lists before it counts the rest."""
 
+PARTS_OF_HEIGHT = ("pct_height", "pct_height_per_s")
+"""Units of which a reader wants to know how long they are."""
+
 OPENING = "**Overall Assessment**: "
 """The contract's first words, whatever the audience."""
 
@@ -94,7 +97,7 @@ def _priority(finding: Finding, speaker: Speaker) -> tuple[Line, Line]:
     lines = [speaker.fact(f"{known} {speaker.mark(finding)}", (name,), of=finding)]
     if finding.type == "technique" and (way := speaker.way(name, finding.seen or "")):
         lines.append(speaker.fact(way, (name,), of=finding))
-    if finding.type == "consistency" and metric.sys:
+    if finding.type == "consistency" and metric.sys and said.ours:
         ours = said.ours.format(varied=varied(metric, words))
         lines.append(speaker.fact(ours, (name,), of=finding))
     if metric.status == "degraded" and metric.reason:
@@ -231,7 +234,7 @@ def _recording(findings: Findings, subject: SubjectDocument, speaker: Speaker) -
     left, top, right, bottom = subject.box
     place = f"{digits((left + right) / 2, 0)},{digits((top + bottom) / 2, 0)}"
     time = digits(subject.time_s, 1)
-    if any(issue.id == NO_VIDEO.id for issue in measurements.recording):
+    if _without_video(measurements):
         lines = [speak("recording", said.given.format(**shown))]
     else:
         chosen = said.chosen if subject.people == 1 else said.several
@@ -282,15 +285,32 @@ def _issue(finding: Finding, speaker: Speaker) -> Line:
 
 def _method(findings: Findings, speaker: Speaker) -> Line:
     """What the numbers mean, whose they are compared with, and what is never claimed."""
-    said = speaker.words.method
-    limit = speaker.words.mode[speaker.measurements.mode].limit
+    said, measurements = speaker.words.method, speaker.measurements
+    limit = speaker.words.mode[measurements.mode].limit
     judged = [said.certainty, said.references] if findings.compared else []
     used = with_value(speaker)
     numbers = [said.error] if used else []
+    if any(speaker.metric(name).unit in PARTS_OF_HEIGHT for name in used) and (size := _size(speaker)):
+        numbers.append(size)
     if any(varied(speaker.metric(name), speaker.words) for name in used):
         numbers.append(said.varied)
-    texts = [*numbers, *judged, said.camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
+    pictures = not _without_video(measurements)
+    camera = f"{said.camera} {said.check}" if said.check and pictures else said.camera
+    texts = [*numbers, *judged, camera, *([limit] if limit else []), said.rules.format(rules=findings.rules)]
     return items(speak("method", text) for text in texts)
+
+
+def _size(speaker: Speaker) -> str:
+    """What a tenth of the athlete's height is in centimetres, where this audience is told."""
+    said, height_m = speaker.words.method, speaker.measurements.options.height_m
+    if height_m is None:
+        return said.height_unknown or ""
+    return (said.height or "").format(tenth=digits(10 * height_m, 0), height=digits(100 * height_m, 0))
+
+
+def _without_video(measurements: Measurements) -> bool:
+    """Whether there are poses and no pictures."""
+    return any(issue.id == NO_VIDEO.id for issue in measurements.recording)
 
 
 def _metrics_of(findings: list[Finding] | tuple[Finding | Watch, ...]) -> tuple[str, ...]:

@@ -95,8 +95,8 @@ class FindingWords(Entry):
     """A watch or a strength with what it was held against."""
     less_certain: Annotated[Text, placeholders("reason")]
     """A degraded metric is behind it."""
-    ours: Annotated[Text, placeholders("varied")]
-    """Of a spread: how much of it may be the measurement's own."""
+    ours: Annotated[Text, placeholders("varied")] | None = None
+    """Of a spread: how much of it may be the measurement's own, where `measured.between` has not said so."""
     cue: Annotated[Text, placeholders("cue")]
     drill: Annotated[Text, placeholders("drill")]
     also: Annotated[Text, placeholders("titles")]
@@ -112,6 +112,8 @@ class MeasuredWords(Entry):
     spread: Annotated[Text, placeholders("spread")]
     spread_least: Annotated[Text, placeholders("spread", "least")]
     """The same, where the error may have changed from repetition to repetition: `least` is what all of it leaves."""
+    between: Annotated[Text, placeholders("spread", "least")] | None = None
+    """The same in a sentence that has the verb; None: such a sentence tells the most alone."""
     less_certain: Annotated[Text, placeholders("reason")]
     """Above the degraded ones that share a reason."""
     errors: Annotated[Text, placeholders("sys", "rand")] | None = None
@@ -159,12 +161,17 @@ class RecordingWords(Entry):
 class MethodWords(Entry):
     """How it was done, and what it cannot do."""
 
+    height: Annotated[Text, placeholders("tenth", "height")] | None = None
+    """What lengths in % of height are in centimetres, where the height was given; of both None: not said."""
+    height_unknown: Plain | None = None
     error: Plain
     varied: Plain
     """Where a spread is told."""
     certainty: Plain
     references: Plain
     camera: Plain
+    check: Plain | None = None
+    """After `camera`, where there are pictures to look at."""
     rules: Annotated[Text, placeholders("rules")]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.extract import Extraction
-from inference.poses import FloatArray, PoseSequence
+from inference.poses import COCO_17, FloatArray, PoseSequence, Skeleton
 from inference.tracks import CONFIDENT
 from pipeline.comparison.body import Array, Body, Mask, body_of
 from pipeline.comparison.documents import AgreementDocument, JointDocument, Sides
@@ -17,13 +17,19 @@ SAME_PERSON = 0.5
 """IoU of two boxes from which they are one person's."""
 AREA = 0.53
 """Of a person in its box: what Ultralytics' validation takes where a person's outline is not known."""
-SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
-"""Of COCO-17's keypoints: how far two people who mark one are apart (cocodataset.org, keypoints evaluation)."""
+SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
+    "knee": 0.087, "ankle": 0.089, "big_toe": 0.089, "small_toe": 0.089, "heel": 0.089,
+}  # fmt: skip
+"""How far two people who mark a keypoint are apart, by joint: COCO-17's (cocodataset.org, keypoints evaluation), and of
+feet what Halpe-FullBody's own evaluation takes (github.com/Fang-Haoshu/Halpe-FullBody, cocoeval.py)."""
+SIGMA_MIDDLE = 0.08
+"""The same evaluation's for `head`, `neck` and `hip`, in the body's middle."""
 
 
 def agreement(one: Extraction, other: Extraction) -> AgreementDocument:
     """What both say of the frames of one clip that both looked at. Raises ValueError where they share none."""
-    a, b = shared_frames(one.poses, other.poses)
+    a, b = shared_keypoints(*shared_frames(one.poses, other.poses))
     similarity = compute_oks(a, b)
     turned = compute_oks(a, b, exchanged=True)
     bodies = body_of(a), body_of(b)
@@ -50,30 +56,40 @@ def agreement(one: Extraction, other: Extraction) -> AgreementDocument:
 def shared_frames(a: PoseSequence, b: PoseSequence) -> tuple[PoseSequence, PoseSequence]:
     """Both cut down to the frames that are in both: QUICK looks further where nobody is in its window.
 
-    Raises ValueError where there are none, or the skeletons are not the same.
+    Raises ValueError where there are none.
     """
     frames, rows_a, rows_b = np.intersect1d(a.frame_indices, b.frame_indices, assume_unique=True, return_indices=True)
-    if not len(frames) or a.skeleton != b.skeleton:
-        raise ValueError("poses of other frames or of another skeleton cannot be compared")
+    if not len(frames):
+        raise ValueError("poses of other frames cannot be compared")
     return _rows(a, rows_a), _rows(b, rows_b)
 
 
+def shared_keypoints(a: PoseSequence, b: PoseSequence) -> tuple[PoseSequence, PoseSequence]:
+    """Both cut down to COCO-17, which every model has, where one of them has more. Raises KeyError if it has not."""
+    return (a, b) if a.skeleton == b.skeleton else (a.only(COCO_17), b.only(COCO_17))
+
+
 def compute_oks(a: PoseSequence, b: PoseSequence, *, exchanged: bool = False) -> Array:
-    """Object keypoint similarity (T, 17), 0..1, of each keypoint; NaN unless both are confident of it.
+    """Object keypoint similarity (T, K), 0..1, of each keypoint; NaN unless both are confident of it.
 
     exp(-d² / (2 s² k²)) with d the distance in pixels, s² the mean of both boxes' areas times 0.53, and k = 2σ
     (cocodataset.org, keypoints evaluation). `exchanged`: left and right of `b` change places first.
     """
-    order = np.arange(len(SIGMAS))
-    if exchanged:
-        for left, right in a.skeleton.left_right:
-            order[[left, right]] = right, left
+    order = b.skeleton.exchanged() if exchanged else list(range(len(b.skeleton.keypoint_names)))
+    sigmas = _sigmas(a.skeleton)
     known = (a.confidence >= CONFIDENT) & (b.confidence[:, order] >= CONFIDENT)
     squares = np.sum((a.keypoints.astype(float) - b.keypoints[:, order].astype(float)) ** 2, axis=-1)
     area = AREA * (_areas(a.boxes) + _areas(b.boxes)) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        similarity = np.exp(-squares / (2 * area[:, None] * (2 * SIGMAS) ** 2))
+        similarity = np.exp(-squares / (2 * area[:, None] * (2 * sigmas) ** 2))
     return np.where(known, similarity, np.nan)
+
+
+def _sigmas(skeleton: Skeleton) -> Array:
+    """(K,)"""
+    sided = {f"{side}_{joint}": sigma for joint, sigma in SIGMAS.items() for side in ("left", "right")}
+    known = SIGMAS | sided | dict.fromkeys(("head", "neck", "hip"), SIGMA_MIDDLE)
+    return np.array([known[name] for name in skeleton.keypoint_names])
 
 
 def compute_iou(one: FloatArray, other: FloatArray) -> Array:

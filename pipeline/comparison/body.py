@@ -7,16 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.poses import PoseSequence
+from inference.poses import PoseSequence, Skeleton
 from inference.tracks import CONFIDENT
 from pipeline.biomechanics import kinematics
-from pipeline.biomechanics.sides import BODY, repair_sides
+from pipeline.biomechanics.sides import BODY, columns, repair_sides
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-JOINTS = [joint for pair in BODY for joint in pair]
-"""Shoulders and everything below, as indices of COCO-17."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,8 @@ class Body:
     """One person's joints over T frames, in % of stature; NaN where not confident."""
 
     path: Array
-    """(T, 17, 2) with mirrored bodies and swapped limbs exchanged back."""
+    """(T, K, 2) with mirrored bodies and swapped limbs exchanged back."""
+    skeleton: Skeleton
     seen: Mask
     """(T,)"""
     mirrored: int
@@ -44,19 +42,26 @@ class Body:
         }
 
     def noise_beside(self, other: Body) -> tuple[Array, Array]:
-        """White noise of both, each (T-3, 12) in % of stature; NaN but for the slower half of what both see.
+        """White noise of both from the shoulders to the ankles, each (T-3, 12) in % of stature; NaN but for the slower
+        half of what both see. Both have the same skeleton.
 
         The third difference of white noise is √20 times as large as the noise itself, that of a movement almost
         nothing. The speed that counts as slow is that of the mean of the two, so that neither chooses its best frames.
         """
+        joints = body_joints(self.skeleton)
         mine, theirs = (
-            np.linalg.norm(np.diff(body.path[:, JOINTS], 3, axis=0), axis=-1) / np.sqrt(20) for body in (self, other)
+            np.linalg.norm(np.diff(body.path[:, joints], 3, axis=0), axis=-1) / np.sqrt(20) for body in (self, other)
         )
-        both = ((self.path + other.path) / 2)[:, JOINTS]
+        both = ((self.path + other.path) / 2)[:, joints]
         speed = np.linalg.norm(both[3:] - both[:-3], axis=-1)
         known = np.isfinite(mine + theirs)
         slow = known & (speed <= np.median(speed[known])) if known.any() else known
         return np.where(slow, mine, np.nan), np.where(slow, theirs, np.nan)
+
+
+def body_joints(skeleton: Skeleton) -> list[int]:
+    """Columns of shoulders, elbows, wrists, hips, knees and ankles, left before right."""
+    return [joint for pair in columns(skeleton, BODY) for joint in pair]
 
 
 def body_of(poses: PoseSequence) -> Body:
@@ -65,10 +70,11 @@ def body_of(poses: PoseSequence) -> Body:
     names = poses.skeleton.keypoint_names
     chain = kinematics.compute_eye_to_ankle({name: raw[:, k] for k, name in enumerate(names)})
     stature = kinematics.compute_size(chain, poses.timestamps_s, 0.5)
-    repaired, report = repair_sides(raw, poses.timestamps_s, stature)
+    repaired, report = repair_sides(raw, poses.timestamps_s, stature, poses.skeleton)
     frames = int(np.sum(~np.all(np.isnan(raw[..., 0]), axis=1)))
     return Body(
         path=100 * repaired / stature[:, None, None],
+        skeleton=poses.skeleton,
         seen=poses.seen,
         mirrored=round(report.mirrored_share * frames),
         swapped=round(report.swapped_share * frames),

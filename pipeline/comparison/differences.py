@@ -11,7 +11,7 @@ from models.documents import Metric, Results
 from models.requests import Mode
 from pipeline.coaching.changes import diff
 from pipeline.comparison.agreement import agreement
-from pipeline.comparison.documents import ComparedClip, NumbersDocument
+from pipeline.comparison.documents import AgreementDocument, ComparedClip, NumbersDocument
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,17 +30,24 @@ class Failed:
 
 
 def compared(name: str, mode: Mode, one: Outcome | Failed, other: Outcome | Failed) -> ComparedClip:
-    """One clip, by both. Raises ValueError where the outcomes share no frame."""
+    """One clip, by both; without agreement where the outcomes share no frame or no skeleton."""
     both = (one, other) if isinstance(one, Outcome) and isinstance(other, Outcome) else None
     return ComparedClip(
         name=name,
         mode=mode,
         failed_a=one.code if isinstance(one, Failed) else None,
         failed_b=other.code if isinstance(other, Failed) else None,
-        agreement=agreement(both[0].extraction, both[1].extraction) if both else None,
+        agreement=_agreement(*both) if both else None,
         numbers=numbers(both[0].results.metrics, both[1].results.metrics) if both else None,
         diff=diff(both[0].results, both[1].results) if both else None,
     )
+
+
+def _agreement(one: Outcome, other: Outcome) -> AgreementDocument | None:
+    try:
+        return agreement(one.extraction, other.extraction)
+    except ValueError:
+        return None
 
 
 def numbers(before: Mapping[str, Metric], after: Mapping[str, Metric]) -> NumbersDocument:

@@ -73,7 +73,7 @@ class ComparedClip(Document):
     """Code of the error with which the analysis ended; None: it has results."""
     failed_b: str | None
     agreement: AgreementDocument | None
-    """None, as the next two, unless both have results."""
+    """None, as the next two, unless both have results; and where they share no frame or no skeleton."""
     numbers: NumbersDocument | None
     diff: DiffDocument | None
 
@@ -102,14 +102,17 @@ class ComparisonDocument(Document):
     code_version: str
     clips: tuple[ComparedClip, ...]
     rounds: tuple[RoundDocument, ...]
+    """Empty where the two did not run side by side: then nothing is said of speed and memory."""
 
-    def speed(self, model: str) -> float:
-        """Median frames a second."""
-        return median(each.frames / each.seconds for each in self.rounds if each.model == model)
+    def speed(self, model: str) -> float | None:
+        """Median frames a second; None without rounds."""
+        rates = [each.frames / each.seconds for each in self.rounds if each.model == model]
+        return median(rates) if rates else None
 
-    def memory(self, model: str) -> float:
-        """Median peak in MiB."""
-        return median(each.peak_mib for each in self.rounds if each.model == model)
+    def memory(self, model: str) -> float | None:
+        """Median peak in MiB; None without rounds."""
+        peaks = [each.peak_mib for each in self.rounds if each.model == model]
+        return median(peaks) if peaks else None
 
 
 def totals(comparison: ComparisonDocument) -> Totals:
@@ -124,7 +127,7 @@ def totals(comparison: ComparisonDocument) -> Totals:
     wrong_a, wrong_b = _wrong(pair.a for pair in pairs), _wrong(pair.b for pair in pairs)
     a, b = comparison.a, comparison.b
     return Totals(
-        clips=len(pairs),
+        clips=len(numbers),
         failures=sum(clip.failed_a is None and clip.failed_b is not None for clip in comparison.clips),
         oks=sum(oks * both for oks, both in weighed) / sum(both for _, both in weighed) if weighed else None,
         found_ratio=seen_b / seen_a if seen_a else None,
@@ -132,10 +135,14 @@ def totals(comparison: ComparisonDocument) -> Totals:
         jitter_ratio=median(ratios) if ratios else None,
         moved_share=moved / measured if measured else None,
         flips=sum(clip.flips for clip in comparison.clips),
-        speed_ratio=comparison.speed(b) / comparison.speed(a),
-        memory_ratio=comparison.memory(b) / comparison.memory(a),
+        speed_ratio=_ratio(comparison.speed(b), comparison.speed(a)),
+        memory_ratio=_ratio(comparison.memory(b), comparison.memory(a)),
     )
 
 
 def _wrong(sides: Iterable[Sides]) -> int:
     return sum(each.mirrored + each.swapped_limbs + each.merged for each in sides)
+
+
+def _ratio(b: float | None, a: float | None) -> float | None:
+    return b / a if a and b else None

@@ -10,10 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from inference.errors import InferenceError
+from inference.errors import InferenceError, RuntimeBroken
 from inference.extract import ExtractorOptions, load_extractor
 from inference.sources import ClipSource
 from models.requests import AnalysisRequest
@@ -46,12 +47,17 @@ class Round:
 def run_rounds(
     cases: Sequence[Case], a: tuple[str, ExtractorOptions], b: tuple[str, ExtractorOptions], limits: Limits
 ) -> tuple[Round, ...]:
-    """A B A B of (name, model). Raises InferenceError where a model cannot be loaded."""
+    """A B A B of (name, model). Raises InferenceError where a model cannot be loaded, RuntimeBroken where it dies."""
     done = []
     for name, options in (a, b) * ROUNDS:
         # A process of its own each time, and a fresh one: what was loaded before counts in nobody's memory.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            done.append(process.submit(_round, cases, name, options, limits).result())
+            try:
+                done.append(process.submit(_round, cases, name, options, limits).result())
+            except BrokenProcessPool:
+                raise RuntimeBroken(
+                    f"The process that ran {name} died; too little memory is the usual cause."
+                ) from None
     return tuple(done)
 
 

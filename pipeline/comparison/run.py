@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from inference.extract import ExtractorOptions
+from inference.sources import ClipSource
 from pipeline.coaching.changes import DiffDocument
 from pipeline.comparison.agreement import shared_frames
 from pipeline.comparison.differences import Outcome, compared
@@ -36,8 +37,8 @@ def compare(
     pairs: dict[str, dict[str, Pair]] = {}
     for case, one, other in zip(cases, of_a, of_b, strict=True):
         clip = compared(case.name, case.request.analysis_mode, one, other)
-        if isinstance(one, Outcome) and isinstance(other, Outcome) and clip.diff is not None:
-            pairs[case.name] = _pairs(case, clip.diff, one, other, limits)
+        if isinstance(one, Outcome) and isinstance(other, Outcome) and clip.diff and clip.agreement:
+            pairs[case.name] = stills(case.source, clip.diff, one, other, limits)
         clips.append(clip)
     document = ComparisonDocument(
         a=a[0],
@@ -49,9 +50,14 @@ def compare(
     return Comparison(document=document, page=build_page(document, pairs))
 
 
-def _pairs(case: Case, diff: DiffDocument, one: Outcome, other: Outcome, limits: Limits) -> dict[str, Pair]:
+def stills(source: ClipSource, diff: DiffDocument, one: Outcome, other: Outcome, limits: Limits) -> dict[str, Pair]:
+    """The same frames as both models saw them, by id of the finding that flips.
+
+    Raises ValueError where the two share no frame or no skeleton.
+    """
     a, b = shared_frames(one.extraction.poses, other.extraction.poses)
     rows = wanted_rows(diff, one.results, other.results, a)
-    with case.source.open() as path:
-        clip = AnalysedClip(path=path, poses=a, limits=limits.render)
-        return draw_pairs(clip, b, rows)
+    if not rows:
+        return {}
+    with source.open() as path:
+        return draw_pairs(AnalysedClip(path=path, poses=a, limits=limits.render), b, rows)

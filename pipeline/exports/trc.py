@@ -6,18 +6,27 @@ metres, its metres start at the floor line that it estimates, and it filters.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.poses import PoseSequence
+from inference.poses import PoseSequence, Skeleton
+from inference.skeletons import HALPE_26
 from inference.tracks import CONFIDENT
 
-_SIDED = ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist")
+_LEG, _FOOT, _ARM = ("Hip", "Knee", "Ankle"), ("BigToe", "SmallToe", "Heel"), ("Shoulder", "Elbow", "Wrist")
 MARKERS = (
-    *(f"R{name}" for name in _SIDED[:3]), *(f"L{name}" for name in _SIDED[:3]), "Nose",
-    *(f"R{name}" for name in _SIDED[3:]), *(f"L{name}" for name in _SIDED[3:]), "Hip", "Neck",
+    *(f"R{name}" for name in _LEG), *(f"L{name}" for name in _LEG), "Nose",
+    *(f"R{name}" for name in _ARM), *(f"L{name}" for name in _ARM), "Hip", "Neck",
 )  # fmt: skip
 """Sports2D's markers of COCO-17, in its order: no eyes, no ears, and two midpoints at the end."""
+MARKERS_WITH_FEET = (
+    "Hip", *(f"R{name}" for name in (*_LEG, *_FOOT)), *(f"L{name}" for name in (*_LEG, *_FOOT)), "Neck", "Head", "Nose",
+    *(f"R{name}" for name in _ARM), *(f"L{name}" for name in _ARM),
+)  # fmt: skip
+"""Sports2D's markers of HALPE-26, in its order: the model's own hip and neck, and still no eyes and no ears."""
 
 Array = NDArray[np.float64]
 
@@ -32,15 +41,16 @@ def trc_text(poses: PoseSequence, *, slowmo_factor: float, metres_per_pixel: flo
     times = poses.timestamps_s / slowmo_factor
     rate = _rate(times)
     metres = metres_per_pixel is not None
-    places = _places(poses) * (metres_per_pixel or 1.0)
+    markers = markers_of(poses.skeleton)
+    places = _places(poses, markers) * (metres_per_pixel or 1.0)
     first, count = (int(poses.frame_indices[0]) if len(times) else 0), len(times)
-    facts = (rate, rate, count, len(MARKERS), "m" if metres else "px", rate, first, count)
+    facts = (rate, rate, count, len(markers), "m" if metres else "px", rate, first, count)
     header = [
         f"PathFileType\t4\t(X/Y/Z)\t{name}",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         "\t".join(str(fact) for fact in facts),
-        "Frame#\tTime\t" + "\t\t\t".join(MARKERS) + "\t\t\t",
-        "\t\t" + "\t".join(f"X{place}\tY{place}\tZ{place}" for place in range(1, len(MARKERS) + 1)),
+        "Frame#\tTime\t" + "\t\t\t".join(markers) + "\t\t\t",
+        "\t\t" + "\t".join(f"X{place}\tY{place}\tZ{place}" for place in range(1, len(markers) + 1)),
     ]
     digits = 5 if metres else 3
     rows = [
@@ -50,23 +60,31 @@ def trc_text(poses: PoseSequence, *, slowmo_factor: float, metres_per_pixel: flo
     return "\n".join([*header, *rows]) + "\n"
 
 
-def _places(poses: PoseSequence) -> Array:
+def markers_of(skeleton: Skeleton) -> tuple[str, ...]:
+    """Which markers its file has, in Sports2D's order."""
+    return MARKERS_WITH_FEET if skeleton == HALPE_26 else MARKERS
+
+
+def _places(poses: PoseSequence, markers: Sequence[str]) -> Array:
     """(T, markers, 2) pixels from the lower left corner, y up; NaN where not seen."""
     paths = poses.keypoints.astype(np.float64)
     paths[~(poses.confidence >= CONFIDENT)] = np.nan
     paths[..., 1] = poses.frame_size[1] - paths[..., 1]
 
     def path(marker: str) -> Array:
-        if marker == "Nose":
-            return paths[:, poses.skeleton.index("nose")]
-        if marker in {"Hip", "Neck"}:
-            joint = {"Hip": "hip", "Neck": "shoulder"}[marker]
-            sides = [paths[:, poses.skeleton.index(f"{side}_{joint}")] for side in ("left", "right")]
-            return (sides[0] + sides[1]) / 2
-        side = {"L": "left", "R": "right"}[marker[0]]
-        return paths[:, poses.skeleton.index(f"{side}_{marker[1:].lower()}")]
+        name = _name(marker)
+        if not poses.skeleton.has(name):  # midpoints, which COCO-17 has no keypoint for
+            left, right = poses.skeleton.sides({"hip": "hip", "neck": "shoulder"}[name])
+            return np.asarray((paths[:, left] + paths[:, right]) / 2)
+        return np.asarray(paths[:, poses.skeleton.index(name)])
 
-    return np.stack([path(marker) for marker in MARKERS], axis=1)
+    return np.stack([path(marker) for marker in markers], axis=1)
+
+
+def _name(marker: str) -> str:
+    """`RBigToe` → `right_big_toe`, `Neck` → `neck`."""
+    side, joint = {"L": ("left_", marker[1:]), "R": ("right_", marker[1:])}.get(marker[0], ("", marker))
+    return side + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", joint).lower()
 
 
 def _marker(x: float, y: float, digits: int) -> str:

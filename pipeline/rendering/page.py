@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -148,6 +149,7 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{_base64(content)}"
 
 
+@cache
 def environment() -> Environment:
     """What every page is made in: templates beside this file, everything escaped, nothing undefined."""
     made = Environment(

@@ -278,8 +278,7 @@ class TestPlans:
             assert queue.claim("w", above=above) is not None
         return plans
 
-    @pytest.mark.parametrize("above", [None, 0])
-    @pytest.mark.parametrize("owners", [1, 300])
+    @pytest.mark.parametrize(("owners", "above"), [(300, None), (1, 0)])
     def test_a_claim_reads_indexes_alone_and_no_more_of_a_long_queue(
         self, unaware: Database, owners: int, above: int | None
     ) -> None:

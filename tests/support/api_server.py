@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from servers import NOBODY_TRUSTED
 
 from api.jwts import JwtOptions
 from models.artifacts import ArtifactStore
@@ -92,7 +93,7 @@ class Server:
 
 def client(url: str, token: str | None) -> httpx.Client:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=url + PREFIX, headers=headers, trust_env=False, timeout=20)
+    return httpx.Client(base_url=url + PREFIX, headers=headers, trust_env=False, verify=NOBODY_TRUSTED, timeout=20)
 
 
 @dataclass(frozen=True, kw_only=True)

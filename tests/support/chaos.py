@@ -48,10 +48,10 @@ def run(plan: Plan, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
     clips = [write(folder / f"clip{start}.mp4", half_size_frames(sample, start, start + 16)) for start in (60, 100)]
     with world(folder, cache, workers=plan.workers, seed=plan.seed) as place:
         started = time.monotonic()
-        sessions = [_session(place, clip) for clip in clips]
+        sessions = [session(place, clip) for clip in clips]
         cases: list[Case] = [(session, deep) for session in sessions for deep in (False, True)]
-        calm = {case: _submit(place, case, uuid.uuid4().hex, priority=0) for case in cases}
-        _wait(place, list(calm.values()), strike=None)
+        calm = {case: submit(place, case, uuid.uuid4().hex, priority=0) for case in cases}
+        wait(place, list(calm.values()), strike=None)
         expected = {case: _documents(place, job) for case, job in calm.items()}
         calm_s = time.monotonic() - started
 
@@ -62,8 +62,8 @@ def run(plan: Plan, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
         striker = Striker(place, plan, struck)
         for case, key, priority in asked:
             striker.perhaps()
-            submitted[_submit(place, case, key, priority)] = case
-        _wait(place, list(submitted), strike=striker)
+            submitted[submit(place, case, key, priority)] = case
+        wait(place, list(submitted), strike=striker)
         _settle(place)
         account = check(place, submitted, expected)
         return {
@@ -145,14 +145,14 @@ def _documents(place: World, job_id: str) -> dict[str, Any]:
     return {"files": files, **{name: job[name] for name in documents}}
 
 
-def _session(place: World, clip: Path) -> str:
+def session(place: World, clip: Path) -> str:
     with place.client() as http:
         session = _patiently(lambda: http.post("/sessions", json={"title": clip.stem, "session_type": "fielding"}))
         _patiently(lambda: http.put(f"/sessions/{session['id']}/video", content=clip.read_bytes()))
         return str(session["id"])
 
 
-def _submit(place: World, case: Case, key: str, priority: int) -> str:
+def submit(place: World, case: Case, key: str, priority: int) -> str:
     session, deep = case
     # Of a fielder of whom nobody says where the camera stands there are the fewest plots to draw.
     body = {"analysis_mode": "fielding", "deep_enabled": deep, "priority": priority}
@@ -185,7 +185,7 @@ def _patiently(ask: Any) -> dict[str, Any]:
     return document
 
 
-def _wait(place: World, jobs: Sequence[str], strike: Striker | None) -> None:
+def wait(place: World, jobs: Sequence[str], strike: Striker | None) -> None:
     deadline = time.monotonic() + PATIENCE_S
     shown = 0.0
     while True:

@@ -8,7 +8,7 @@ rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import av
@@ -21,6 +21,7 @@ from inference.backends.base import BackendName
 from inference.catalog import DEFAULT_MODEL, resolve
 from inference.estimator import Estimator
 from inference.pictures import Picture
+from inference.poses import COCO_17, Skeleton
 
 WALL = 60
 PLAIN = 230
@@ -39,6 +40,10 @@ _POINTS = np.array([
     (0.25, 0.97),
 ])  # fmt: skip
 """(17, 2) of somebody who stands in a box: shares of its width and height."""
+_MORE_POINTS = np.array([
+    (0.5, 0.0), (0.5, 0.16), (0.5, 0.48), (0.8, 1.0), (0.2, 1.0), (0.85, 1.0), (0.15, 1.0), (0.74, 0.99), (0.26, 0.99),
+])  # fmt: skip
+"""(9, 2) of the same: what HALPE-26 adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,8 @@ class LampNetwork:
     precision: Precision = "fp32"
     runtime: str = "lamps"
     servers: int = 1
+    skeleton: Skeleton = COCO_17
+    """Or HALPE-26."""
     inferred: list[tuple[int, ...]] = field(default_factory=list)
     """(N, H, W) of every batch."""
     _lock: Lock = field(default_factory=Lock)
@@ -105,7 +112,7 @@ class LampNetwork:
         with self._lock:
             self.inferred.append(batch.shape[:3])
         found = [self._lamps(image, whole=image.shape[:2] == WHOLE) for image in batch]
-        raw = np.zeros((len(batch), 56, max(map(len, found)) + 1), np.float32)
+        raw = np.zeros((len(batch), 5 + 3 * len(self.skeleton.keypoint_names), max(map(len, found)) + 1), np.float32)
         for place, lamps in enumerate(found):
             for anchor, values in enumerate(lamps):
                 raw[place, :, anchor] = values
@@ -114,8 +121,7 @@ class LampNetwork:
     def close(self) -> None:
         pass
 
-    @staticmethod
-    def _lamps(image: NDArray[np.uint8], *, whole: bool) -> list[NDArray[np.float64]]:
+    def _lamps(self, image: NDArray[np.uint8], *, whole: bool) -> list[NDArray[np.float64]]:
         """Box, score and keypoints of each bright region."""
         grey = image[..., 1].astype(int)
         # The luma that a picture stores becomes grey of another level: 16..235 → 0..255.
@@ -130,11 +136,13 @@ class LampNetwork:
             if not whole and abs(level - levels[HIDDEN]) < 15:
                 continue
             left = x - 0.25 * tall if not whole and abs(level - levels[MISPLACED]) < 15 else x
-            points = np.array([left, y]) + _POINTS * (wide, tall)
-            triples = np.column_stack([points, np.full(17, 0.9)])
+            shares = np.concatenate([_POINTS, _MORE_POINTS])[: len(self.skeleton.keypoint_names)]
+            points = np.array([left, y]) + shares * (wide, tall)
+            triples = np.column_stack([points, np.full(len(points), 0.9)])
             people.append(np.concatenate([[left + wide / 2, y + tall / 2, wide, tall, 0.9], triples.ravel()]))
         return people
 
 
 def lamp_estimator(network: LampNetwork | None = None) -> Estimator:
-    return Estimator(network or LampNetwork(), resolve(DEFAULT_MODEL))
+    network = network or LampNetwork()
+    return Estimator(network, replace(resolve(DEFAULT_MODEL), skeleton=network.skeleton))

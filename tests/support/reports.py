@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from inference.poses import COCO_17, ModelInfo, PoseSequence
+from inference.skeletons import HALPE_26
 from models.documents import (
     ClipDocument,
     Coverage,
@@ -65,6 +67,22 @@ def poses(
         frame_size=size,
         model=ModelInfo(name="m", version="1", sha256="0" * 64, backend="openvino", precision="fp32", runtime="r 1"),
     )
+
+
+def with_feet(poses: PoseSequence) -> PoseSequence:
+    """The same as a model of HALPE-26 would see it: head, neck, hip, and toes and heels to either side of the ankle."""
+    more = np.full((len(poses.timestamps_s), 9, 2), np.nan, np.float32)
+    more[:, 0] = poses.keypoint("nose") - (0, 5)
+    for place, joint in ((1, "shoulder"), (2, "hip")):
+        more[:, place] = (poses.keypoint(f"left_{joint}") + poses.keypoint(f"right_{joint}")) / 2
+    for place, off in ((3, (3, 2)), (5, (4, 2)), (7, (-1, 2))):
+        more[:, place] = poses.keypoint("left_ankle") + off
+        more[:, place + 1] = poses.keypoint("right_ankle") + off
+    sure = np.repeat(poses.confidence[:, :1], 9, axis=1)
+    return replace(
+        poses, keypoints=np.concatenate([poses.keypoints, more], axis=1),
+        confidence=np.concatenate([poses.confidence, sure], axis=1), skeleton=HALPE_26,
+    )  # fmt: skip
 
 
 def evidence(*times_s: float, fps: float = 30.0, spans: Sequence[tuple[float, float]] = ()) -> Evidence:

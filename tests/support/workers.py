@@ -13,13 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.queue import JobDetail, Owner
 from models.requests import AnalysisRequest
 from models.storage import Storage, StorageOptions
 from pipeline.cluster import Cluster
 from pipeline.stages import Limits
+
+if TYPE_CHECKING:
+    from pipeline.follow import Models
 
 OWNER = Owner(owner_type="coach", owner_id="jane")
 TERMINAL = {"done", "failed", "canceled"}
@@ -45,7 +48,7 @@ class Bench:
         return self.storage.queue.get(OWNER, job_id)
 
     @contextmanager
-    def working(self, limits: Limits | None = None, **options: float) -> Iterator[None]:
+    def working(self, limits: Limits | None = None, models: Models | None = None, **options: Any) -> Iterator[None]:
         """A worker runs for as long as the block does; `options` are those of `WorkerOptions`."""
         # Imported late: it loads ray, which reads its environment when it is loaded.
         from pipeline.worker import Worker, WorkerOptions
@@ -56,6 +59,7 @@ class Bench:
             cluster=self.cluster,
             limits=limits or Limits(),
             options=WorkerOptions(**{"poll_s": 0.1, "grace_s": 20.0, **options}),
+            models=models,
         )
         thread = threading.Thread(target=worker.run, args=(stop,))
         thread.start()

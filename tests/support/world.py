@@ -20,7 +20,7 @@ import psutil
 import psycopg2
 from fault_proxy import FaultProxy
 from ports import free_port
-from servers import PostgresServer, postgres_server, s3_server
+from servers import NOBODY_TRUSTED, PostgresServer, postgres_server, s3_server
 from workers import descendants
 
 from migrations import upgrade
@@ -118,6 +118,7 @@ class World:
             headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=20,
             trust_env=False,
+            verify=NOBODY_TRUSTED,
         )
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -197,7 +198,7 @@ def name_of(process: psutil.Process) -> str:
 
 
 @contextmanager
-def world(folder: Path, cache: Path, *, workers: int, seed: int) -> Iterator[World]:
+def world(folder: Path, cache: Path, *, workers: int, seed: int, **settings: str) -> Iterator[World]:
     """Start everything on a fresh database and bucket; end everything with the block."""
     with ExitStack() as stack:
         postgres = stack.enter_context(postgres_server(durable=True))
@@ -226,6 +227,7 @@ def world(folder: Path, cache: Path, *, workers: int, seed: int) -> Iterator[Wor
             "FRONTFOOT_MAX_ATTEMPTS": "100",
             "FRONTFOOT_RATE_LIMIT_PER_MINUTE": "0",
             "FRONTFOOT_INFERENCE_THREADS": "1",
+            **settings,
         }
         port = free_port()
         api = Child(name="api", arguments=("api", "--port", str(port)), environment=environment, folder=folder)

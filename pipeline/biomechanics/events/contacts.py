@@ -23,7 +23,7 @@ STILL_SHARE = 0.25
 """Of the foot's peak speed within half a second."""
 PLANT_MIN_S = 0.05
 CONTACT_FRAMES, CONTACT_S = 1.5, 0.012
-"""Half-width of a contact: ankles only, so at least a frame and a half."""
+"""Half-width of a contact, at least; also with feet, which meet it a little better but not always (docs/science.md)."""
 LIFT = 6.0
 """% of height by which a running foot rises and comes down again; the model's slow error is 2 %."""
 LANDED = 0.3
@@ -35,6 +35,7 @@ CONTACT_MAX_S = 0.1
 HOLE_FRAMES = 1.5
 SEEN_MIN_S = 0.03
 """Of a stand must be seen: what lies in a hole alone was made by filling it."""
+HEEL_SEEN = 0.8
 BEFORE_S, AFTER_S = 0.12, 0.1
 """Of the swing's end and of the stand that a contact is fitted to."""
 SHIFT_S = 0.06
@@ -50,22 +51,23 @@ class Stretch:
 
 
 def find_plants(motion: Motion, side: Side, *, along: bool, floor: float | None = None) -> tuple[Stretch, ...]:
-    """Stretches in which the ankle stays in place: slower than 60 % of height/s or a quarter of its local peak speed.
+    """Stretches in which a foot stays in place: slower than 60 % of height/s or a quarter of its local peak speed.
 
-    Local and robust: the threshold follows the own swing (within ± 0.5 s), on 12 Hz paths. Along the pitch only
-    the lift of a swing is seen, and 40 % of height/s on 6 Hz paths counts. A foot that seems to move for less than
-    0.05 s, or comes no further than 4 % of height from where it stands, stands on. Stretches under 0.05 s are none, nor
-    those of which less than 0.03 s was seen. `floor`: another speed than those, for feet that swing more slowly than a
-    runner's.
+    Local and robust: the threshold follows the own swing (within ± 0.5 s), on 12 Hz paths. The foot is the ankle, or
+    the middle of ankle, heel and toes where the skeleton has them: it stands on its toes when the ankle has left. Along
+    the pitch only the lift of a swing is seen, and 40 % of height/s on 6 Hz paths of the ankle counts. A foot that
+    seems to move for less than 0.05 s, or comes no further than 4 % of height from where it stands, stands on.
+    Stretches under 0.05 s are none, nor those of which less than 0.03 s was seen. `floor`: another speed than those,
+    for feet that swing more slowly than a runner's.
     """
-    ankle = motion.point(f"{side}_ankle", "posture" if along else "contact")
-    velocity = motion.velocity(ankle)
+    foot = motion.point(f"{side}_ankle") if along else motion.point(f"{side}_foot", "contact")
+    velocity = motion.velocity(foot)
     speed = np.hypot(velocity[:, 0], velocity[:, 1])
     real = motion.real_s
     peak = rolling_max(speed, real, 0.5)
     floor = floor or (STILL_FLOOR_ALONG if along else STILL_FLOOR)
     still = speed < np.fmax(floor, STILL_SHARE * peak)
-    place = ankle.path / motion.stature[:, None] * 100
+    place = foot.path / motion.stature[:, None] * 100
     for moving in segments(real, ~still & ~np.isnan(speed)):
         if real[moving.stop - 1] - real[moving.start] < FLICKER_S or _stays(place, moving):
             still[moving] = True
@@ -133,17 +135,19 @@ def _stays(place: Array, moving: slice) -> bool:
 def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, float]:
     """When the foot came down for a plant, clip seconds, and its half-width: where a swing's end and a stand meet.
 
-    Model on the ankle's unfiltered path, both axes: place + b · min(t − contact, 0), least squares over the last 0.12 s
-    of the swing and the first 0.1 s of the stand that were seen; contact on a grid of an eighth of a frame, within two
-    frames and 60 ms of the plant's first still frame and of any hole there. A low-pass makes a foot seem to stop a
-    frame late. Too few samples, or no swing (less than 2 % of height in that time), give that first frame. Half-width:
-    1.5 frames, 12 ms, 1.65 · 2 % of height / |b|, or half of the hole in which the foot came down unseen, whichever is
-    most: the slower a foot comes down in the picture, the less well its contact is known.
+    Model on the unfiltered path of the ankle, and of the heel where the skeleton has one, both axes: place + b ·
+    min(t − contact, 0), a place and a b for each, least squares over the last 0.12 s of the swing and the first 0.1 s
+    of the stand that were seen; contact on a grid of an eighth of a frame, within two frames and 60 ms of the plant's
+    first still frame and of any hole there. A low-pass makes a foot seem to stop a frame late. Too few samples, or no
+    swing of the ankle (less than 2 % of height in that time), give that first frame. Half-width: 1.5 frames, 12 ms,
+    1.65 · 2 % of height / |b| of the ankle, or half of the hole in which the foot came down unseen, whichever is most:
+    the slower a foot comes down in the picture, the less well its contact is known.
     """
     real, frame = motion.real_s, 1 / motion.fps
     first = float(real[plant.first])
     used = _around_contact(motion, side, plant)
     path = motion.cleaned[used, motion.names.index(f"{side}_ankle")]
+    heel = _heel(motion, side, used)
     hole = _hole_at(real[used], first)
     reach = SHIFT_S + 2 * frame
     width = max(CONTACT_FRAMES * frame, CONTACT_S)
@@ -154,8 +158,9 @@ def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, floa
             continue
         design = np.stack((np.ones(len(used)), np.minimum(real[used] - contact, 0.0)), axis=1)
         fit, residual, _, _ = np.linalg.lstsq(design, path, rcond=None)
-        if len(residual) and float(residual.sum()) < best[0]:
-            best = float(residual.sum()), float(contact)
+        misfit = float(residual.sum()) + (0.0 if heel is None else _misfit(design, heel))
+        if len(residual) and misfit < best[0]:
+            best = misfit, float(contact)
             speed = float(np.hypot(*fit[1]) / motion.stature[plant.first] * 100)
     contact_s = first if speed * BEFORE_S < POSITION_SYS else best[1]
     if speed * BEFORE_S >= POSITION_SYS:
@@ -164,6 +169,24 @@ def fit_contact(motion: Motion, side: Side, plant: Stretch) -> tuple[float, floa
     if end - start > HOLE_FRAMES * frame:
         width = max(width, (end - start) / 2)
     return motion.to_clip(contact_s), width * motion.slowmo
+
+
+def _heel(motion: Motion, side: Side, used: NDArray[np.intp]) -> Array | None:
+    """(n, 2) the heel over frames, NaN where not seen; None without one, or where it is seen in less than 4 of 5.
+
+    Toes are left out: they come down late after a heel, and with them contacts were met less well.
+    """
+    if f"{side}_heel" not in motion.foot[side]:
+        return None
+    path: Array = motion.cleaned[used, motion.names.index(f"{side}_heel")]
+    return path if np.mean(~np.isnan(path[:, 0])) >= HEEL_SEEN else None
+
+
+def _misfit(design: Array, path: Array) -> float:
+    """Sum of squares that least squares of `design` (n, 2) leave of a path (n, 2), where it was seen."""
+    seen = ~np.isnan(path[:, 0])
+    fit = np.linalg.lstsq(design[seen], path[seen])[0]
+    return float(np.sum((path[seen] - design[seen] @ fit) ** 2))
 
 
 def _around_contact(motion: Motion, side: Side, plant: Stretch) -> NDArray[np.intp]:

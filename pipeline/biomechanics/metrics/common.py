@@ -17,7 +17,7 @@ from pipeline.biomechanics.motion import Motion
 from pipeline.biomechanics.readings import Outcome, Reading, Spec, evidence_over, read_over
 from pipeline.biomechanics.roll import UNKNOWN as UNKNOWN_ROLL
 from pipeline.biomechanics.roll import Roll, estimate_roll
-from pipeline.biomechanics.runs import count_steps, fit_steps, is_even, longest_run, number_steps
+from pipeline.biomechanics.runs import UNEVEN, count_steps, fit_steps, judge_run, longest_run, number_steps
 from pipeline.biomechanics.scene import Scene
 from pipeline.biomechanics.steps import Step, find_passing, find_reach, find_stand, find_unseen_way
 
@@ -58,16 +58,12 @@ NO_STEPS = refused(
 CAMERA_MOVES = refused(
     "the camera seems to move, so the way along the picture is not the athlete's", "Put the camera on a tripod."
 )
-UNEVEN = refused(
-    "the feet come forward at uneven times: this is no steady walk or run",
-    "Film from the side, from well before the movement begins.",
-)
 
 
 def measure_gait(scene: Scene, steps: Sequence[Step] | None = None) -> dict[str, Outcome]:
     """All descriptive metrics over the clip; `steps`: those that are steps of a walk or a run, where not all are."""
     run = longest_run(scene.steps if steps is None else steps, scene.motion.slowmo)
-    no_gait: Verdict | None = None if is_even(run) else UNEVEN
+    no_gait = judge_run(run)
     no_way = no_gait or (CAMERA_MOVES if scene.camera_moves else None)
     return {
         "cadence": no_gait or compute_cadence(scene, run),
@@ -283,7 +279,7 @@ def compute_trunk_lean(scene: Scene) -> Outcome:
 def find_roll(scene: Scene) -> Roll:
     """The camera's, by the steps of a walk or run before a camera that stands."""
     run = longest_run(scene.steps, scene.motion.slowmo)
-    if scene.camera_moves or scene.athletes_left is not None or not is_even(run):
+    if scene.camera_moves or scene.athletes_left is not None or judge_run(run):
         return UNKNOWN_ROLL
     return estimate_roll(scene.motion, run, scene.travel.line)
 

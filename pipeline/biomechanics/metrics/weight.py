@@ -76,7 +76,7 @@ def _read(scene: Scene, share: Series, span: tuple[float, float], front: str, wh
     width = np.abs(scene.distance(f"{front}_ankle", f"{back}_ankle", 0, "contact").values[motion.window(*span)])
     width = width[~np.isnan(width)]
     if len(width) and np.median(width) < BASE_MIN:
-        return refused(f"the feet were too close together {what}", "Film square to the pitch.")
+        return refused(f"the feet were too close together {what}")
     base = float(np.median(width)) if len(width) else np.nan
     place = errors.combine(CENTRE_SYS, errors.POSITION_SYS, errors.POSITION_SYS)
     return read_over(motion, share, span, place / base, what)

@@ -77,6 +77,7 @@ def test_each_line_is_accounted_for(server: Server) -> None:
     assert server.jane.get(f"/batches/{batch['id']}").json() == batch
 
 
+@pytest.mark.parametrize("backend", ["postgresql+s3"], indirect=True)
 def test_ten_thousand_lines(server: Server) -> None:
     session = server.uploaded()["id"]
     lines = [BODY | {"session_id": session, "tags": ["many"], "metadata": {"n": str(n)}} for n in range(10_000)]

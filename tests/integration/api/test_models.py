@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from uuid import uuid4
 
 import httpx
@@ -16,6 +16,7 @@ from models.keys import KeyRegister
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, ModelVersion, StoredArtifact
 from models.promotion import Policy
+from models.worker_models import WorkerModel
 
 
 @pytest.fixture
@@ -50,10 +51,15 @@ def test_a_promotion_and_the_way_back(served: Served, operator: httpx.Client) ->
     move = promoted.json()["moves"][-1]
     assert (move["kind"], move["from"], move["to"]) == ("promote", str(BUILT_IN.ref), str(version.ref))
     assert (move["reason"], move["forced"], move["moved_by"][:4]) == ("better", False, "key:")
+    word = WorkerModel(worker_id=alias, follows=alias, model="net@1", state="loading", wanted=str(version.ref))
+    served.app.state.services.worker_models.say(word)
     shown = operator.get(f"/models/{version.ref}").json()
+    assert shown["workers"] == [asdict(word)]
+    assert operator.get(f"/models/{BUILT_IN.ref}").json()["workers"] == []
     assert (shown["aliases"], shown["moves"]) == ([alias], [move])
     assert operator.get(f"/models/{alias}").json() == shown
     everything = operator.get("/models").json()
+    assert asdict(word) in everything["workers"]
     assert everything["aliases"][alias] == str(version.ref)
     assert {"model": str(version.ref), "created_by": "anna", "skeleton": "coco-17"}.items() <= next(
         model for model in everything["models"] if model["model"] == str(version.ref)

@@ -21,7 +21,7 @@ def extractor_options(model_cache: Path) -> ExtractorOptions:
     return ExtractorOptions(threads=2, cache_dir=model_cache)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def extractor(extractor_options: ExtractorOptions) -> Iterator[PoseExtractor]:
     loaded = load_extractor(extractor_options)
     yield loaded

@@ -71,7 +71,7 @@ def _wait_for(reached: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 def _actor(bench: Bench) -> Any:
-    return bench.cluster.pool.members[0].actor
+    return bench.cluster.serving.pool.members[0].actor
 
 
 def _actor_pid() -> int:

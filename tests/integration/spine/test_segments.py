@@ -72,9 +72,9 @@ def another(cluster: Cluster, extractor_options: ExtractorOptions) -> Iterator[A
 def second_actor(cluster: Cluster, another: Any) -> Iterator[Any]:
     """One more in the pool."""
     ray.get(another.status.remote())
-    cluster.pool.members.append(Member(actor=another))
+    cluster.serving.pool.members.append(Member(actor=another))
     yield another
-    cluster.pool.members.pop()
+    cluster.serving.pool.members.pop()
 
 
 def _artifact(bench: Bench, job: JobDetail, name: str) -> bytes:
@@ -123,7 +123,7 @@ def _kill(actor: Any) -> None:
 def test_all_free_actors_work_on_a_long_clip_and_it_comes_out_as_in_one_pass(
     bench: Bench, clip: Path, unsplit: Analysis, second_actor: Any
 ) -> None:
-    first = bench.cluster.pool.members[0].actor
+    first = bench.cluster.serving.pool.members[0].actor
     before = _frames(first), _frames(second_actor)
     job_id = bench.submit(clip, REQUEST)
     seen: list[float] = []
@@ -147,7 +147,7 @@ def test_after_a_crash_only_the_missing_segments_are_inferred(
     job = embedded.job(job_id)
     with embedded.working(LIMITS):
         _wait_for(lambda: len(_kept(embedded, job)) >= 3)
-        _kill(embedded.cluster.pool.members[0].actor)
+        _kill(embedded.cluster.serving.pool.members[0].actor)
         (job,) = embedded.finish([job_id])
     assert [attempt["error_code"] for attempt in job.history] == ["actor_died"]
     _agrees(embedded, job, unsplit)
@@ -156,7 +156,7 @@ def test_after_a_crash_only_the_missing_segments_are_inferred(
     used = vars(line)["segments"]
     assert used in {3, 4, 5}
     assert vars(line)["of"] == 6
-    again = _frames(embedded.cluster.pool.members[0].actor)  # a new actor counts from 0, and QUICK was kept
+    again = _frames(embedded.cluster.serving.pool.members[0].actor)  # a new actor counts from 0, and QUICK was kept
     before = extractor.batcher.stats().frames
     extractor.extract(clip, ExtractRequest(segments=LIMITS.segments))
     assert again < 0.7 * (extractor.batcher.stats().frames - before)
@@ -169,9 +169,9 @@ def test_a_canceled_clip_stops_in_every_actor(embedded: Bench, clip: Path, secon
         _wait_for(lambda: bool(_kept(embedded, job)))
         embedded.storage.queue.cancel(OWNER, job_id)
         (job,) = embedded.finish([job_id], timeout_s=15)
-        actors = [member.actor for member in embedded.cluster.pool.members]
+        actors = [member.actor for member in embedded.cluster.serving.pool.members]
         _wait_for(lambda: all(ray.get(actor.status.remote()).clips == 0 for actor in actors), timeout_s=10)
-        assert all(not member.seats for member in embedded.cluster.pool.members)
+        assert all(not member.seats for member in embedded.cluster.serving.pool.members)
     assert (job.status, job.stage) == ("canceled", "CANCELED")
 
 

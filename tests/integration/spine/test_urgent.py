@@ -21,7 +21,7 @@ REQUEST = AnalysisRequest(analysis_mode="fielding")
 @pytest.fixture
 def one_place(embedded: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A worker whose actor has room for one whole clip."""
-    monkeypatch.setattr(embedded.cluster.pool, "_room", ROOM)
+    monkeypatch.setattr(embedded.cluster.serving.pool, "_room", ROOM)
     return embedded
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.poses import COCO_17
+from inference.skeletons import HALPE_26
 
 Array = NDArray[np.float64]
 ANKLE = 3.9
 """% of height: Drillis and Contini 1966, as all mean lengths here."""
-KEYPOINT = {name: i for i, name in enumerate(COCO_17.keypoint_names)}
+KEYPOINT = {name: i for i, name in enumerate(HALPE_26.keypoint_names)}
+"""The first 17 are COCO-17's: a movement without feet has these alone."""
 FORWARD, LEFT, UP = np.eye(3)
 
 
@@ -122,10 +124,7 @@ def bend(start: Array, end: Array, upper: float, lower: float, towards: Array) -
 
 def mirror(joints: Array) -> Array:
     """The other-handed athlete: Y turned round, left and right exchanged."""
-    order = list(range(17))
-    for left, right in COCO_17.left_right:
-        order[left], order[right] = right, left
-    return joints[:, order] * np.array([1.0, -1.0, 1.0])
+    return joints[:, COCO_17.exchanged()] * np.array([1.0, -1.0, 1.0])
 
 
 def ease(times: Array, knots: list[tuple[float, float]]) -> Array:

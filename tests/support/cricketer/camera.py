@@ -8,6 +8,7 @@ import numpy as np
 
 from cricketer.body import Array
 from inference.poses import COCO_17, ModelInfo, PoseSequence
+from inference.skeletons import HALPE_26
 
 FRAME = (3840, 2160)
 MODEL = ModelInfo(name="figure", version="1", sha256="0" * 64, backend="none", precision="exact", runtime="numpy")
@@ -46,7 +47,7 @@ class Camera:
 
 
 def sequence(points: Array, times: Array, confidence: Array | None = None) -> PoseSequence:
-    """Keypoints (T, 17, 2) and their confidence (T, 17; 0.9 where None) as the product gets them."""
+    """Keypoints (T, 17 or 26, 2) and their confidence (0.9 where None) as the product gets them."""
     sure = np.full(points.shape[:2], 0.9) if confidence is None else confidence
     seen = ~np.all(np.isnan(points[..., 0]), axis=1)
     boxes = np.full((len(points), 4), np.nan)
@@ -54,7 +55,8 @@ def sequence(points: Array, times: Array, confidence: Array | None = None) -> Po
     sure = np.where(np.isnan(points[..., 0]), np.nan, sure)
     return PoseSequence(
         keypoints=points.astype(np.float32), confidence=sure.astype(np.float32),
-        boxes=boxes.astype(np.float32), timestamps_s=times, frame_indices=np.arange(len(times)), skeleton=COCO_17,
+        boxes=boxes.astype(np.float32), timestamps_s=times, frame_indices=np.arange(len(times)),
+        skeleton=COCO_17 if points.shape[1] == 17 else HALPE_26,
         frame_size=FRAME, model=MODEL,
     )  # fmt: skip
 

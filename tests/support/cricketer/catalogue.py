@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,16 +28,16 @@ _RANDOM: dict[str, Callable[..., Movement]] = {
 }
 
 
-def random_movement(mode: str, rng: np.random.Generator, **fixed: float) -> Movement:
+def random_movement(mode: str, rng: np.random.Generator, **fixed: Any) -> Movement:
     """A random athlete of a mode; `fixed` sets parameters of its `Technique`."""
     return _RANDOM[mode](rng, **fixed)
 
 
-def possible_movement(mode: str, rng: np.random.Generator) -> Movement:
-    """`random_movement`, drawn anew where a body cannot do it: one batter in about 200 strides beyond his legs."""
+def possible_movement(mode: str, rng: np.random.Generator, **fixed: Any) -> Movement:
+    """`random_movement`, drawn anew where a body cannot do it: one batter in two hundred strides beyond his legs."""
     while True:
         try:
-            return random_movement(mode, rng)
+            return random_movement(mode, rng, **fixed)
         except AssertionError as why:
             if "farther away than the leg is long" not in str(why):
                 raise

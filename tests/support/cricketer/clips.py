@@ -95,8 +95,8 @@ def film(
         pause = round(PAUSE_S * fps)
         starts.append(now - phase)
         times.append(now + np.arange(count + pause) / fps)
-        points += [seen, np.full((pause, 17, 2), np.nan)]
-        confidence += [sure, np.full((pause, 17), np.nan)]
+        points += [seen, np.full((pause, *seen.shape[1:]), np.nan)]
+        confidence += [sure, np.full((pause, *sure.shape[1:]), np.nan)]
         now += (count + pause) / fps
     end = -round(PAUSE_S * fps)
     handedness = first.side if first.mode == "batting" else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, Plant, assemble, column, ease, foot, mirror, random_body
+from cricketer.feet import Feet, with_feet
 from cricketer.movement import APPROACH, Movement, Truth
 
 
@@ -43,6 +45,7 @@ class Technique:
     lean_release: float = 30.0
     start: float = 0.0
     """Where in the cycle of steps the clip begins, 0..1."""
+    feet: Feet | None = None
 
 
 def random_technique(rng: np.random.Generator) -> Technique:
@@ -56,17 +59,17 @@ def random_technique(rng: np.random.Generator) -> Technique:
     )  # fmt: skip
 
 
-def random_delivery(rng: np.random.Generator, **fixed: float) -> Movement:
+def random_delivery(rng: np.random.Generator, **fixed: Any) -> Movement:
     """One athlete and one technique; `fixed` sets parameters of `Technique`."""
     body = random_body(rng)
-    return deliver(body, replace(random_technique(rng), **fixed))  # type: ignore[arg-type]
+    return deliver(body, replace(random_technique(rng), **fixed))
 
 
 def deliver(body: Body, how: Technique) -> Movement:
-    """The movement, its lateral place adjusted until the head is where `how.head` says."""
+    """The movement, its lateral place adjusted until the head is where `how.head` says, before feet roll."""
     shift = 0.0
     for _ in range(2):
-        movement = _deliver(body, how, shift)
+        movement = _deliver(body, replace(how, feet=None), shift)
         shift += how.head - movement.truth["head_sideways_contact"]
     return _deliver(body, how, shift)
 
@@ -131,11 +134,12 @@ def _deliver(body: Body, how: Technique, shift: float) -> Movement:
         joints[:, 8] = shoulder + 0.56 * length * arm
         return joints if how.arm == "right" else mirror(joints)
 
-    fine = Truth(pose, duration)
+    moves = pose if how.feet is None else with_feet(pose, duration, body, how.feet)
+    fine = Truth(moves, duration)
     seen = tuple(t for t in moments if t >= 0)
     events = {"back_foot_contact": back, "front_foot_contact": front, "release": release}
     return Movement(
-        mode="bowling", body=body, duration=duration, pose=pose, events=events, side=how.arm, steps=seen,
+        mode="bowling", body=body, duration=duration, pose=moves, events=events, side=how.arm, steps=seen,
         speed=fine.speed, truth=_read(fine, how, events, seen, body), centre=(float(x_at(front)), 0.0),
         approach=APPROACH, blurs=((f"{how.arm}_wrist", release), (f"{how.arm}_elbow", release)),
     )  # fmt: skip

@@ -18,9 +18,7 @@ GAP_S = 0.08
 UNSEEN = 0.1
 """Confidence of a keypoint that is not to be believed."""
 MARGIN_PX = 2000.0
-OTHER_SIDE = list(range(17))
-for _left, _right in COCO_17.left_right:
-    OTHER_SIDE[_left], OTHER_SIDE[_right] = _right, _left
+OTHER_SIDE = COCO_17.exchanged()
 
 
 def with_points(

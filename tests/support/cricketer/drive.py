@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, assemble, column, ease, mirror, random_body
+from cricketer.feet import Feet, with_feet
 from cricketer.movement import Movement, Truth
 
 
@@ -32,6 +34,7 @@ class Technique:
     """Height of the hands at the top."""
     knee: float = 145.0
     """Front knee about impact."""
+    feet: Feet | None = None
 
 
 def random_technique(rng: np.random.Generator) -> Technique:
@@ -44,16 +47,16 @@ def random_technique(rng: np.random.Generator) -> Technique:
     )  # fmt: skip
 
 
-def random_drive(rng: np.random.Generator, **fixed: float) -> Movement:
+def random_drive(rng: np.random.Generator, **fixed: Any) -> Movement:
     """One athlete and one technique; `fixed` sets parameters of `Technique`."""
-    return drive(random_body(rng), replace(random_technique(rng), **fixed), float(rng.uniform(0, 6)))  # type: ignore[arg-type]
+    return drive(random_body(rng), replace(random_technique(rng), **fixed), float(rng.uniform(0, 6)))
 
 
 def drive(body: Body, how: Technique, phase: float = 0.0) -> Movement:
-    """The movement, its hips moved until the head is where `how` says."""
+    """The movement, its hips moved until the head is where `how` says; rolling feet come under it after that."""
     ahead = off = 0.0
     for _ in range(2):
-        movement = _drive(body, how, phase, ahead, off)
+        movement = _drive(body, replace(how, feet=None), phase, ahead, off)
         ahead += how.head_forward - movement.truth["head_forward_plant"]
         off += how.head_off - movement.truth["head_sideways_plant"]
     return _drive(body, how, phase, ahead, off)
@@ -91,14 +94,18 @@ def _drive(body: Body, how: Technique, phase: float, ahead: float, off: float) -
         )  # fmt: skip
         return joints if how.hand == "right" else mirror(joints)
 
-    seen = Truth(pose, duration)
+    moves = pose
+    if how.feet is not None:
+        turn = how.feet.turn if how.hand == "right" else -how.feet.turn
+        moves = with_feet(pose, duration, body, replace(how.feet, turn=turn))
+    seen = Truth(moves, duration)
     hands = np.gradient(seen.of("hands") - seen.of("hips"), seen.times, axis=0)
     swing = seen.over(plant - 0.15, hit + 0.3)
     impact = float(seen.times[swing][np.argmax(np.linalg.norm(hands[swing], axis=1))])
     events = {"front_foot_plant": plant, "impact": impact}
     return Movement(
         speed=seen.speed,
-        mode="batting", body=body, duration=duration, pose=pose, events=events, side=how.hand,
+        mode="batting", body=body, duration=duration, pose=moves, events=events, side=how.hand,
         truth=_read(seen, how, plant, impact, go), centre=(0.0, 0.0),
         blurs=(("left_wrist", impact), ("right_wrist", impact)),
     )  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, Plant, assemble, column, ease, foot, mirror, random_body
+from cricketer.feet import Feet, with_feet
 from cricketer.movement import APPROACH, Movement, Truth
 
 
@@ -30,6 +32,7 @@ class Technique:
     """The hand farther to its side than the hips have moved."""
     elbow: float = 1.0
     """Elbow above the shoulder at the throw."""
+    feet: Feet | None = None
 
 
 def random_technique(rng: np.random.Generator) -> Technique:
@@ -41,9 +44,9 @@ def random_technique(rng: np.random.Generator) -> Technique:
     )  # fmt: skip
 
 
-def random_pick_up(rng: np.random.Generator, **fixed: float) -> Movement:
+def random_pick_up(rng: np.random.Generator, **fixed: Any) -> Movement:
     """One athlete and one technique; `fixed` sets parameters of `Technique`."""
-    return pick_up(random_body(rng), replace(random_technique(rng), **fixed))  # type: ignore[arg-type]
+    return pick_up(random_body(rng), replace(random_technique(rng), **fixed))
 
 
 def pick_up(body: Body, how: Technique) -> Movement:
@@ -91,7 +94,8 @@ def pick_up(body: Body, how: Technique) -> Movement:
         return _throw(joints, times, throw, how, body) if how.hand == "right" else mirror(
             _throw(joints, times, throw, how, body))  # fmt: skip
 
-    seen = Truth(pose, duration)
+    moves = pose if how.feet is None else with_feet(pose, duration, body, how.feet)
+    seen = Truth(moves, duration)
     height = seen.height(f"{how.hand}_wrist")
     near = seen.over(down - 0.3, down + 0.3)
     moment = float(seen.times[near][np.argmin(height[near])])
@@ -103,7 +107,7 @@ def pick_up(body: Body, how: Technique) -> Movement:
     steps = tuple(t for t in moments if t >= 0)
     return Movement(
         speed=seen.speed,
-        mode="fielding", body=body, duration=duration, pose=pose, side=how.hand, steps=steps,
+        mode="fielding", body=body, duration=duration, pose=moves, side=how.hand, steps=steps,
         events=events, truth=_read(seen, how, events, steps, body),
         centre=(float(x_at(down)), 0.0), approach=APPROACH, blurs=((f"{how.hand}_wrist", released),),
     )  # fmt: skip

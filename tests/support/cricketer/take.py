@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from cricketer.body import ANKLE, Array, Body, assemble, column, ease, mirror, random_body
+from cricketer.feet import Feet, with_feet
 from cricketer.movement import Movement, Truth
 
 
@@ -24,6 +26,7 @@ class Technique:
     lean: float = 42.0
     wait: float = 1.6
     rise: float = 0.4
+    feet: Feet | None = None
 
 
 def random_technique(rng: np.random.Generator) -> Technique:
@@ -34,9 +37,9 @@ def random_technique(rng: np.random.Generator) -> Technique:
     )  # fmt: skip
 
 
-def random_take(rng: np.random.Generator, **fixed: float) -> Movement:
+def random_take(rng: np.random.Generator, **fixed: Any) -> Movement:
     """One athlete and one technique; `fixed` sets parameters of `Technique`."""
-    body, how = random_body(rng), replace(random_technique(rng), **fixed)  # type: ignore[arg-type]
+    body, how = random_body(rng), replace(random_technique(rng), **fixed)
     return take(body, how, float(rng.uniform(0, 6)), other=bool(rng.random() < 0.5))
 
 
@@ -61,7 +64,8 @@ def take(body: Body, how: Technique, phase: float = 0.0, *, other: bool = False)
         )  # fmt: skip
         return mirror(joints) if other else joints
 
-    seen = Truth(pose, duration)
+    moves = pose if how.feet is None else with_feet(pose, duration, body, how.feet)
+    seen = Truth(moves, duration)
     height = seen.height("hips")
     left = np.flatnonzero((height > how.depth + 1.5) & (seen.times > up))
     rise = float(seen.times[left[0]])
@@ -77,5 +81,6 @@ def take(body: Body, how: Technique, phase: float = 0.0, *, other: bool = False)
     }  # fmt: skip
     return Movement(
         speed=seen.speed,
-        mode="wicketkeeping", body=body, duration=duration, pose=pose, events={"rise": rise}, truth=truth, side="right",
+        mode="wicketkeeping", body=body, duration=duration, pose=moves, events={"rise": rise}, truth=truth,
+        side="right",
     )  # fmt: skip

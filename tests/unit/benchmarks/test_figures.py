@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 
 from benchmarks import throughput
-from benchmarks.accuracy import JOINTS, Body, _differences, _gates
+from benchmarks.accuracy import Body, _differences, _gates
 from benchmarks.machine import as_json, provenance
 from benchmarks.memory import loop
-from inference.poses import Pose
+from inference.poses import COCO_17, Pose
+from pipeline.biomechanics.sides import BODY, columns
 
 
 def body(path: np.ndarray, anchors: np.ndarray | None = None) -> Body:
     frames = len(path)
     return Body(
         path=path,
+        skeleton=COCO_17,
         seen=np.ones(frames, bool),
         anchors=np.zeros(frames, bool) if anchors is None else anchors,
         mirrored=0,
@@ -56,7 +58,7 @@ def test_a_step_at_every_anchor_shows_in_their_ratio_and_elsewhere_does_not() ->
 def test_a_mirrored_body_is_not_far_but_mirrored() -> None:
     path = walk(0.0, 6)
     mirrored = path.copy()
-    pairs = list(zip(JOINTS[::2], JOINTS[1::2], strict=True))
+    pairs = columns(COCO_17, BODY)
     for left, right in pairs:
         mirrored[100:130, [left, right]] = path[100:130, [right, left]]
     figures = body(mirrored).apart(body(path))

@@ -157,3 +157,13 @@ def test_poses_that_cannot_be_analysed(poses: Path, tmp_path: Path, name: str, c
     assert (spoken.exit_code, spoken.stdout) == (exits.BAD_CLIP, "")
     assert spoken.stderr.startswith(f"{code}: ")
     assert not out.exists()
+
+
+def test_what_a_model_with_feet_saw_is_exported_whole(tmp_path: Path) -> None:
+    write_npz(tmp_path / "feet.npz", reports.with_feet(reports.poses([step / 30 for step in range(4)])))
+    result = run("export", tmp_path / "feet.npz", "--format", "csv,coco,trc", "--out", tmp_path / "exported")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "exported" / "poses.csv").read_text().count("left_heel") == 4
+    coco = json.loads((tmp_path / "exported" / "keypoints.coco.json").read_text())
+    assert (len(coco["categories"][0]["keypoints"]), len(coco["annotations"][0]["keypoints"])) == (26, 78)
+    assert "RBigToe" in (tmp_path / "exported" / "poses.trc").read_text()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from frontfoot import exits, model_choice, services
+from frontfoot import exits, model_choice, services, wiring
 from frontfoot.cli import app
+from frontfoot.following import followed
 from frontfoot.model_sources import local_source
 from frontfoot.settings import Settings
 from inference.errors import SourceUnavailable, WeightsRejected
@@ -23,6 +25,7 @@ from models.database import Database
 from models.errors import ModelNotInCatalogue, NotFound, StoreUnavailable
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
+from models.worker_models import WorkerModel, WorkerModels
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +106,23 @@ def test_an_alias_goes_there_and_back() -> None:
     assert [move["kind"] for move in answered("show", "net@1")["moves"]] == ["promote", "rollback"]
     assert "promote production: yolo11n-pose@1 → net@1: better knees" in run("show", "net@1").stdout
     assert refused("promote", "net@1")["code"] == "model_refused"
+
+
+def test_what_workers_say_is_shown_where_it_matters(catalogue: ModelCatalogue) -> None:
+    register = WorkerModels(catalogue._database)
+    fine = WorkerModel(worker_id="one", follows="production", model="net@1", state="ready")
+    why = {"error_code": "weights_rejected", "error_message": "another checksum"}
+    broken = WorkerModel(worker_id="two", follows="production", model="net@1", state="failed", wanted="net@2", **why)
+    empty = WorkerModel(worker_id="three", follows=None, model=None, state="emptying", wanted="net@2")
+    for word in (fine, broken, empty):
+        register.say(word)
+    assert [word["worker_id"] for word in answered("list")["workers"]] == ["one", "three", "two"]
+    assert answered("show", "net@1")["workers"] == [asdict(fine), asdict(broken)]
+    assert answered("show", "yolo11n-pose@1")["workers"] == []
+    assert run("show", "net@2").stdout.splitlines()[-2:] == [
+        "worker three runs none, waits for running jobs to end before it loads net@2",
+        "worker two runs net@1 for production, could not load net@2: weights_rejected: another checksum",
+    ]
 
 
 def test_a_version_whose_artifact_is_gone_is_not_promoted(catalogue: ModelCatalogue, store: FolderStore) -> None:
@@ -273,3 +293,39 @@ def test_a_worker_that_has_nothing_to_load_says_so_and_ends(caplog: pytest.LogCa
         services._cluster_options(Settings(model="nobody@1"))
     assert ended.value.exit_code == exits.USAGE
     assert "No model to run: model=nobody@1 error_code=model_unknown There is no model 'nobody@1'" in caplog.text
+
+
+class TestFollowing:
+    def test_an_alias_is_followed(self, catalogue: ModelCatalogue) -> None:
+        with closing(wiring.storage_options(Settings()).open()) as storage:
+            alias = followed(Settings(), storage)
+            assert alias is not None
+            assert (alias.alias, alias.meant()) == ("production", "yolo11n-pose@1")
+            catalogue.promote(ModelRef.parse("net@2"), by="jane")
+            assert alias.meant() == "net@2"
+            registered = alias.fetch("net@2").registered
+            assert registered is not None
+            assert (registered.version, registered.content) == ("2", b"2")
+            assert alias.fetch("yolo11n-pose@1").registered is None
+            with pytest.raises(ModelNotInCatalogue):
+                alias.fetch("net@3")
+
+    def test_an_alias_of_ones_own_is_followed_once_it_is_there(self, catalogue: ModelCatalogue) -> None:
+        with closing(wiring.storage_options(Settings()).open()) as storage:
+            assert followed(Settings(model="candidate"), storage) is None
+            catalogue.promote(ModelRef.parse("net@1"), alias="candidate", by="jane")
+            assert followed(Settings(model="candidate"), storage) is not None
+
+    def test_a_checksum_that_the_operator_gives_holds_for_what_comes_too(self, catalogue: ModelCatalogue) -> None:
+        settings = Settings(model_sha256="0" * 64)
+        with closing(wiring.storage_options(settings).open()) as storage:
+            alias = followed(settings, storage)
+            assert alias is not None
+            with pytest.raises(WeightsRejected, match="has the checksum"):
+                alias.fetch("net@1")
+
+    @pytest.mark.usefixtures("catalogue")
+    @pytest.mark.parametrize("model", ["net@1", "net", "yolo11n-pose", "production.pt"])
+    def test_what_nobody_can_move_is_not(self, model: str) -> None:
+        with closing(wiring.storage_options(Settings()).open()) as storage:
+            assert followed(Settings(model=model), storage) is None

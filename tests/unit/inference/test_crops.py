@@ -35,7 +35,7 @@ def person(x: float, y: float, height: float = 400.0, *, score: float = 0.9, con
 
 
 def plan(first: list[Pose], last: list[Pose], elapsed_s: float = SPAN_S) -> list[Path]:
-    return paths(first, last, elapsed_s=elapsed_s, whole=WHOLE)
+    return paths(first, last, elapsed_s=elapsed_s, whole=WHOLE, skeleton=COCO_17)
 
 
 def one(start: Pose, end: Pose) -> Path:
@@ -232,23 +232,21 @@ class TestDisagreement:
         return replace(self.WHOLE_POSE, keypoints=self.WHOLE_POSE.keypoints + np.array([x, 0], np.float32))
 
     def test_jitter_is_none(self) -> None:
-        assert not disagree(self.moved(8), self.WHOLE_POSE, COCO_17.left_right)
+        assert not disagree(self.moved(8), self.WHOLE_POSE, COCO_17)
 
     def test_another_place_is(self) -> None:
-        assert disagree(self.moved(100), self.WHOLE_POSE, COCO_17.left_right)
+        assert disagree(self.moved(100), self.WHOLE_POSE, COCO_17)
 
     def test_left_for_right_is_none(self) -> None:
-        order = np.arange(17)
-        for left, right in COCO_17.left_right:
-            order[[left, right]] = right, left
+        order = COCO_17.exchanged()
         wide = self.WHOLE_POSE.keypoints * np.array([4.0, 1.0], np.float32)  # so that the exchange is no jitter
         whole, turned = replace(self.WHOLE_POSE, keypoints=wide), replace(self.WHOLE_POSE, keypoints=wide[order])
-        assert disagree(turned, whole, ()), "without knowing left from right"
-        assert not disagree(turned, whole, COCO_17.left_right)
+        assert disagree(turned, whole, replace(COCO_17, left_right=())), "without knowing left from right"
+        assert not disagree(turned, whole, COCO_17)
 
     def test_two_that_show_too_little_in_common_cannot(self) -> None:
         unsure = replace(self.moved(300), confidence=np.full(17, 0.1, np.float32))
-        assert not disagree(unsure, self.WHOLE_POSE, COCO_17.left_right)
+        assert not disagree(unsure, self.WHOLE_POSE, COCO_17)
 
 
 class TestPicking:

@@ -25,7 +25,7 @@ from inference.vendors import quiet_ultralytics
 pytestmark = pytest.mark.model
 
 Image = np.ndarray
-EVERY = 5
+EVERY = 10
 """Every so many frames of the clip are compared, for the sake of time; all 230 were compared once by hand."""
 
 
@@ -115,7 +115,7 @@ def test_fp32_finds_what_ultralytics_finds_within_half_a_pixel(
     ours = infer(load(backend, "fp32"), pictures)
     assert [len(people) for people in ours] == [len(people) for people in reference]
     assert len(ours[0]) == 4, "four people stand before the bus"
-    assert sum(map(len, ours)) > 60
+    assert sum(map(len, ours)) > 30
     for found, expected in zip(ours, reference, strict=True):
         for pose, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(pose.box, other.box, atol=0.5)
@@ -148,7 +148,7 @@ def test_info_says_what_runs(load: Load) -> None:
 
 def test_pictures_of_one_shape_may_come_from_sources_of_different_sizes(load: Load, pictures: list[Image]) -> None:
     estimator = load("openvino", "fp32")
-    frame = pictures[20]
+    frame = pictures[11]
     half = cv2.resize(frame, (frame.shape[1] // 2, frame.shape[0] // 2), interpolation=cv2.INTER_AREA)
     whole, smaller = estimator.infer([estimator.prepare(frame), estimator.prepare(half)])
     assert len(whole) == len(smaller) > 0

@@ -65,6 +65,24 @@ def test_an_alias_means_at_each_claim_what_it_means_then(
     assert {one.id: one.job.resolved_model for one in again if one} == {job.id: "net@2", pinned.id: "net@1"}
 
 
+def test_the_alias_that_a_worker_follows_means_what_it_runs(
+    queue: JobQueue, jane: Owner, catalogue: ModelCatalogue
+) -> None:
+    """A worker that is still loading what the alias means now fails no job for it."""
+    catalogue.promote(entered(catalogue, "net@1"), by="jane")
+    catalogue.promote(catalogue.find(BUILT_IN.ref).ref, alias="candidate", by="jane")
+    meant = {"production": RUNS, "candidate": RUNS, "net": "net@1", None: RUNS}
+    for asked, model in meant.items():
+        submitted(queue, jane, BOWLING.model_copy(update={"model": asked}))
+        job = queue.claim("worker", runs=RUNS, follows="production")
+        assert job is not None
+        assert job.job.resolved_model == model
+    submitted(queue, jane, BOWLING.model_copy(update={"model": "production"}))
+    job = queue.claim("worker", runs=RUNS, follows="candidate")
+    assert job is not None
+    assert job.job.resolved_model == "net@1"
+
+
 def test_what_is_retired_or_was_never_there_is_nothing(queue: JobQueue, jane: Owner, catalogue: ModelCatalogue) -> None:
     catalogue.retire(entered(catalogue, "net@1"))
     for asked in ("net@1", "net", "nobody"):
@@ -74,3 +92,26 @@ def test_what_is_retired_or_was_never_there_is_nothing(queue: JobQueue, jane: Ow
 def test_an_operators_own_file_is_asked_for_by_its_name(queue: JobQueue, jane: Owner) -> None:
     assert claimed(queue, jane, "mine", runs="mine@0123456789ab").job.resolved_model == "mine@0123456789ab"
     assert claimed(queue, jane, "mine", runs=RUNS).job.resolved_model is None
+
+
+@pytest.mark.parametrize("asked", [None, "production", "candidate"])
+def test_a_retry_keeps_its_model_where_the_worker_still_holds_it(
+    queue: JobQueue, jane: Owner, catalogue: ModelCatalogue, asked: str | None
+) -> None:
+    for alias in ("production", "candidate"):
+        catalogue.promote(BUILT_IN.ref, alias=alias, by="jane")
+    job = claimed(queue, jane, asked)
+    assert job.job.resolved_model == RUNS
+    catalogue.promote(entered(catalogue, "net@2"), alias="candidate", by="jane")
+
+    def again(before: ClaimedJob, *holds: str) -> ClaimedJob:
+        queue.release(before.lease)
+        found = queue.claim("worker", runs="net@2", follows="production", holds=holds)
+        assert found is not None
+        return found
+
+    kept = again(job, RUNS, "net@2")
+    assert kept.job.resolved_model == RUNS
+    gone = again(kept, "net@2")
+    assert gone.job.resolved_model == "net@2"
+    assert again(gone).job.resolved_model == "net@2", "the worker runs it, though it says nothing of holding it"

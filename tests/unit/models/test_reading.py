@@ -18,6 +18,7 @@ from models.outlook import Forecaster, Outlook, Pace, eta_s
 from models.queue import JobQueue
 from models.reading import JobReader
 from models.requests import AnalysisRequest
+from models.stored import PAGE, DoneJobs
 from models.tables import VideoAnalysisJob
 from models.watching import JobStates, state_of
 
@@ -197,3 +198,18 @@ def test_a_backlog_is_read_by_its_indexes(postgres_url: str, clock: Any, jane: O
         assert not any(scan.startswith("Seq") for scan in plan.scans()), plan.statement
         assert all(node["Actual Rows"] <= 1000 for node in plan.nodes()), plan.statement
     database.close()
+
+
+def test_finished_jobs_come_newest_first_and_without_their_results(
+    database: Database, queue: JobQueue, jane: Owner, clock: Any
+) -> None:
+    job = submitted(queue, jane)  # still queued
+    copies(database, job, PAGE + 2, clock.forward(60), status="done", quick_results=DOCUMENT)
+    copies(database, job, 2, clock.forward(60), status="done", analysis_mode="batting")
+    with selects(database) as statements:
+        found = list(DoneJobs(database).newest())
+    assert [one.created_at for one in found] == sorted((one.created_at for one in found), reverse=True)
+    assert (len({one.id for one in found}), len(statements)) == (PAGE + 4, 2)
+    assert not any("results," in statement or "report" in statement for statement in statements)
+    assert len(list(DoneJobs(database).newest("bowling"))) == PAGE + 2
+    assert [one.analysis_mode for one in DoneJobs(database).newest(since=clock.now)] == ["batting", "batting"]

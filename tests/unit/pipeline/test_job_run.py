@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inference.errors import ModelUnknown
-from pipeline.errors import ModelNotLoaded
+from pipeline.errors import HandedBack, ModelNotLoaded
 from pipeline.failures import failure_of
 from pipeline.job_run import check_model
 
@@ -13,6 +13,12 @@ from pipeline.job_run import check_model
 def test_who_asks_for_none_takes_what_there_is() -> None:
     check_model(None, "net@1", "net@1")
     check_model(None, None, "net@2")
+
+
+def test_what_is_said_to_measure_does() -> None:
+    """The model of an earlier attempt was there when the job was claimed, and went before anybody could hold it."""
+    with pytest.raises(HandedBack, match="began with net@1"):
+        check_model(None, "net@1", "net@2")
 
 
 def test_what_was_meant_is_what_must_run() -> None:

@@ -102,4 +102,12 @@ def _run(request: AnalysisRequest, crashes: int = 0) -> StageRun:
     tools: Any = SimpleNamespace(limits=Limits())
     claimed: Any = SimpleNamespace(job=SimpleNamespace(crashes=crashes))
     pulse: Any = None
-    return StageRun(tools=tools, claimed=claimed, request=request, pulse=pulse, hand_back=threading.Event())
+    generation: Any = None
+    return StageRun(
+        tools=tools,
+        generation=generation,
+        claimed=claimed,
+        request=request,
+        pulse=pulse,
+        hand_back=threading.Event(),
+    )

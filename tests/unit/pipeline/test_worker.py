@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,18 +45,34 @@ class Bench:
         """What each claim was to be above."""
         self.no_claim = threading.Lock()
         """Held, so that several jobs are there before the next claim."""
+        self.generation = SimpleNamespace(
+            threshold=self.pool.threshold,
+            model=MODEL.ref,
+            expected=None,
+            hold=lambda: self.holds.append("a job"),
+            release=lambda: self.holds.remove("a job"),
+        )
+        self.holds: list[str] = []
+        """One for each job that holds the generation."""
+        self.serving: Any = self.generation
         cluster: Any = SimpleNamespace(
-            capacity=self.pool.capacity, threshold=self.pool.threshold, statuses=list, model=MODEL.ref
+            capacity=self.pool.capacity,
+            statuses=list,
+            generations=(),
+            serving=self.generation,
+            entered=lambda: nullcontext(self.serving),
+            holds=list,
+            hold=lambda model, otherwise: otherwise.hold() or otherwise,
         )
         worker_options = WorkerOptions(poll_s=POLL_S, grace_s=5.0)
         self.worker = Worker(storage_options=options, cluster=cluster, limits=Limits(), options=worker_options)
         self.worker._runner = SimpleNamespace(run=self._job)  # type: ignore[assignment]
         claim = self.worker._storage.queue.claim
 
-        def noted(worker_id: str, *, above: int | None = None, runs: str | None = None) -> ClaimedJob | None:
+        def noted(worker_id: str, *, above: int | None = None, **others: Any) -> ClaimedJob | None:
             self.claims.append(above)
             with self.no_claim:
-                return claim(worker_id, above=above, runs=runs)
+                return claim(worker_id, above=above, **others)
 
         self.worker._storage.queue.claim = noted  # type: ignore[method-assign]
 
@@ -73,7 +90,8 @@ class Bench:
     def status(self, job_id: str) -> str:
         return self.queue.get(JANE, job_id).status
 
-    def _job(self, claimed: ClaimedJob, hand_back: threading.Event) -> None:
+    def _job(self, claimed: ClaimedJob, generation: Any, hand_back: threading.Event) -> None:
+        assert generation is self.generation
         seat = self.pool.take(Wish(priority=claimed.job.priority), check=lambda silent_s: None)
         self.seated[claimed.id] = threading.Event()
         while not self.seated[claimed.id].wait(0.01) and not hand_back.is_set():
@@ -154,7 +172,7 @@ def test_a_database_that_is_away_does_not_end_a_full_worker(bench: Bench, monkey
     queue = bench.worker._storage.queue
     tried = threading.Event()
 
-    def away(worker_id: str, *, above: int | None = None, runs: str | None = None) -> None:
+    def away(worker_id: str, **others: Any) -> None:
         tried.set()
         raise StoreUnavailable
 
@@ -163,3 +181,39 @@ def test_a_database_that_is_away_does_not_end_a_full_worker(bench: Bench, monkey
         assert tried.wait(10)
     (urgent,) = bench.submit(1)
     bench.wait_for(*running, urgent)
+
+
+def test_while_no_model_serves_jobs_wait_in_the_queue(bench: Bench) -> None:
+    """And those that run hold the one that did."""
+    (running,) = bench.submit(0)
+    bench.wait_for(running)
+    bench.serving = None
+    (waiting,) = bench.submit(5)
+    time.sleep(3 * POLL_S)
+    assert bench.status(waiting) == "queued"
+    assert len(bench.holds) == 1
+    bench.end(running)
+    wait_until(lambda: not bench.holds)
+    bench.serving = bench.generation
+    bench.wait_for(waiting)
+    assert len(bench.holds) == 1
+
+
+def test_jobs_that_mean_another_model_are_claimed_no_faster_than_it_takes_them(bench: Bench) -> None:
+    pool = Pool(2 * ROOM)
+    pool.fill(["actor"])
+    pool.answered(pool.members[0], 0, ActorStatus(model=MODEL, clips=0, batches=BatchStats()))
+    other = SimpleNamespace(pool=pool, jobs=0, release=lambda: None)
+
+    def hold(model: str | None, otherwise: Any) -> Any:
+        other.jobs += 1
+        return other
+
+    cluster: Any = bench.worker._cluster
+    cluster.generations, cluster.hold = (bench.generation, other), hold
+    bench.worker._runner = SimpleNamespace(run=lambda claimed, generation, hand_back: hand_back.wait())  # type: ignore[assignment]
+    jobs = bench.submit(*[0] * 9)
+    wait_until(lambda: other.jobs == 2 * pool.capacity() + 1)
+    time.sleep(3 * POLL_S)
+    assert other.jobs == 5
+    assert [bench.status(job) for job in jobs].count("queued") == 4

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.biomechanics.metrics.common import find_speed_span
 from pipeline.biomechanics.motion import prepare
-from pipeline.biomechanics.runs import count_steps, fit_steps, is_even
+from pipeline.biomechanics.runs import UNCOUNTED, UNEVEN, count_steps, fit_steps, judge_run
 from pipeline.biomechanics.steps import Step, compute_facing, find_passing, find_stand, find_steps, find_unseen_way
 
 
@@ -30,19 +30,23 @@ def run(*steps):
 )
 def test_from_a_foot_to_itself_a_step_was_missed_unless_it_came_too_soon(steps, counts):
     assert count_steps(run(*steps)).tolist() == counts
-    assert is_even(run(*steps))
+    assert judge_run(run(*steps)) is None
 
 
 def test_by_one_interval_from_foot_to_foot_nobody_can_tell_how_many_steps_were_missed():
     """Three steps of 0.25 s went by between the last two here, and one was missed between each of the others."""
-    assert not is_even(run(("left", 0.3), ("left", 0.9), ("left", 1.5), ("right", 2.25)))
-    assert is_even(run(("left", 0.3), ("left", 0.9), ("left", 1.5)))
-    assert is_even(run(("left", 0.3), ("right", 0.6)))
+    assert judge_run(run(("left", 0.3), ("left", 0.9), ("left", 1.5), ("right", 2.25))) == UNCOUNTED
+    assert judge_run(run(("left", 0.3), ("left", 0.9), ("left", 1.5))) is None
+    assert judge_run(run(("left", 0.3), ("right", 0.6))) is None
+
+
+def test_steps_that_come_at_any_time_are_no_gait():
+    assert judge_run(run(("left", 0.3), ("right", 0.6), ("left", 1.5))) == UNEVEN
 
 
 def test_of_two_intervals_alone_one_may_hold_two_missed_steps():
-    assert not is_even(run(("left", 0.65), ("right", 1.44), ("left", 1.81)))
-    assert is_even(run(("left", 0.65), ("right", 1.17), ("left", 1.54)))
+    assert judge_run(run(("left", 0.65), ("right", 1.44), ("left", 1.81))) == UNCOUNTED
+    assert judge_run(run(("left", 0.65), ("right", 1.17), ("left", 1.54))) is None
 
 
 def test_what_a_step_adds_knows_missed_steps_and_feet_that_are_seen_apart():

@@ -66,3 +66,9 @@ def test_the_lean_of_the_trunk_is_that_of_a_level_camera():
     for metric in turned:
         assert metric.value == pytest.approx(level.value, abs=0.3)
         assert 4.0 < metric.sys < 4.2  # two keypoints' 4.0° at either end, and less than 1° of roll
+
+
+def test_the_curve_of_the_lean_is_drawn_as_its_number_is_read():
+    found = measure_openly(clip(roll=3.0))[0]
+    (curve,) = (signal for signal in found.signals if signal.id == "trunk_lean")
+    assert np.nanmedian(curve.values) == pytest.approx(found.metrics["trunk_lean"].value, abs=0.2)

@@ -59,3 +59,4 @@ def test_feet_too_close_or_seen_along_the_pitch_give_none(figures, judge):
     figure.joints[:, 15, 0] -= 18.0  # the stance is 12 wide
     close = judge(figure.film(), "batting", handedness="right").metrics["weight_transfer"]
     assert "too close together at stance" in (close.reason or "")
+    assert close.advice is None  # it was filmed from the side, and a narrow stance stays one

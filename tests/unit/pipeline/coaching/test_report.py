@@ -14,7 +14,8 @@ from models.requests import AnalysisOptions
 from pipeline.biomechanics.gates import judge_view
 from pipeline.coaching.findings import generate_findings
 from pipeline.coaching.report import generate_report_text
-from pipeline.measurements import RecordingIssue
+from pipeline.coaching.words import load_words
+from pipeline.measurements import NO_VIDEO, RecordingIssue
 
 BEHIND = "30 real frames a second; 48 are needed for full trust"
 CAMERAS = "Several synchronised cameras are needed."
@@ -77,8 +78,8 @@ def test_a_full_report_has_all_its_parts_in_order(written, six_deliveries):
     ]
     assert report.text.startswith(
         "**Overall Assessment**: judged from the 6 deliveries that we found: head position as you let go and foot "
-        "line. First thing to work on: Head falls away as you bowl (clear). We measured: 17 ± 2 % of your height away "
-        "from your bowling arm. This is part of the picture: 3 of 18 measurements came out. "
+        "line. First thing to work on: Head falls away as you bowl (clear). We measured: 17 ± 2 % of your height to "
+        "your non-bowling side. This is part of the picture: 3 of 18 measurements came out. "
     )
     for part in report.sections[1:]:
         assert f"## {part.title}\n\n{part.text}" in report.text
@@ -95,20 +96,20 @@ def test_a_priority_says_seen_why_how_known_cue_and_drill(written, six_deliverie
         "",
         "- How we know: 6 deliveries. Past the mark: clear. The mark: head no more than 12 % of your height to the "
         "side of the feet; from 8 % of your height on worth a look (coaching convention, no study behind it).",
-        "- Which way: away from your bowling arm, in 6 of 6 deliveries.",
+        "- Which way: to your non-bowling side, in 6 of 6 deliveries.",
         "- Think: Eyes level, nose at the target.",
-        "- Do: From a standing start, bowl 6 balls at one stump with a friend behind you watching only your head. Walk "
-        "in when 5 of 6 stay tall.",
+        "- Do: From a standing start, bowl 6 balls at one stump with a friend behind you watching only your head. When "
+        "it stays over your feet in 5 of 6, walk in and bowl.",
     ]
 
 
 def test_numbers_come_with_errors_and_the_degraded_with_their_reason(written, six_deliveries):
     lines = section(written(six_deliveries()), "measured").text.splitlines()
     assert lines[0].startswith(
-        "- Sideways lean as you let go: 41 ± 5° away from your bowling arm (6 deliveries, varied by 1.1 to 1.3°). Only "
+        "- Sideways lean as you let go: 41 ± 5° to your non-bowling side (6 deliveries, varied by 1.1 to 1.3°). Only "
     )
     assert lines[1] == (
-        "- Head position as you let go: 17 ± 2 % of your height away from your bowling arm (6 deliveries, varied by 0 "
+        "- Head position as you let go: 17 ± 2 % of your height to your non-bowling side (6 deliveries, varied by 0 "
         "to 0.6 % of your height). Counted from the middle of your feet."
     )
     assert lines[3] == "Less certain: 30 pictures a second are few for this."
@@ -196,9 +197,9 @@ def test_nothing_past_a_mark_is_said_with_its_limits(written, make_metric, make_
     assert "Nothing we could compare went past its mark. That says nothing about what the clip does not show." in text
     assert "1 of 18 measurements came out" in text
     near = written(make_measurements({"foot_line_offset": make_metric(10.0)})).text
-    assert ("Nothing went clearly past a mark. But this came close, so look at it yourself: foot line. ") in near.split(
-        "\n"
-    )[0]
+    assert (
+        "Nothing here is likely past a mark. But this came close, so look at it yourself: foot line. "
+    ) in near.split("\n")[0]
 
 
 def test_the_recording_names_whom_it_judged(written, six_deliveries):
@@ -233,14 +234,14 @@ def test_what_was_found_is_listed_so_that_a_reader_can_count_the_rest(written, m
     later = one.model_copy(update={"events": {"release": Event(time_s=62.9, half_width_s=0.03)}})
     report = written(replace(measured, repetitions=(*others, later)))
     assert (
-        "- We found 6 deliveries, at 0:10, 0:20, 0:30, 0:40, 0:50 and 1:02 of the video. If you see more of them, we "
+        "- We found 6 deliveries, at 0:10, 0:20, 0:30, 0:40, 0:50 and 1:02. If you see more of them, we "
         "missed those. If one of these is something else, we were wrong."
     ) in section(report, "recording").text
     many = tuple(one.model_copy(update={"index": i}) for i in range(15))
     told = section(written(replace(measured, repetitions=many)), "recording").text
-    assert ", 0:00 and 3 more of the video." in told
+    assert ", 0:00 and 3 more. If" in told
     assert told.count("0:00") == 12
-    assert " of the video" not in section(written(make_measurements({}, repetitions=())), "recording").text
+    assert "If you see more" not in section(written(make_measurements({}, repetitions=())), "recording").text
 
 
 def test_one_repetition_is_no_habit(written, make_metric, make_measurements):
@@ -391,7 +392,7 @@ def test_the_reports_that_a_reviewer_reads_whole(name):
 def test_what_repeats_and_what_one_clip_would_add_are_in_the_opening():
     """Foot line: values 1.9 to 2.6 with a noise of 0.5; head: 10.8 to 19.3. The side would add 12 of the missing 15."""
     opening = example_clips.reports()["bowling-behind-30-player.md"].split("\n")[0]
-    assert "We measured: 17 ± 3 % of your height away from your bowling arm" in opening  # (17.2 + … + 19.3) / 6 = 16.6
+    assert "We measured: 17 ± 3 % of your height to your non-bowling side" in opening  # (17.2 + … + 19.3) / 6 = 16.6
     assert (
         "Most repeatable: foot line (less certain). From delivery to delivery, it varied by less than we can measure."
         in opening
@@ -420,8 +421,12 @@ def test_what_repeats_best_says_where_its_number_is_degraded(written, make_metri
 def test_a_consistency_finding_says_how_much_of_it_may_be_ours(written, make_metric, make_measurements):
     """9² - 1.5² = 8.87²; without 3² as well: 8.35²."""
     varies = {"head_sideways_contact": make_metric(0.5, spread=9.0, sys=3.0)}
-    text = section(written(make_measurements(varies)), "priorities").text
-    assert "- How much of that is you: it varied by 8.4 to 8.9 % of your height." in text
+    measured = make_measurements(varies)
+    text = section(written(measured), "priorities").text
+    assert "your head position around letting go varied by 8.4 to 8.9 % of your height." in text
+    assert "8.9 % of your height" not in text.replace("8.4 to 8.9", "")  # never the most alone
+    analyst = written(replace(measured, options=AnalysisOptions(audience="analyst")))
+    assert "- How much of it is the athlete's: SD 8.9 % of height, 8.4 without sys." in analyst.text
 
 
 def test_the_head_is_forward_in_one_notation_and_steady_against_something(written, make_metric, make_measurements):
@@ -440,3 +445,54 @@ def test_the_head_is_forward_in_one_notation_and_steady_against_something(writte
     assert praise.startswith("- **Head and hips move as one.** ")
     assert "your head went with them: this does not show it." in praise
     assert "movement of your head against your hips" in behind.sections[0].text
+
+
+def test_poses_alone_send_nobody_to_a_video_that_is_not_there(written, six_deliveries):
+    """A reader of that report was told "check it against the pictures" beside "there are no pictures"."""
+    measured = six_deliveries()
+    without = replace(measured, recording=(*measured.recording, NO_VIDEO))
+    assert "Check it against the pictures." in section(written(measured), "method").text
+    assert "Check it against the pictures." not in written(without).text
+    assert "of the video" not in section(written(without), "recording").text
+
+
+@pytest.mark.parametrize(
+    ("height_m", "said"),
+    [
+        (1.64, "10 % of your height is 16 cm, as you told us that you are 164 cm tall."),
+        (None, "We do not know how tall you are. If you are 150 cm tall, 10 % of your height is 15 cm."),
+    ],
+)
+def test_a_player_can_lay_a_tape_to_a_part_of_their_height(written, six_deliveries, height_m, said):
+    measured = six_deliveries()
+    told = replace(measured, options=measured.options.model_copy(update={"height_m": height_m}))
+    assert f"- {said}\n" in section(written(told), "method").text
+    analyst = replace(told, options=told.options.model_copy(update={"audience": "analyst"}))
+    assert " cm" not in written(analyst).text
+    angles = {name: one for name, one in told.metrics.items() if one.unit == "deg"}
+    assert " cm" not in section(written(replace(told, metrics=angles)), "method").text
+
+
+def test_a_less_certain_number_is_never_clear_and_the_player_reads_why(written, six_deliveries):
+    assert "A less certain number is never “clear”." in section(written(six_deliveries()), "method").text
+
+
+def test_the_computer_mixes_up_sides_and_not_the_player():
+    said = load_words("player").say("30 pictures; left and right were exchanged in 5 % of the frames")
+    assert said == "30 pictures; the computer mixed up your left and right in 5 % of the pictures"
+
+
+def test_what_likely_means_holds_for_a_spread_too(written, make_measurements, make_metric):
+    """A spread has no number after ±, and a close call is none in the words of the claims."""
+    spread = make_metric(9.0, spread=9.0, rand=0.7, n=5)
+    report = written(make_measurements({"head_sideways_contact": spread}))
+    assert "±" not in section(report, "priorities").text.split("How we know")[0]
+    assert "“Likely” means past the mark by more than we may be off." in section(report, "method").text
+    near = written(make_measurements({"foot_line_offset": make_metric(10.0)}))
+    assert "Nothing here is likely past a mark. But this came close" in near.sections[0].text
+    assert "clearly" not in near.text
+
+
+def test_a_narrow_stance_is_the_athletes_own():
+    said = load_words("player").say("the feet were too close together at stance")
+    assert said == "your feet were too close together in the stance"

@@ -74,3 +74,19 @@ def test_only_frames_that_both_looked_at_are_compared():
     assert (later.frames, later.a.seen, later.b.seen) == (29, 29, 28)
     with pytest.raises(ValueError, match="other frames"):
         beside(reports.poses(TIMES, indices=range(30, 60)))
+
+
+def test_models_of_two_skeletons_are_compared_in_what_both_have():
+    mixed = beside(reports.with_feet(POSES))
+    assert (mixed.oks, set(mixed.joints)) == (1.0, set(POSES.skeleton.keypoint_names))
+
+
+def test_feet_of_two_models_are_compared_too():
+    """Heels 2 px apart: exp(-4 / (2 · 1017.6 · (2 · 0.089)²)) = 0.9398 in two of 26."""
+    one = reports.with_feet(POSES)
+    points = one.keypoints.copy()
+    points[:, [24, 25], 0] += 2
+    found = agreement(extraction(one), extraction(replace(one, keypoints=points)))
+    assert found.joints["left_heel"].oks == pytest.approx(0.9398, abs=1e-4)
+    assert found.oks == pytest.approx((24 + 2 * 0.9398) / 26, abs=1e-4)
+    assert beside(POSES).jitter_a_pct == agreement(extraction(one), extraction(one)).jitter_a_pct

@@ -34,24 +34,26 @@ def poses() -> PoseSequence:
     return replace(made, keypoints=keypoints, confidence=confidence)
 
 
-def test_ultralytics_reads_the_coco_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [poses(), reports.with_feet(poses())], ids=["17 keypoints", "26 keypoints"])
+def test_ultralytics_reads_the_coco_file(tmp_path: Path, made: PoseSequence) -> None:
     quiet_ultralytics(tmp_path / "settings")
     from ultralytics.data.converter import convert_coco
 
     (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations" / "clip.json").write_text(json.dumps(coco_document(poses())))
+    (tmp_path / "annotations" / "clip.json").write_text(json.dumps(coco_document(made)))
     convert_coco(str(tmp_path / "annotations"), str(tmp_path / "out"), use_keypoints=True)
     labels = {path.stem: path.read_text() for path in (tmp_path / "out" / "labels" / "clip").iterdir()}
     assert sorted(labels) == ["000000", "000005", "000006"]
-    size = np.array(poses().frame_size)
+    size = np.array(made.frame_size)
     for row, stem in ((0, "000000"), (2, "000005"), (3, "000006")):
         kind, *numbers = map(float, labels[stem].split())
         assert kind == 0  # its person
-        low, high = poses().boxes[row, :2], poses().boxes[row, 2:]
+        low, high = made.boxes[row, :2], made.boxes[row, 2:]
         assert numbers[:4] == pytest.approx([*((low + high) / 2 / size), *((high - low) / size)], abs=1e-4)
-        read = np.reshape(numbers[4:], (17, 3))
-        seen = ~np.isnan(poses().keypoints[row, :, 0])
-        assert read[seen, :2] * size == pytest.approx(poses().keypoints[row, seen], abs=0.01)
+        read = np.reshape(numbers[4:], (-1, 3))
+        assert len(read) == len(made.skeleton.keypoint_names)
+        seen = ~np.isnan(made.keypoints[row, :, 0])
+        assert read[seen, :2] * size == pytest.approx(made.keypoints[row, seen], abs=0.01)
         assert read[~seen].tolist() == [[0, 0, 0]] * int((~seen).sum())
         unsure = 1.0 if row == 2 else 2.0
         assert read[COCO_17.index("right_wrist"), 2] == unsure

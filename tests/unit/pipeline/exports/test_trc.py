@@ -23,8 +23,8 @@ def poses() -> PoseSequence:
     return replace(made, keypoints=keypoints, confidence=confidence)
 
 
-def lines(**options: float | None) -> list[str]:
-    text = trc_text(poses(), **({"slowmo_factor": 1.0, "metres_per_pixel": None, "name": "a.trc"} | options))
+def lines(made: PoseSequence | None = None, **options: float | None) -> list[str]:
+    text = trc_text(made or poses(), **({"slowmo_factor": 1.0, "metres_per_pixel": None, "name": "a.trc"} | options))
     assert text.endswith("\n")
     return text[:-1].split("\n")
 
@@ -88,3 +88,21 @@ def test_metres_and_real_time() -> None:
     assert facts == "8.0\t8.0\t3\t15\tm\t8.0\t4\t3"
     assert [row.split("\t")[1] for row in rows] == ["0.000000", "0.125000", "0.250000"]
     assert marker(rows[1], 0) == ["1.21000", "0.64000", "0.00000"]
+
+
+def test_with_feet_the_markers_are_those_that_sports2d_writes_for_halpe() -> None:
+    """The tree of Pose2Sim's HALPE_26 in pre-order; hip and neck are the model's own, not midpoints."""
+    made = reports.with_feet(poses())
+    keypoints = made.keypoints.copy()
+    keypoints[:, 19], keypoints[:, 23] = (3.0, 90.0), (5.0, 91.0)  # hip, right small toe
+    _, _, facts, markers, axes, *rows = lines(replace(made, keypoints=keypoints))
+    assert facts.split("\t")[3] == "22"
+    order = [
+        "Hip", "RHip", "RKnee", "RAnkle", "RBigToe", "RSmallToe", "RHeel", "LHip", "LKnee", "LAnkle", "LBigToe",
+        "LSmallToe", "LHeel", "Neck", "Head", "Nose", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist",
+    ]  # fmt: skip
+    assert markers == "Frame#\tTime\t" + "\t\t\t".join(order) + "\t\t\t"
+    assert {len(row.split("\t")) for row in (axes, *rows)} == {2 + 3 * 22}
+    assert marker(rows[0], 0) == ["3.000", "6.000", "0.000"]
+    assert marker(rows[0], 5) == ["5.000", "5.000", "0.000"]
+    assert marker(rows[0], 1) == ["120.000", "64.000", "0.000"]  # right_hip as without feet

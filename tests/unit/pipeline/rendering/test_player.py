@@ -1,11 +1,13 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import reports
 
 from inference.poses import COCO_17
+from inference.skeletons import HALPE_26
 from pipeline.rendering.encode import Piece
 from pipeline.rendering.moments import Moment
 from pipeline.rendering.player import player_data, policy, script
@@ -40,3 +42,13 @@ def test_colours_are_those_of_the_overlay():
     data = json.loads(player_data(PROXY, COCO_17, []))
     assert data["joints"][5:7] == ["rgb(240 150 20)", "rgb(70 170 240)"], "the left shoulder is orange, the right blue"
     assert [5, 6, "rgb(250 250 240)"] in data["limbs"]
+
+
+def test_the_page_gets_every_keypoint_and_limb_of_a_model_with_feet():
+    poses = reports.with_feet(POSES)
+    proxy = replace(PROXY, points=packed_points(poses, [0, 1], (64, 48)))
+    data = json.loads(player_data(proxy, HALPE_26, []))
+    points = np.frombuffer(base64.b64decode(data["points"]), "<i2").reshape(2, 26, 2)
+    assert np.abs(points[0] / 16 - poses.keypoints[0] / 2).max() <= 1 / 32
+    assert len(data["joints"]) == 26
+    assert [15, 24, "rgb(240 150 20)"] in data["limbs"], "the left ankle and its heel"

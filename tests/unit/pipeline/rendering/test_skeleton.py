@@ -3,6 +3,7 @@ import pytest
 import reports
 
 from inference.poses import COCO_17
+from inference.skeletons import HALPE_26
 from pipeline.rendering.skeleton import CENTRE, LEFT, MIN_CONFIDENCE, RIGHT, draw_skeleton, line_width
 
 BOX = (100.0, 50.0, 300.0, 550.0)
@@ -63,3 +64,16 @@ def test_lines_grow_with_the_person():
     assert widths[0] == 1
     assert widths[1] < widths[2]
     assert widths[3] == 8
+
+
+def test_feet_are_drawn_in_the_colour_of_their_side():
+    sequence = reports.with_feet(reports.poses([0.0], size=(400, 600), box=BOX))
+    keypoints = sequence.keypoints[0].copy()
+    heel, toe = HALPE_26.index("left_heel"), HALPE_26.index("right_big_toe")
+    keypoints[heel], keypoints[toe] = (290.0, 590.0), (60.0, 590.0)
+    image = np.full((600, 400, 3), 90, np.uint8)
+    draw_skeleton(image, keypoints, sequence.confidence[0], HALPE_26)
+    assert tuple(image[590, 290]) == LEFT
+    assert tuple(image[590, 60]) == RIGHT
+    x, y = ((keypoints[toe] + keypoints[HALPE_26.index("right_ankle")]) / 2).round().astype(int)
+    assert tuple(image[y, x]) == RIGHT, "a limb joins ankle and toe"

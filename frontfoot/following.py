@@ -1,0 +1,43 @@
+"""The alias that a worker follows, if the settings name one: what it means, and what actors load of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontfoot import model_choice, wiring
+from frontfoot.settings import Settings
+from models.model_catalogue import ModelCatalogue
+from models.model_versions import ModelRef
+from models.storage import Storage
+
+if TYPE_CHECKING:
+    from inference.extract import ExtractorOptions
+
+
+class FollowedAlias:
+    """What `pipeline.follow.Models` asks for."""
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self.alias = settings.model
+        self._settings = settings
+        self._storage = storage
+        self._catalogue = ModelCatalogue(storage.database)
+
+    def meant(self) -> str:
+        """`name@version` that the alias means now. Raises StoreError."""
+        return str(self._catalogue.resolve(self.alias).ref)
+
+    def fetch(self, model: str) -> ExtractorOptions:
+        """What actors load of `name@version`. Raises StoreError and InferenceError."""
+        version = self._catalogue.find(ModelRef.parse(model))
+        return wiring.options_of(self._settings, version, self._storage.store)
+
+
+def followed(settings: Settings, storage: Storage) -> FollowedAlias | None:
+    """The alias; None where the settings name a version, a name alone, or a file: nobody can move what these mean.
+
+    Raises StoreUnavailable.
+    """
+    if model_choice.is_file(settings) or settings.model not in ModelCatalogue(storage.database).aliases():
+        return None
+    return FollowedAlias(settings, storage)

@@ -1,0 +1,88 @@
+"""What each worker says of its model: which one it runs, which it should, and why it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, cast
+
+from sqlalchemy import delete, select
+
+from models.catalogue_tables import WorkerModelRow
+from models.database import Database
+from models.sessions import utc_now
+
+WorkerState = Literal["ready", "loading", "emptying", "failed"]
+"""`ready`: new jobs run on `model` · `loading` `wanted` · `emptying`: jobs that run must end before `wanted` can
+be loaded; none is claimed where `model` is None · `failed`: `wanted` could not be loaded, so `model` stays."""
+
+SILENT = timedelta(minutes=2)
+"""After so long without a word a worker is no longer listed."""
+FORGOTTEN = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerModel:
+    """One worker's word."""
+
+    worker_id: str
+    follows: str | None
+    """The alias; None: it stays with what it loaded when it started."""
+    model: str | None
+    """`name@version` that new jobs get; None while there is none."""
+    state: WorkerState
+    wanted: str | None = None
+    """What the alias means, where that is another one."""
+    error_code: str | None = None
+    error_message: str | None = None
+    """Why `wanted` could not be loaded the last time."""
+
+    def concerns(self, model: str) -> bool:
+        """Whether the worker runs `model`, or should."""
+        return model in {self.model, self.wanted}
+
+
+class WorkerModels:
+    """Every SQL statement about these words."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._now = clock
+
+    def say(self, report: WorkerModel) -> None:
+        """Write a worker's word in place of its last one; those of the long dead go. Raises StoreUnavailable."""
+        now = self._now()
+        with self._database.transaction() as transaction:
+            transaction.execute(delete(WorkerModelRow).where(WorkerModelRow.said_at < now - FORGOTTEN))
+            row = transaction.get(WorkerModelRow, report.worker_id)
+            if row is None:
+                row = WorkerModelRow(worker_id=report.worker_id)
+                transaction.add(row)
+            row.follows, row.model, row.state, row.wanted = report.follows, report.model, report.state, report.wanted
+            row.error_code, row.error_message = report.error_code, report.error_message
+            row.said_at = now
+
+    def forget(self, worker_id: str) -> None:
+        """The worker has stopped. Raises StoreUnavailable."""
+        with self._database.transaction() as transaction:
+            transaction.execute(delete(WorkerModelRow).where(WorkerModelRow.worker_id == worker_id))
+
+    def list(self) -> tuple[WorkerModel, ...]:
+        """What workers said that were heard of within `SILENT`, by their ids. Raises StoreUnavailable."""
+        row = WorkerModelRow
+        heard = select(row).where(row.said_at >= self._now() - SILENT).order_by(row.worker_id)
+        with self._database.transaction(read_only=True) as transaction:
+            return tuple(_value(found) for found in transaction.scalars(heard))
+
+
+def _value(row: WorkerModelRow) -> WorkerModel:
+    return WorkerModel(
+        worker_id=row.worker_id,
+        follows=row.follows,
+        model=row.model,
+        state=cast("WorkerState", row.state),
+        wanted=row.wanted,
+        error_code=row.error_code,
+        error_message=row.error_message,
+    )

@@ -1,0 +1,318 @@
+"""The thread of a worker that follows an alias: it asks what that means, does the steps of `rollout`, and says so."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from ray.exceptions import RayError
+
+from inference.errors import InferenceError
+from inference.extract import ExtractorOptions
+from models.announce import MODELS_CHANNEL
+from models.database import Database
+from models.errors import StoreError
+from models.listen import Listener
+from models.worker_models import WorkerModel, WorkerModels, WorkerState
+from pipeline.cluster import Cluster
+from pipeline.errors import LoadingFailed
+from pipeline.generation import Generation
+from pipeline.refusals import INTERNAL, Refusals
+from pipeline.rollout import REST, Held, Room, Situation, Step, next_step
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""Between two looks while a swap is under way."""
+SAY_S = 30.0
+"""How often a worker says what it runs although nothing has changed."""
+SILENT_S = 30.0
+"""A generation that was ready counts as dead when not all of its actors have answered for so long."""
+FREED_S = 5.0
+"""How long what an ended actor had may count as taken: only what is lacking for longer is lacking."""
+CLOSE_S = 5.0
+
+
+class Models(Protocol):
+    """What an alias means, and what actors load of it."""
+
+    @property
+    def alias(self) -> str:
+        """The alias's name."""
+
+    def meant(self) -> str:
+        """`name@version` that the alias means now. Raises StoreError."""
+
+    def fetch(self, model: str) -> ExtractorOptions:
+        """What actors load of `name@version`. Raises StoreError and InferenceError."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FollowOptions:
+    """How a worker goes from one model to the next."""
+
+    warm_s: float = 600.0
+    """How long the model before is kept loaded once its last job has ended: the way back then takes no loading."""
+    poll_s: float = 2.0
+    """How often the alias is looked up; on PostgreSQL word of a move comes sooner."""
+    load_s: float = 900.0
+    """A model that is not loaded after so long counts as one that cannot be."""
+
+
+@dataclass(slots=True)
+class _State:
+    wanted: str
+    served: str
+    lacks: str | None = None
+    """What one more generation would lack, in words."""
+    lacks_since: float = math.inf
+    said: WorkerModel | None = None
+    said_at: float = -math.inf
+    away: bool = False
+    """Whether the alias could not be looked up the last time."""
+
+
+class Follower:
+    """Follows an alias between `start` and `close`; without `models` it only says what the worker runs."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        models: Models | None,
+        database: Database,
+        worker_id: str,
+        options: FollowOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster = cluster
+        self._models = models
+        self._register = WorkerModels(database)
+        self._database = database
+        self._worker_id = worker_id
+        self._options = options or FollowOptions()
+        self._clock = clock
+        self._refusals = Refusals(clock)
+        self._routed_away: dict[Generation, float] = {}
+        """→ when new jobs stopped coming to it; those that load are not in it."""
+        serving = cluster.serving
+        runs = (serving.model if serving else None) or "unknown"
+        self._state = _State(wanted=runs, served=runs)
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+        self._listener: Listener | None = None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        if self._models:
+            self._listener = Listener(self._database, [MODELS_CHANNEL], lambda channel, payload: self._wake.set())
+        self._thread.start()
+
+    def close(self) -> None:
+        """Begin no more steps. The worker's word is taken back."""
+        self._stopping.set()
+        self._wake.set()
+        if self._listener:
+            self._listener.close()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=CLOSE_S)
+        with suppress(StoreError):
+            self._register.forget(self._worker_id)
+
+    def go_on(self) -> bool:
+        """Look up what is meant, and do whatever can be done about it now. Whether something is under way."""
+        self._look_up()
+        self._look_at_those_that_do_not_serve()
+        while not self._stopping.is_set():
+            step = next_step(self._situation(), moment=self._clock(), warm_s=self._options.warm_s)
+            if step == REST:
+                break
+            self._carry_out(step)
+        word = self._word()
+        self._say(word)
+        return word.state in {"loading", "emptying"} or self._cluster.serving is None
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            busy = False
+            try:
+                busy = self.go_on()
+            except Exception:  # whatever it was, the worker must follow the next move
+                if not self._stopping.is_set():  # then Ray may have gone
+                    logger.exception("Following the model failed, trying again")
+            self._wake.wait(TICK_S if busy else self._options.poll_s)
+
+    def _look_up(self) -> None:
+        """Learn what is wanted; what it was before counts while nobody can say."""
+        if self._models is None:
+            return
+        try:
+            meant = self._models.meant()
+        except StoreError as error:
+            if not self._state.away:
+                logger.warning("Alias not looked up, trying again: alias=%s %s", self._models.alias, error.message)
+            self._state.away = True
+            return
+        self._state.away = False
+        if meant != self._state.wanted:
+            logger.info("Model wanted: model=%s alias=%s", meant, self._models.alias, extra={"model": meant})
+            self._state.wanted = meant
+            self._refusals.forget()
+
+    def _look_at_those_that_do_not_serve(self) -> None:
+        """The worker itself looks at those that serve, whenever it claims."""
+        for generation in self._cluster.generations:
+            if generation is self._cluster.serving:
+                continue
+            if generation in self._routed_away:
+                generation.look()
+            else:
+                self._look_at_loading(generation)
+
+    def _look_at_loading(self, generation: Generation) -> None:
+        try:
+            ready = generation.look(first=True)
+            if ready and generation.model != generation.expected:
+                raise LoadingFailed(f"The actors say that they hold {generation.model}.")
+            if not ready and generation.restarts:
+                raise LoadingFailed("An actor died while it loaded the model.")
+            if not ready and self._clock() - generation.started > self._options.load_s:
+                raise LoadingFailed(f"Not loaded within {self._options.load_s:g} s.")
+            if ready:
+                generation.prove()
+        except (RayError, InferenceError, LoadingFailed) as error:
+            self._cluster.drop(generation)
+            self._refuse(str(generation.expected), error)
+
+    def _situation(self) -> Situation:
+        state, serving = self._state, self._cluster.serving
+        held = tuple(
+            Held(
+                model=_name(generation),
+                ready=generation.ready(),
+                jobs=generation.jobs,
+                left=max(generation.left, self._routed_away.get(generation, 0.0)),
+                late=generation in self._routed_away and time.monotonic() - generation.ready_at < SILENT_S,
+                shut=generation.shut,
+            )
+            for generation in self._cluster.generations
+        )
+        return Situation(
+            wanted=state.wanted,
+            serving=_name(serving) if serving else None,
+            served=state.served,
+            held=held,
+            refused=self._refusals.in_force(),
+            tried=self._refusals.tried(),
+            room=self._room(held),
+        )
+
+    def _room(self, held: Sequence[Held]) -> Room:
+        """Whether one more generation fits. Measured only where another model is to come: every actor is asked."""
+        state = self._state
+        if len(held) != 1 or self._cluster.serving is None or held[0].model == state.wanted:
+            return "enough"
+        state.lacks = self._cluster.lacks()
+        if state.lacks is None:
+            state.lacks_since = math.inf
+            return "enough"
+        state.lacks_since = min(state.lacks_since, self._clock())
+        return "none" if self._clock() - state.lacks_since > FREED_S else "unclear"
+
+    def _carry_out(self, step: Step) -> None:
+        if step.kind == "load":
+            self._load(str(step.model))
+        elif step.kind == "close":
+            words = "No room for two models, so new jobs wait in the queue until running ones have ended: model=%s %s"
+            fields = {"model": self._state.wanted, "lacks": self._state.lacks}
+            logger.warning(words, *fields.values(), extra=fields)
+            self._route(None)
+        elif step.kind == "route":
+            self._route(self._find(step.model))
+        elif step.kind == "shut":
+            self._find(step.model).shut = True
+        else:
+            generation = self._find(step.model)
+            if self._cluster.drop(generation):  # a retry may have come to it a moment ago
+                self._routed_away.pop(generation, None)
+                logger.info("Model dropped: model=%s", step.model, extra={"model": step.model})
+
+    def _load(self, model: str) -> None:
+        logger.info("Model loading: model=%s", model, extra={"model": model})
+        assert self._models is not None  # noqa: S101 - for the type checker: nothing else is ever wanted
+        try:
+            extractor = self._models.fetch(model)
+            if not self._stopping.is_set():  # Ray may have gone while that came
+                self._cluster.begin(extractor, expected=model)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the one that works goes on
+            self._refuse(model, error)
+
+    def _route(self, generation: Generation | None) -> None:
+        before = self._cluster.serving
+        self._cluster.route(generation)
+        if before is not None:
+            self._routed_away[before] = self._clock()
+        if generation is not None:
+            self._routed_away.pop(generation, None)
+            model = _name(generation)
+            fields = {"model": model, "before": self._state.served}
+            logger.info("Model swapped, new jobs get it: model=%s before=%s", *fields.values(), extra=fields)
+            self._state.served = model
+            self._refusals.forget(model)
+
+    def _refuse(self, model: str, error: BaseException) -> None:
+        failure = self._refusals.note(model, error, needed=model == self._state.served)
+        fields = {"model": model, "stays": self._state.served, "error_code": failure.code}
+        words = "Model not loaded: model=%s stays=%s error_code=%s %s"
+        shown = error if failure.code == INTERNAL else None
+        logger.error(words, *fields.values(), failure.message, extra=fields, exc_info=shown)
+
+    def _find(self, model: str | None) -> Generation:
+        return next(generation for generation in self._cluster.generations if _name(generation) == model)
+
+    def _word(self) -> WorkerModel:
+        """What there is to say of this worker."""
+        state, serving = self._state, self._cluster.serving
+        why = self._refusals.why(state.wanted)
+        others = [generation for generation in self._cluster.generations if generation is not serving]
+        runs = _name(serving) if serving else None
+        phase: WorkerState = "loading"
+        if runs == state.wanted:
+            phase = "ready"
+        elif any(generation not in self._routed_away for generation in others):
+            phase = "loading"
+        elif why:
+            phase = "failed"
+        elif any(serving is None or generation.shut for generation in others):
+            phase = "emptying"
+        return WorkerModel(
+            worker_id=self._worker_id,
+            follows=self._models.alias if self._models else None,
+            model=runs,
+            state=phase,
+            wanted=None if runs == state.wanted else state.wanted,
+            error_code=why.code if why else None,
+            error_message=why.message if why else None,
+        )
+
+    def _say(self, word: WorkerModel) -> None:
+        now = self._clock()
+        if self._stopping.is_set() or (word == self._state.said and now < self._state.said_at + SAY_S):
+            return
+        try:
+            self._register.say(word)
+        except StoreError:
+            return  # it is said again the next time
+        self._state.said, self._state.said_at = word, now
+
+
+def _name(generation: Generation) -> str:
+    """The model that it was started for; of the first one, what its actors say."""
+    return generation.expected or generation.model or "unknown"

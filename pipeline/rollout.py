@@ -1,0 +1,112 @@
+"""What to do next so that a worker comes to run the model that it should: one step at a time, out of what is there now.
+
+A version is *loading* until all its actors have it, is then given all new jobs, and stays when another one takes over:
+*draining* while a job holds it, *warm* for a while after, so that the way back takes no loading, then dropped. Jobs
+that mean this very version still come to it, unless a third one waits for its place: there are never more than two.
+Where two do not fit, the old one goes first: nobody is given jobs until the new one is there.
+
+Nothing here remembers anything, so it does not matter where a swap was interrupted. No Ray, and no clock of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["load", "route", "close", "shut", "drop", "rest"]
+Room = Literal["enough", "unclear", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A version that this worker has actors for."""
+
+    model: str
+    """`name@version`."""
+    ready: bool
+    """Whether every actor has loaded it, and answers."""
+    jobs: int
+    left: float
+    """When it was last of use: the last job left it, or new jobs stopped coming to it."""
+    late: bool = False
+    """Not ready, but it has been, and answered a moment ago: busy, for all that is known."""
+    shut: bool = False
+    """Whether not even jobs that mean this very version come to it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What is so now."""
+
+    wanted: str
+    """What the worker should run."""
+    serving: str | None
+    """What new jobs get; None: they wait in the queue."""
+    served: str
+    """What they got last."""
+    held: tuple[Held, ...]
+    refused: frozenset[str] = frozenset()
+    """What could not be loaded, and is not to be tried now."""
+    tried: frozenset[str] = frozenset()
+    """What could not be loaded since it is wanted: not worth giving up one that works for it again."""
+    room: Room = "enough"
+    """For one more beside those that are there; `unclear`: what was given up a moment ago may not be free yet."""
+
+    def __post_init__(self) -> None:
+        """Check it; raises ValueError."""
+        models = [one.model for one in self.held]
+        if len(set(models)) != len(models) or self.serving not in {None, *models}:
+            raise ValueError(f"{self.serving} serves out of {models}")
+
+    @property
+    def target(self) -> str:
+        """Where to go: what is wanted, or back to what was there where that cannot be loaded."""
+        return self.served if self.wanted in self.refused else self.wanted
+
+    def find(self, model: str | None) -> Held | None:
+        """The one of this model."""
+        return next((one for one in self.held if one.model == model), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One thing to do: load a model, give it all new jobs, give it none any more, drop it.
+
+    Or `close`: give new jobs to nobody; or rest.
+    """
+
+    kind: Kind
+    model: str | None = None
+
+
+REST = Step(kind="rest")
+
+
+def next_step(now: Situation, *, moment: float, warm_s: float) -> Step:
+    """The next step; `rest` until something changes or time passes. `moment` is of the clock that `left` is of."""
+    target = now.find(now.target)
+    others = [one for one in now.held if one is not target and one.model != now.serving]
+    unwanted = next((one for one in others if not (one.ready or one.late or one.jobs)), None)
+    if unwanted is not None:  # half loaded, and another is wanted by now; or dead for good
+        return Step(kind="drop", model=unwanted.model)
+    if target is not None:
+        if target.ready and now.serving != target.model:
+            return Step(kind="route", model=target.model)
+        cold = next((one for one in others if not one.jobs and moment - one.left >= warm_s), None)
+        return Step(kind="drop", model=cold.model) if cold and now.serving == target.model else REST
+    return _make_room(now, others)
+
+
+def _make_room(now: Situation, others: list[Held]) -> Step:
+    """The next step on the way to a target that is not there."""
+    if now.target in now.refused:
+        return REST
+    for one in others:  # warm, or draining
+        if not one.jobs:
+            return Step(kind="drop", model=one.model)
+        return REST if one.shut else Step(kind="shut", model=one.model)
+    if now.serving is not None and now.room != "enough":
+        if now.target in now.tried:  # it is not worth a second outage
+            return REST
+        return Step(kind="close") if now.room == "none" else REST
+    return Step(kind="load", model=now.target)

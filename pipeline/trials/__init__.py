@@ -1,0 +1,1 @@
+"""Finished jobs measured once more by another version of the model, beside them, and what that would change."""

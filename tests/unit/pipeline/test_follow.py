@@ -1,0 +1,365 @@
+"""How a worker follows its alias, and what it says of that. The database is real; actors are what the test says."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorUnavailableError
+
+from inference.errors import ContractBroken, WeightsRejected
+from models.database import Database
+from models.errors import StoreUnavailable
+from models.worker_models import WorkerModel, WorkerModels
+from pipeline.follow import Follower, FollowOptions
+
+A, B, C = "net@a", "net@b", "net@c"
+
+
+@dataclass(eq=False)
+class Actors:
+    """A generation whose actors do what the test says."""
+
+    expected: str
+    started: float
+    loaded: bool = False
+    error: Exception | None = None
+    jobs: int = 0
+    left: float = 0.0
+    restarts: int = 0
+    shut: bool = False
+    says: str | None = None
+    blind: Exception | None = None
+    proven: int = 0
+    ready_at: float = -math.inf
+
+    @property
+    def model(self) -> str:
+        return self.says or self.expected
+
+    def ready(self) -> bool:
+        return self.loaded
+
+    def prove(self) -> None:
+        self.proven += 1
+        if self.blind:
+            raise self.blind
+
+    def look(self, *, first: bool = False) -> bool:
+        if self.error and first:
+            raise self.error
+        return self.loaded
+
+
+@dataclass
+class Place:
+    """A cluster and an alias as the test says, and what the worker does about it."""
+
+    database: Database
+    now: float = 0.0
+    alias: str = "production"
+    means: str | Exception = A
+    fetching: dict[str, Exception] = field(default_factory=dict)
+    generations: list[Actors] = field(default_factory=lambda: [Actors(A, 0.0, loaded=True)])
+    serving: Actors | None = None
+    lacking: str | None = None
+    late: bool = False
+    """Whether a retry comes to a generation just when it is to be dropped."""
+    follower: Any = None
+
+    def __post_init__(self) -> None:
+        self.serving = self.generations[0]
+        self.follower = self.following(self)
+
+    def following(self, models: Any) -> Follower:
+        return Follower(
+            cluster=self,  # type: ignore[arg-type]
+            models=models,
+            database=self.database,
+            worker_id="one",
+            options=FollowOptions(warm_s=60.0, load_s=100.0),
+            clock=lambda: self.now,
+        )
+
+    # The alias.
+
+    def meant(self) -> str:
+        if isinstance(self.means, Exception):
+            raise self.means
+        return self.means
+
+    def fetch(self, model: str) -> Any:
+        if model in self.fetching:
+            raise self.fetching[model]
+        return SimpleNamespace(model=model)
+
+    # The cluster.
+
+    def begin(self, extractor: Any, *, expected: str) -> Actors:
+        assert extractor.model == expected
+        self.generations.append(Actors(expected, self.now))
+        return self.generations[-1]
+
+    def route(self, generation: Actors | None) -> None:
+        self.serving = generation
+
+    def drop(self, generation: Actors) -> bool:
+        assert generation is not self.serving
+        if self.late:
+            generation.jobs += 1
+        if generation.jobs:
+            return False
+        self.generations.remove(generation)
+        return True
+
+    def lacks(self) -> str | None:
+        return self.lacking
+
+    # What the test looks at.
+
+    def go_on(self, seconds: float = 0.0) -> WorkerModel:
+        """Let time pass and the follower do what it can; what the worker says then."""
+        self.now += seconds
+        self.follower.go_on()
+        (word,) = WorkerModels(self.database).list()
+        return word
+
+    def find(self, model: str) -> Actors:
+        return next(one for one in self.generations if one.expected == model)
+
+    def models(self) -> list[str]:
+        return [one.expected for one in self.generations]
+
+
+@pytest.fixture
+def place(sqlite_url: str) -> Iterator[Place]:
+    database = Database(sqlite_url)
+    yield Place(database)
+    database.close()
+
+
+def word(state: str, model: str | None, wanted: str | None = None, **others: str) -> WorkerModel:
+    return WorkerModel(worker_id="one", follows="production", model=model, state=state, wanted=wanted, **others)  # type: ignore[arg-type]
+
+
+def said_of(place: Place) -> str | None:
+    (said,) = WorkerModels(place.database).list()
+    return said.error_message
+
+
+def test_from_one_model_to_the_next_and_back(place: Place) -> None:
+    assert place.go_on() == word("ready", A)
+    first = place.find(A)
+    first.jobs = 1
+    place.means = B
+    assert place.go_on() == word("loading", A, B)
+    assert place.serving is first
+    place.find(B).loaded = True
+    assert place.go_on() == word("ready", B)
+    assert place.serving is place.find(B)
+    assert place.find(B).proven == 1
+    place.go_on(500)
+    assert place.models() == [A, B], "its job is still running"
+    first.jobs, first.left = 0, place.now
+    place.go_on(59)
+    assert place.models() == [A, B]
+    place.late = True
+    place.go_on(2)
+    place.late = False
+    place.go_on()
+    assert place.find(A).proven == 0, "a retry that came to it just then changes nothing"
+    assert place.models() == [A, B]
+    place.means = A
+    assert place.go_on() == word("ready", A), "it was warm"
+    place.go_on(61)
+    assert place.models() == [A]
+
+
+def test_it_is_warm_from_when_another_took_over(place: Place) -> None:
+    """Not from the end of its last job, which may have been long before."""
+    place.means = B
+    place.go_on(1000)
+    place.find(B).loaded = True
+    place.go_on()
+    place.go_on(59)
+    assert place.models() == [A, B]
+    place.go_on(2)
+    assert place.models() == [B]
+
+
+def test_a_third_model_waits_until_the_first_is_empty_and_nobody_comes_to_that_any_more(place: Place) -> None:
+    place.find(A).jobs = 1
+    place.means = B
+    place.go_on()
+    place.find(B).loaded = True
+    place.go_on()
+    assert not place.find(A).shut
+    place.means = C
+    assert place.go_on() == word("emptying", B, C)
+    assert place.find(A).shut
+    place.find(A).jobs = 0
+    assert place.go_on() == word("loading", B, C)
+    assert place.models() == [B, C]
+
+
+def test_what_cannot_be_fetched_changes_nothing_until_the_alias_moves(place: Place) -> None:
+    place.fetching[B] = WeightsRejected("another file")
+    place.means = B
+    failed = word("failed", A, B, error_code="weights_rejected", error_message="another file")
+    assert place.go_on() == failed
+    del place.fetching[B]
+    assert place.go_on(10_000) == failed, "a version never changes"
+    place.means = A
+    assert place.go_on() == word("ready", A)
+    place.means = B
+    assert place.go_on() == word("loading", A, B)
+
+
+def test_what_may_go_well_later_is_tried_again_less_and_less_often(place: Place) -> None:
+    place.fetching[B] = StoreUnavailable("the store is away")
+    place.means = B
+    assert place.go_on() == word("failed", A, B, error_code="store_unavailable", error_message="the store is away")
+    place.go_on(10.1)  # tried again in vain
+    del place.fetching[B]
+    assert place.go_on(19.8).state == "failed"
+    assert place.go_on(0.3) == WorkerModel(
+        worker_id="one",
+        follows="production",
+        model=A,
+        state="loading",
+        wanted=B,
+        error_code="store_unavailable",
+        error_message="the store is away",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"error": WeightsRejected("no")}, "weights_rejected"),
+        ({"error": ActorUnavailableError("away", b"0" * 16)}, "actor_died"),
+        ({"restarts": 1}, "model_load_failed"),
+        ({"loaded": True, "says": "net@x"}, "model_load_failed"),
+        ({"loaded": True, "blind": ContractBroken("nobody is found")}, "model_contract_broken"),
+    ],
+)
+def test_what_the_actors_cannot_load_is_dropped(place: Place, fault: dict[str, Any], code: str) -> None:
+    place.means = B
+    place.go_on()
+    for name, value in fault.items():
+        setattr(place.find(B), name, value)
+    said = place.go_on()
+    assert (said.state, said.model, said.error_code) == ("failed", A, code)
+    assert place.models() == [A]
+    assert place.serving is place.find(A)
+
+
+def test_loading_does_not_take_for_ever(place: Place) -> None:
+    place.means = B
+    place.go_on()
+    assert place.go_on(100).state == "loading"
+    said = place.go_on(1)
+    assert (said.state, said.error_message) == ("failed", "Not loaded within 100 s.")
+
+
+def test_while_nobody_can_say_what_is_meant_it_stays(place: Place) -> None:
+    place.means = B
+    place.go_on()
+    place.means = StoreUnavailable()
+    place.find(B).loaded = True
+    assert place.go_on() == word("ready", B), "what was wanted last still is"
+    place.means = A
+    assert place.go_on() == word("ready", A)
+
+
+def test_without_room_for_two_the_old_one_goes_first(place: Place) -> None:
+    place.find(A).jobs = 1
+    place.lacking, place.means = "1 GPUs are wanted, 0 are free", B
+    assert place.go_on() == word("loading", A, B), "what was given up a moment ago may not be free yet"
+    assert place.go_on(5.1) == word("emptying", None, B)
+    assert place.serving is None
+    place.find(A).jobs = 0
+    assert place.go_on() == word("loading", None, B)
+    assert place.models() == [B]
+    place.find(B).error = WeightsRejected("no")
+    said = place.go_on()
+    assert (said.state, said.model, said.wanted, said.error_message) == ("loading", None, B, "no")
+    assert place.models() == [A], "the one before is loaded again"
+    place.find(A).loaded = True
+    assert place.go_on().model == A
+    assert place.go_on(10_000) == word("failed", A, B, error_code="weights_rejected", error_message="no")
+
+
+def test_what_failed_once_takes_the_place_of_what_works_no_second_time(place: Place) -> None:
+    place.means, place.lacking = B, "a little"
+    place.fetching[B] = StoreUnavailable()
+    place.go_on()
+    place.go_on(5.1)
+    assert place.go_on().model is None
+    place.find(A).loaded = True
+    assert place.go_on().model == A
+    del place.fetching[B]
+    assert place.go_on(10_000) == word("failed", A, B, error_code="store_unavailable", error_message=said_of(place))
+    place.lacking = None
+    assert place.go_on().state == "loading"
+
+
+def test_where_nothing_serves_the_one_before_is_tried_again_whatever_was_wrong(place: Place) -> None:
+    place.means, place.lacking = B, "a little"
+    place.fetching = {A: WeightsRejected("gone"), B: WeightsRejected("no")}
+    place.go_on()
+    place.go_on(5.1)
+    said = place.go_on()
+    assert (said.state, said.model, place.models()) == ("failed", None, [])
+    del place.fetching[A]
+    place.go_on(10.1)
+    assert place.models() == [A]
+
+
+def test_an_error_of_ours_is_named(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.means, place.fetching = B, {B: KeyError("halpe")}
+    said = place.go_on()
+    assert (said.error_code, said.error_message) == ("internal_error", "KeyError: 'halpe'")
+    assert any(record.exc_info for record in caplog.records), "the log has its traceback"
+
+
+def test_a_warm_model_that_is_too_busy_to_answer_stays(place: Place) -> None:
+    first = place.find(A)
+    place.means = B
+    place.go_on()
+    place.find(B).loaded = True
+    place.go_on()
+    first.loaded, first.ready_at = False, time.monotonic()
+    place.go_on(1.0)
+    assert place.models() == [A, B]
+    first.ready_at -= 31.0
+    place.go_on(1.0)
+    assert place.models() == [B]
+
+
+def test_room_that_comes_in_time_is_taken(place: Place) -> None:
+    place.lacking, place.means = "a little", B
+    place.go_on()
+    place.lacking = None
+    assert place.go_on(4.9) == word("loading", A, B)
+    assert place.models() == [A, B]
+
+
+def test_a_worker_that_follows_nothing_says_what_it_runs(place: Place) -> None:
+    place.follower = place.following(None)
+    place.means = B
+    assert place.go_on() == WorkerModel(worker_id="one", follows=None, model=A, state="ready")
+
+
+def test_it_says_so_again_now_and_then(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(place.follower._register, "say", lambda word: said.append(word.state))
+    for _ in range(7):
+        place.follower.go_on()
+        place.now += 10
+    assert said == ["ready"] * 3
