@@ -35,6 +35,7 @@ from api.submissions import RuleCheck, refuse_own_rules
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
 from models.batches import BatchRegister
+from models.canaries import Canaries
 from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
@@ -143,6 +144,7 @@ def create_app(
         players=PlayerRegister(database),
         catalogue=ModelCatalogue(database),
         worker_models=WorkerModels(database),
+        canaries=Canaries(database),
         promotion_policy=promotion_policy,
     )
     problems.install(app)

@@ -19,6 +19,7 @@ from api.submissions import RuleCheck
 from api.watch import Watcher
 from models.artifacts import ArtifactStore
 from models.batches import BatchRegister
+from models.canaries import Canaries
 from models.cleaning import Cleaner
 from models.database import Database
 from models.jobs import Owner
@@ -94,6 +95,7 @@ class Services:
     players: PlayerRegister
     catalogue: ModelCatalogue
     worker_models: WorkerModels
+    canaries: Canaries
     promotion_policy: Policy | None
 
 

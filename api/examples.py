@@ -299,8 +299,47 @@ _WORKER: dict[str, Any] = {
     "wanted": None,
     "error_code": None,
     "error_message": None,
+    "canary": "club@4",
+    "canary_state": "ready",
 }
-MODELS: dict[str, Any] = {"models": [_VERSION], "aliases": {"production": "club@3"}, "workers": [_WORKER]}
+_CANARY: dict[str, Any] = {
+    "model": "club@3",
+    "alias": "production",
+    "beside": "club@2",
+    "share": 0.1,
+    "limits": {
+        "jobs_min": 20,
+        "failures_max": 5,
+        "errors_more_max": 0.05,
+        "nobody_more_max": 0.05,
+        "found_ratio_min": 0.95,
+        "measured_ratio_min": 0.9,
+        "time_ratio_max": 1.5,
+    },
+    "started_at": "2026-05-02T10:00:00Z",
+    "started_by": "anna",
+    "forced": False,
+    "ended_at": "2026-05-04T10:00:00Z",
+    "ended_by": "key:4f1c",
+    "reason": "promoted",
+    "judged_at": "2026-05-04T09:59:41Z",
+    "figures": {
+        "jobs": 41,
+        "jobs_beside": 200,
+        "failures": 0,
+        "errors_more": 0.0,
+        "nobody_more": 0.0,
+        "found_ratio": 1.01,
+        "measured_ratio": 1.0,
+        "time_ratio": 1.1,
+    },
+}
+MODELS: dict[str, Any] = {
+    "models": [_VERSION],
+    "aliases": {"production": "club@3"},
+    "canaries": [_CANARY],
+    "workers": [_WORKER],
+}
 MODEL: dict[str, Any] = _VERSION | {
     "source": "s3://models/club-3.onnx",
     "notes": None,
@@ -308,5 +347,6 @@ MODEL: dict[str, Any] = _VERSION | {
     "keypoints": ["nose", "left_eye", "right_eye"],
     "report": {"contract": {"people": 4, "keypoint_error_pct_height": 0.36}},
     "moves": [_MOVE],
+    "canaries": [_CANARY],
     "workers": [_WORKER],
 }

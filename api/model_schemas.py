@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import examples
+from models.canary import Canary, Figures, Limits
 from models.model_versions import PRODUCTION, AliasMove, ModelFormat, ModelVersion, MoveKind
-from models.worker_models import WorkerModel, WorkerState
+from models.worker_models import CanaryState, WorkerModel, WorkerState
 
 
 class AliasMoveRead(BaseModel):
@@ -54,13 +55,42 @@ class WorkerModelRead(BaseModel):
         "`wanted` could not be loaded, so `model` stays."
     )
     wanted: str | None = Field(description="What the alias means, where that is another one.")
-    error_code: str | None = Field(description="Why `wanted` could not be loaded the last time.")
+    error_code: str | None = Field(description="Why `wanted`, or else `canary`, could not be loaded the last time.")
     error_message: str | None
+    canary: str | None = Field(description="`name@version` that is to measure a share of the athletes.")
+    canary_state: CanaryState | None = Field(
+        description="`ready`: it does, on this worker; else all jobs get `model` there. `no_room`: for two at once."
+    )
 
     @classmethod
     def of(cls, word: WorkerModel) -> WorkerModelRead:
         """A worker's word as it is shown."""
         return cls(**asdict(word))
+
+
+class CanaryRead(BaseModel):
+    """A version that measures a share of the athletes, or did."""
+
+    model: str = Field(description="`name@version`.")
+    alias: str
+    beside: str = Field(description="What the others get.")
+    share: float = Field(description="Of the athletes.")
+    limits: Limits
+    started_at: datetime
+    started_by: str
+    forced: bool
+    ended_at: datetime | None = Field(description="Null: active.")
+    ended_by: str | None = Field(description="Who; `limit`: it fell behind and was rolled back.")
+    reason: str | None
+    judged_at: datetime | None
+    figures: Figures | None = Field(description="What its jobs came to, as of then.")
+
+    @classmethod
+    def of(cls, canary: Canary) -> CanaryRead:
+        """A canary as it is shown."""
+        same = "alias share limits started_at started_by forced ended_at ended_by reason judged_at figures"
+        values = {name: getattr(canary, name) for name in same.split()}
+        return cls(model=str(canary.model), beside=str(canary.base), **values)
 
 
 class ModelSummary(BaseModel):
@@ -95,11 +125,18 @@ class ModelRead(ModelSummary):
     keypoints: list[str]
     report: dict[str, Any] = Field(description="What conversion and the keypoint contract measured.")
     moves: list[AliasMoveRead] = Field(description="Of every alias that ever meant it, by alias and number.")
+    canaries: list[CanaryRead] = Field(description="Its times as one, the newest first.")
     workers: list[WorkerModelRead] = Field(description="Those that run it, or should.")
 
     @classmethod
     def of_version(
-        cls, version: ModelVersion, aliases: list[str], moves: list[AliasMove], workers: Sequence[WorkerModel]
+        cls,
+        version: ModelVersion,
+        aliases: list[str],
+        *,
+        moves: list[AliasMove],
+        canaries: Sequence[Canary],
+        workers: Sequence[WorkerModel],
     ) -> ModelRead:
         """A version in full."""
         return cls(
@@ -110,6 +147,7 @@ class ModelRead(ModelSummary):
             keypoints=list(version.skeleton["keypoints"]),
             report=dict(version.report),
             moves=[AliasMoveRead.of(move) for move in moves],
+            canaries=[CanaryRead.of(canary) for canary in canaries],
             workers=[WorkerModelRead.of(word) for word in workers if word.concerns(str(version.ref))],
         )
 
@@ -121,6 +159,7 @@ class ModelList(BaseModel):
 
     models: list[ModelSummary]
     aliases: dict[str, str] = Field(description="What each alias means now.")
+    canaries: list[CanaryRead] = Field(description="The newest first, 50 at most.")
     workers: list[WorkerModelRead] = Field(description="Those that were heard of within two minutes.")
 
 

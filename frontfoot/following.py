@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from frontfoot import model_choice, wiring
 from frontfoot.settings import Settings
+from models.canaries import Canaries
+from models.canary import Canary
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import ModelRef
 from models.storage import Storage
@@ -22,10 +24,15 @@ class FollowedAlias:
         self._settings = settings
         self._storage = storage
         self._catalogue = ModelCatalogue(storage.database)
+        self._canaries = Canaries(storage.database)
 
     def meant(self) -> str:
         """`name@version` that the alias means now. Raises StoreError."""
         return str(self._catalogue.resolve(self.alias).ref)
+
+    def canary(self) -> Canary | None:
+        """The alias's canary. Raises StoreError."""
+        return self._canaries.active(self.alias)
 
     def fetch(self, model: str) -> ExtractorOptions:
         """What actors load of `name@version`. Raises StoreError and InferenceError."""

@@ -253,6 +253,37 @@ def rollback(alias: AliasOption = "production", reason: ReasonOption = None, as_
 
 
 @app.command()
+def canary(
+    version: Annotated[str | None, typer.Argument(metavar="[NAME@VERSION]", help="Which version.")] = None,
+    share: Annotated[
+        float, typer.Option("--share", help="How many of the athletes, at most 0.5; always the same ones.")
+    ] = 0.1,
+    limits: Annotated[
+        Path | None, typer.Option("--limits", help="How far it may fall behind (TOML).", exists=True, dir_okay=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Even if it has another skeleton. It is recorded.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say how it does, and which workers run it.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="All athletes get what `production` means again.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="With --end: why.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a version measure a share of the athletes, beside `production`. Workers load it without a restart.
+
+    It ends by itself where it falls behind the limits, and when `production` moves, to it or to another.
+    """
+    from frontfoot import canary as canaries
+
+    if (version is not None) + status + end != 1 or (reason is not None and not end):
+        raise typer.BadParameter("give NAME@VERSION, or --status, or --end: one of them; --reason goes with --end")
+    if status:
+        canaries.status(as_json=as_json)
+    elif end:
+        canaries.end(reason, as_json=as_json)
+    else:
+        canaries.begin(str(_ref(version or "")), share, limits, force=force, as_json=as_json)
+
+
+@app.command()
 def retire(version: VersionArgument, as_json: JsonOption = False) -> None:
     """Let nobody ask for this version any more. It stays readable, for the results that it made."""
     from frontfoot import models

@@ -6,12 +6,8 @@ Only `register` and `verify` load what looks at pixels, so that the others work 
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +16,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from frontfoot import exits, logs, model_admission, model_choice, wiring
+from frontfoot import canary, model_admission, model_choice, wiring
+from frontfoot.catalogue_room import entered, operator
 from frontfoot.model_admission import Wanted
 from frontfoot.settings import Settings
-from inference.errors import InferenceError, SourceUnavailable
 from models.artifacts import ArtifactStore
-from models.errors import CatalogueMissing, StoreError, StoreUnavailable
+from models.errors import StoreError
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import AliasMove, ModelRef, ModelVersion, StoredArtifact
-from models.worker_models import WorkerModel, WorkerModels
+from models.worker_models import WorkerModel
 
 if TYPE_CHECKING:
     from inference.admission import Admitted
@@ -36,7 +32,7 @@ if TYPE_CHECKING:
 
 def register(wanted: Wanted, *, as_json: bool) -> None:
     """Check a model, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
-    with _room(as_json=as_json) as (catalogue, _, store):
+    with entered(as_json=as_json) as (catalogue, _, _, store):
         catalogue.check_new(wanted.ref)
         version = _keep(catalogue, store, wanted, model_admission.admitted(wanted, catalogue, store))
     _print(version, as_json=as_json)
@@ -44,19 +40,20 @@ def register(wanted: Wanted, *, as_json: bool) -> None:
 
 def checksum(source: str, *, as_json: bool) -> None:
     """The checksum that `register` wants for a source."""
-    with _room(as_json=as_json) as (_, _, store):
+    with entered(as_json=as_json) as (_, _, _, store):
         found = model_admission.checksum(source, store)
     typer.echo(json.dumps({"source": source, "sha256": found}) if as_json else found)
 
 
 def show_all(*, as_json: bool) -> None:
     """List every version and what the aliases mean."""
-    with _room(as_json=as_json) as (catalogue, workers, _):
+    with entered(as_json=as_json) as (catalogue, workers, canaries, _):
         versions, aliases, words = catalogue.list(), catalogue.aliases(), workers.list()
+        past = canaries.list()
     if as_json:
         meant = {alias: str(ref) for alias, ref in aliases.items()}
         shown = {"models": [_shown(version) for version in versions], "aliases": meant, "workers": _words(words)}
-        typer.echo(json.dumps(shown))
+        typer.echo(json.dumps({**shown, "canaries": [canary.shown(one) for one in past]}))
         return
     table = Table(box=None)
     columns = ("model", "aliases", "state", "format", "precision", "skeleton", "licence", "created_at", "created_by")
@@ -69,25 +66,34 @@ def show_all(*, as_json: bool) -> None:
         row = (str(version.ref), " ".join(names), version.state, version.format, runs_in, version.skeleton["name"])
         table.add_row(*row, version.licence or "", moment, version.created_by)
     Console().print(table)
+    for one in past:
+        if one.ended_at is None:
+            typer.echo(canary.sentence(one))
 
 
 def show(reference: str, *, as_json: bool) -> None:
-    """Everything about a version, the moves of the aliases that ever meant it, and the workers that it concerns."""
-    with _room(as_json=as_json) as (catalogue, workers, _):
+    """Everything about a version, the moves of the aliases that ever meant it, its canaries, and workers concerned."""
+    with entered(as_json=as_json) as (catalogue, workers, canaries, _):
         version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
         moves = [move for alias in sorted(catalogue.aliases()) for move in catalogue.history(alias)]
         words = [word for word in workers.list() if word.concerns(str(version.ref))]
+        past = canaries.list(str(version.ref))
     concerned = [_move(move) for move in moves if version.ref in {move.before, move.after}]
     if as_json:
-        typer.echo(json.dumps({**_shown(version), "moves": concerned, "workers": _words(words)}))
+        told = {"moves": concerned, "canaries": [canary.shown(one) for one in past], "workers": _words(words)}
+        typer.echo(json.dumps({**_shown(version), **told}))
         return
     _print(version, as_json=False)
     for move in concerned:
         forced, reason = " (forced)" if move["forced"] else "", f": {move['reason']}" if move["reason"] else ""
         moved = f"{move['kind']} {move['alias']}: {move['from'] or 'nothing'} → {move['to']}"
         typer.echo(f"{move['moved_at']} {move['moved_by']} {moved}{forced}{reason}")
+    for one in reversed(past):
+        typer.echo(canary.sentence(one))
     for word in words:
         typer.echo(_sentence(word))
+    for line in canary.worker_sentences([word for word in words if word.canary == str(version.ref)]):
+        typer.echo(line)
 
 
 def verify(reference: str, *, as_json: bool) -> None:
@@ -96,7 +102,7 @@ def verify(reference: str, *, as_json: bool) -> None:
     from inference.catalog import catalogued
 
     with (
-        _room(as_json=as_json) as (catalogue, _, store),
+        entered(as_json=as_json) as (catalogue, _, _, store),
         tempfile.TemporaryDirectory(prefix="frontfoot-verify-") as name,
     ):
         version = catalogue.find(ModelRef.parse(reference)) if "@" in reference else catalogue.resolve(reference)
@@ -113,13 +119,13 @@ def verify(reference: str, *, as_json: bool) -> None:
 
 def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_json: bool) -> None:
     """Let an alias mean a version."""
-    with _room(as_json=as_json) as (catalogue, _, store):
+    with entered(as_json=as_json) as (catalogue, _, _, store):
         ref = ModelRef.parse(reference)
         version = catalogue.find(ref)
         if version.artifact is not None:
             store.stat(version.artifact.bucket, version.artifact.key)  # workers must find it
         moved = catalogue.promote(
-            ref, alias=alias, by=_operator(), force=force, reason=reason, policy=wiring.promotion_policy(Settings())
+            ref, alias=alias, by=operator(), force=force, reason=reason, policy=wiring.promotion_policy(Settings())
         )
     if moved is None:
         typer.echo(json.dumps({"alias": alias, "unchanged": str(ref)}) if as_json else f"{alias} already is {ref}")
@@ -129,14 +135,14 @@ def promote(reference: str, alias: str, reason: str | None, *, force: bool, as_j
 
 def rollback(alias: str, reason: str | None, *, as_json: bool) -> None:
     """Let an alias mean again what it meant before its last promotion."""
-    with _room(as_json=as_json) as (catalogue, *_):
-        moved = catalogue.rollback(alias, by=_operator(), reason=reason)
+    with entered(as_json=as_json) as (catalogue, *_):
+        moved = catalogue.rollback(alias, by=operator(), reason=reason)
     _print_move(moved, as_json=as_json)
 
 
 def retire(reference: str, *, as_json: bool) -> None:
     """Let nobody ask for a version any more."""
-    with _room(as_json=as_json) as (catalogue, *_):
+    with entered(as_json=as_json) as (catalogue, *_):
         version = catalogue.retire(ModelRef.parse(reference))
     typer.echo(json.dumps(_shown(version)) if as_json else f"Retired: {version.ref}")
 
@@ -160,7 +166,7 @@ def _keep(catalogue: ModelCatalogue, store: ArtifactStore, wanted: Wanted, admit
                 notes=wanted.notes,
                 report=admitted.report,
                 artifact=artifact,
-                created_by=_operator(),
+                created_by=operator(),
                 created_at=None,
             )
         )
@@ -168,36 +174,6 @@ def _keep(catalogue: ModelCatalogue, store: ArtifactStore, wanted: Wanted, admit
         if not catalogue.keeps(artifact.sha256):
             store.delete(artifact.bucket, artifact.key)
         raise
-
-
-@contextmanager
-def _room(*, as_json: bool) -> Iterator[tuple[ModelCatalogue, WorkerModels, ArtifactStore]]:
-    """Catalogue, what workers say, and store of the settings.
-
-    One clear line (or JSON object) and an exit code where something fails.
-    """
-    logs.configure("WARNING", stream=sys.stderr)
-    storage = wiring.storage_options(Settings()).open()
-    try:
-        if not model_choice.has_catalogue(storage.database):
-            raise CatalogueMissing("The database has no model catalogue yet: run `frontfoot migrate`.")
-        yield ModelCatalogue(storage.database), WorkerModels(storage.database), storage.store
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    except (StoreError, InferenceError) as error:
-        if as_json:
-            typer.echo(json.dumps({"error": {"code": error.code, "message": error.message}}))
-        else:
-            typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
-        ours = isinstance(error, StoreUnavailable | SourceUnavailable)
-        raise typer.Exit(exits.ERROR if ours else exits.USAGE) from None
-    finally:
-        storage.close()
-
-
-def _operator() -> str:
-    """Who runs this, as the system knows it."""
-    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def _print(version: ModelVersion, *, as_json: bool) -> None:
@@ -274,5 +250,5 @@ def _sentence(word: WorkerModel) -> str:
         "emptying": f", waits for running jobs to end before it loads {word.wanted}",
         "failed": f", could not load {word.wanted}",
     }[word.state]
-    why = f": {word.error_code}: {word.error_message}" if word.error_code else ""
+    why = f": {word.error_code}: {word.error_message}" if word.error_code and word.wanted else ""
     return f"worker {word.worker_id} {runs}{follows}{doing}{why}"

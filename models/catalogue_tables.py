@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, Index, String, Text
+from sqlalchemy import Boolean, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables import Row
@@ -84,6 +84,9 @@ class WorkerModelRow(Row):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
     said_at: Mapped[datetime]
+    # From `z2b6e1a9d4c7` on.
+    canary: Mapped[str | None] = mapped_column(String(100))
+    canary_state: Mapped[str | None] = mapped_column(String(16))
 
 
 class ModelTrialRow(Row):
@@ -116,3 +119,37 @@ class ModelTrialRow(Row):
     finished_at: Mapped[datetime | None]
     replaced_at: Mapped[datetime | None]
     """When these became the job's results."""
+
+
+class CanaryRow(Row):
+    """A version that measures a share of the athletes: see `canary.Canary`. An alias has one at a time."""
+
+    __tablename__ = "model_canaries"
+    __table_args__ = (
+        Index(
+            "uq_model_canaries_active",
+            "alias",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+            sqlite_where=text("ended_at IS NULL"),
+        ),
+        Index("ix_model_canaries_started_at", "started_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    alias: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(100))
+    """`name@version`."""
+    base: Mapped[str] = mapped_column(String(100))
+    """Of what the alias meant when it began."""
+    share: Mapped[float]
+    limits: Mapped[dict[str, Any]]
+    forced: Mapped[bool] = mapped_column(Boolean)
+    started_at: Mapped[datetime]
+    started_by: Mapped[str] = mapped_column(String(255))
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[str | None] = mapped_column(String(255))
+    reason: Mapped[str | None] = mapped_column(Text)
+    judged_at: Mapped[datetime | None]
+    figures: Mapped[dict[str, Any] | None]
+    """What the canary came to beside `base`, as of then."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from models.announce import alias_moved
+from models.canary import PROMOTED, active_row, end_canary
 from models.catalogue_tables import AliasMoveRow, ModelVersionRow
 from models.comparisons import newest_comparison
 from models.database import Database
@@ -90,7 +91,7 @@ class ModelCatalogue:
     def find(self, ref: ModelRef) -> ModelVersion:
         """One version, retired or not. Raises ModelNotInCatalogue."""
         with self._database.transaction(read_only=True) as transaction:
-            return _find(transaction, ref)
+            return find(transaction, ref)
 
     def keeps(self, artifact_sha256: str) -> bool:
         """Whether any version is made of this artifact."""
@@ -113,7 +114,7 @@ class ModelCatalogue:
         reason: str | None = None,
         policy: Policy | None = None,
     ) -> AliasMove | None:
-        """Let an alias mean this version. None where it already does.
+        """Let an alias mean this version. None where it already does. A canary of the alias ends with its move.
 
         Raises ModelNotInCatalogue, and ModelRefused where the version is retired, the alias is a model's name, or, not
         forced, the skeleton is another one (what was measured with one could not be compared with the other) or
@@ -123,13 +124,13 @@ class ModelCatalogue:
         check_alias(alias)
 
         def move(transaction: Transaction, current: ModelRef | None) -> ModelRef | None:
-            version = _find(transaction, ref, locked=True)
+            version = find(transaction, ref, locked=True)
             if version.retired_at is not None:
                 raise ModelRefused(f"{ref} is retired.")
             if alias == BUILT_IN.ref.name or _named(transaction, alias) is not None:
                 raise ModelRefused(f"{alias} is the name of a model, so it cannot be an alias.")
             if current is not None and not force:
-                _check_comparable(version, _find(transaction, current), alias)
+                check_comparable(version, find(transaction, current), alias)
                 if policy is not None and alias == PRODUCTION and current != ref:
                     _check_policy(transaction, policy, current, ref)
             return None if current == ref else ref
@@ -143,7 +144,7 @@ class ModelCatalogue:
             before = before_the_last_promotion(_moves(transaction, alias))
             if before is None:
                 raise ModelRefused(f"There is nothing to roll {alias} back to.")
-            if _find(transaction, before, locked=True).retired_at is not None:
+            if find(transaction, before, locked=True).retired_at is not None:
                 raise ModelRefused(f"{alias} was {before} before, which is retired; promote another one.")
             return before
 
@@ -155,7 +156,7 @@ class ModelCatalogue:
     def retire(self, ref: ModelRef) -> ModelVersion:
         """Nobody can ask for the version any more. A second time changes nothing. Its artifact stays.
 
-        Raises ModelNotInCatalogue, and ModelInUse where it is built in or an alias means it.
+        Raises ModelNotInCatalogue, and ModelInUse where it is built in, an alias means it or it is a canary.
         """
         if ref == BUILT_IN.ref:
             raise ModelInUse(f"{ref} is built in: it is what a rollback can always go back to.")
@@ -166,6 +167,9 @@ class ModelCatalogue:
             meant = _aliases_of(transaction, ref)
             if meant:
                 raise ModelInUse(f"{ref} is {', '.join(meant)}; promote another one first.")
+            canary = active_row(transaction, PRODUCTION)
+            if canary is not None and canary.model == str(ref):
+                raise ModelInUse(f"{ref} is a canary; end it first.")
             row.retired_at = row.retired_at or self._now()
             return _version_value(row)
 
@@ -203,6 +207,9 @@ class ModelCatalogue:
                     )
                     transaction.add(row)
                     alias_moved(transaction, alias)
+                    canary = end_canary(transaction, alias, by=by, reason=f"{alias} moved to {after}", now=row.moved_at)
+                    if canary is not None and canary.model == str(after):
+                        canary.reason = PROMOTED
                 return _move_value(row)
             except IntegrityError:
                 continue
@@ -233,14 +240,14 @@ def resolve(transaction: Transaction, reference: str) -> ModelVersion:
     """See `ModelCatalogue.resolve`; within a transaction, for whoever claims a job."""
     if "@" in reference:
         try:
-            version = _find(transaction, ModelRef.parse(reference))
+            version = find(transaction, ModelRef.parse(reference))
         except ValueError:
             raise _unknown(transaction, reference) from None
     else:
         meant = _current(_last_move(transaction, reference), reference)
         newest = _named(transaction, reference) if meant is None else None
         if meant is not None:
-            version = _find(transaction, meant)
+            version = find(transaction, meant)
         elif newest is not None:
             version = _version_value(newest)
         elif reference == BUILT_IN.ref.name:
@@ -252,7 +259,7 @@ def resolve(transaction: Transaction, reference: str) -> ModelVersion:
     return version
 
 
-def _find(transaction: Transaction, ref: ModelRef, *, locked: bool = False) -> ModelVersion:
+def find(transaction: Transaction, ref: ModelRef, *, locked: bool = False) -> ModelVersion:
     """`locked`: nobody retires it before this transaction ends."""
     if ref == BUILT_IN.ref:
         return BUILT_IN
@@ -290,7 +297,8 @@ def _aliases_of(transaction: Transaction, ref: ModelRef) -> tuple[str, ...]:
     return tuple(alias for alias in aliases if _current(_last_move(transaction, alias), alias) == ref)
 
 
-def _check_comparable(version: ModelVersion, current: ModelVersion, alias: str) -> None:
+def check_comparable(version: ModelVersion, current: ModelVersion, alias: str) -> None:
+    """Raises ModelRefused where the skeletons differ."""
     theirs, ours = current.skeleton["name"], version.skeleton["name"]
     if theirs != ours:
         raise ModelRefused(

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
 from models.announce import announce, wake_workers
+from models.canary import Canary, model_beside
 from models.database import Database, on_postgres, shared_now
 from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost, StoreUnavailable
 from models.jobs import (
@@ -112,16 +113,18 @@ class JobQueue(JobRegister):
         runs: str | None = None,
         follows: str | None = None,
         holds: Collection[str] = (),
+        canary: Canary | None = None,
     ) -> ClaimedJob | None:
         """The job whose turn it is: highest priority, then the owner least recently served, then the oldest.
 
         With `above` only a job of a higher priority than that. None where no such job waits that nobody else is just
         taking. No two workers get the same one. `runs` is the worker's model, `name@version`: what a job gets that
         asks for none, or for the alias that the worker `follows`. What another asks for is looked up in the catalogue,
-        anew at each claim. A job that was claimed before keeps its model where the worker still `holds` that.
+        anew at each claim. A job that was claimed before keeps its model where the worker still `holds` that. While the
+        `canary`, which the worker has loaded, is active, its athletes' jobs get that instead of `runs`.
         """
         self._admit(above)
-        claimed = self._take(worker_id, above, runs, follows, holds)
+        claimed = self._take(worker_id, above, runs=runs, follows=follows, holds=holds, canary=canary)
         if claimed is None:
             if above is None:  # who asks for urgent ones alone has seen none of the other lanes
                 self.tidy_lanes()
@@ -142,10 +145,18 @@ class JobQueue(JobRegister):
                 return
 
     def _take(
-        self, worker_id: str, above: int | None, runs: str | None, follows: str | None, holds: Collection[str]
+        self,
+        worker_id: str,
+        above: int | None,
+        *,
+        runs: str | None,
+        follows: str | None,
+        holds: Collection[str],
+        canary: Canary | None,
     ) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
         kept = (row.resolved_model.in_(holds), row.resolved_model)
+        at_once = None if canary else runs
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
             now = self._moment(transaction)
@@ -161,7 +172,7 @@ class JobQueue(JobRegister):
                     lease_token=token,
                     lease_expires_at=now + self._lease,
                     worker_id=worker_id,
-                    resolved_model=case(kept, (row.model_name.is_(None), runs), else_=None),
+                    resolved_model=case(kept, (row.model_name.is_(None), at_once), else_=None),
                     started_at=func.coalesce(row.started_at, now),
                     # A quick result of an earlier attempt keeps its times until there is a newer one.
                     quick_started_at=case((row.quick_completed_at.is_(None), now), else_=row.quick_started_at),
@@ -174,7 +185,9 @@ class JobQueue(JobRegister):
             if job_id is None:
                 return None
             found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
-            if found.resolved_model is None and found.model_name is not None:
+            if canary is not None and found.model_name in {None, follows}:
+                found.resolved_model = model_beside(transaction, found, canary, runs)
+            elif found.resolved_model is None and found.model_name is not None:
                 found.resolved_model = meant(transaction, found.model_name, runs, follows)
             announce(transaction, found)
             job = job_value(found)

@@ -31,6 +31,7 @@ SCHEMA_REVISIONS = (
     "t3f9b5d2a8c1",
     "v7c1e4a9d3f2",
     "x4d8a2f6b1e9",
+    "z2b6e1a9d4c7",
 )
 """Every revision of the schema, oldest first; the last is what these rows look like. A test compares migrations/."""
 

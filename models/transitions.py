@@ -73,6 +73,7 @@ def record_attempt(
     ended = {
         "attempt": row.attempt,
         "worker_id": row.worker_id,
+        "model": row.resolved_model,
         "error_code": code,
         "error_message": kept,
         "retryable": retryable,

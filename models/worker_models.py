@@ -17,6 +17,10 @@ WorkerState = Literal["ready", "loading", "emptying", "failed"]
 """`ready`: new jobs run on `model` · `loading` `wanted` · `emptying`: jobs that run must end before `wanted` can
 be loaded; none is claimed where `model` is None · `failed`: `wanted` could not be loaded, so `model` stays."""
 
+CanaryState = Literal["ready", "loading", "failed", "no_room"]
+"""`ready`: its athletes' jobs run on it here · `failed`: it could not be loaded · `no_room`: there is none for two.
+Where it is not `ready`, all jobs run on `model`."""
+
 SILENT = timedelta(minutes=2)
 """After so long without a word a worker is no longer listed."""
 FORGOTTEN = timedelta(days=1)
@@ -36,11 +40,14 @@ class WorkerModel:
     """What the alias means, where that is another one."""
     error_code: str | None = None
     error_message: str | None = None
-    """Why `wanted` could not be loaded the last time."""
+    """Why `wanted`, or else `canary`, could not be loaded the last time."""
+    canary: str | None = None
+    """`name@version` that is to measure a share of the athletes."""
+    canary_state: CanaryState | None = None
 
     def concerns(self, model: str) -> bool:
         """Whether the worker runs `model`, or should."""
-        return model in {self.model, self.wanted}
+        return model in {self.model, self.wanted, self.canary}
 
 
 class WorkerModels:
@@ -61,6 +68,7 @@ class WorkerModels:
                 transaction.add(row)
             row.follows, row.model, row.state, row.wanted = report.follows, report.model, report.state, report.wanted
             row.error_code, row.error_message = report.error_code, report.error_message
+            row.canary, row.canary_state = report.canary, report.canary_state
             row.said_at = now
 
     def forget(self, worker_id: str) -> None:
@@ -85,4 +93,6 @@ def _value(row: WorkerModelRow) -> WorkerModel:
         wanted=row.wanted,
         error_code=row.error_code,
         error_message=row.error_message,
+        canary=row.canary,
+        canary_state=cast("CanaryState | None", row.canary_state),
     )

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ class Cluster:
         with self._lock:
             self._serving = generation
             if generation is not None:
-                generation.shut = False
+                generation.proven, generation.shut = True, False
         for status in generation.statuses() if generation else ():
             model = status.model
             values = {"model": model.name, "backend": model.backend, "precision": model.precision}
@@ -136,27 +136,35 @@ class Cluster:
         return True
 
     @contextmanager
-    def entered(self) -> Iterator[Generation | None]:
-        """The generation that serves, which is held while the block runs; None while none does."""
+    def entered(self, canary: str | None = None) -> Iterator[tuple[Generation, ...]]:
+        """The generation that serves, and behind it the canary's where jobs may come to that, held for the block.
+
+        None of them while none serves.
+        """
         with self._lock:
             serving = self._serving
-            if serving is not None:
-                serving.hold()
+            beside = [one for one in self._generations if canary and one.model == canary and _may_come(one)]
+            held = () if serving is None else (serving, *(one for one in beside if one is not serving))
+            for generation in held:
+                generation.hold()
         try:
-            yield serving
+            yield held
         finally:
-            if serving is not None:
-                serving.release()
+            for generation in held:
+                generation.release()
 
     def holds(self) -> list[str]:
         """The models of all generations to which jobs that mean them may come."""
         return [one.model for one in self.generations if one.model and _may_come(one)]
 
-    def hold(self, model: str | None, otherwise: Generation) -> Generation:
-        """Hold the generation of this model until its `release`, warm or draining as it may be, or else the other."""
+    def hold(self, model: str | None, entered: Sequence[Generation]) -> Generation:
+        """Hold the generation of this model until its `release`, or else the first of those that were entered.
+
+        One of those if it is there, or else another, warm or draining as it may be.
+        """
         with self._lock:
-            meant = (one for one in self._generations if model and one.model == model and _may_come(one))
-            held = next(meant, otherwise)
+            there = (*entered, *(one for one in self._generations if _may_come(one)))
+            held = next((one for one in there if model and one.model == model), entered[0])
             held.hold()
         return held
 
@@ -250,7 +258,7 @@ class Cluster:
 
 
 def _may_come(generation: Generation) -> bool:
-    return generation.ready() and not generation.shut
+    return generation.proven and generation.ready() and not generation.shut
 
 
 def _warm_up() -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,10 +16,11 @@ from ray.exceptions import RayError
 from inference.errors import InferenceError
 from inference.extract import ExtractorOptions
 from models.announce import MODELS_CHANNEL
+from models.canary import Canary
 from models.database import Database
 from models.errors import StoreError
 from models.listen import Listener
-from models.worker_models import WorkerModel, WorkerModels, WorkerState
+from models.worker_models import CanaryState, WorkerModel, WorkerModels, WorkerState
 from pipeline.cluster import Cluster
 from pipeline.errors import LoadingFailed
 from pipeline.generation import Generation
@@ -49,6 +50,9 @@ class Models(Protocol):
     def meant(self) -> str:
         """`name@version` that the alias means now. Raises StoreError."""
 
+    def canary(self) -> Canary | None:
+        """The alias's canary. Raises StoreError."""
+
     def fetch(self, model: str) -> ExtractorOptions:
         """What actors load of `name@version`. Raises StoreError and InferenceError."""
 
@@ -72,6 +76,8 @@ class _State:
     lacks: str | None = None
     """What one more generation would lack, in words."""
     lacks_since: float = math.inf
+    room: Room = "enough"
+    canary: Canary | None = None
     said: WorkerModel | None = None
     said_at: float = -math.inf
     away: bool = False
@@ -100,7 +106,11 @@ class Follower:
         self._clock = clock
         self._refusals = Refusals(clock)
         self._routed_away: dict[Generation, float] = {}
-        """→ when new jobs stopped coming to it; those that load are not in it."""
+        """→ when new jobs stopped coming to it."""
+        self._canaries: set[Generation] = set()
+        """Those that are, or were, a canary's and no more."""
+        self.canary: Canary | None = None
+        """The canary that is loaded: for claims."""
         serving = cluster.serving
         runs = (serving.model if serving else None) or "unknown"
         self._state = _State(wanted=runs, served=runs)
@@ -135,8 +145,10 @@ class Follower:
                 break
             self._carry_out(step)
         word = self._word()
+        self.canary = self._state.canary if word.canary_state == "ready" else None
         self._say(word)
-        return word.state in {"loading", "emptying"} or self._cluster.serving is None
+        under_way = word.state in {"loading", "emptying"} or word.canary_state == "loading"
+        return under_way or self._cluster.serving is None
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -154,7 +166,7 @@ class Follower:
         if self._models is None:
             return
         try:
-            meant = self._models.meant()
+            meant, canary = self._models.meant(), self._models.canary()
         except StoreError as error:
             if not self._state.away:
                 logger.warning("Alias not looked up, trying again: alias=%s %s", self._models.alias, error.message)
@@ -165,13 +177,20 @@ class Follower:
             logger.info("Model wanted: model=%s alias=%s", meant, self._models.alias, extra={"model": meant})
             self._state.wanted = meant
             self._refusals.forget()
+        before, self._state.canary = self._state.canary, canary
+        if canary is not None and (before is None or before.id != canary.id):
+            words = "Canary wanted: model=%s share=%g"
+            logger.info(words, canary.model, canary.share, extra={"model": str(canary.model), "share": canary.share})
+            self._refusals.forget(str(canary.model))
+        elif before is not None and canary is None:
+            logger.info("Canary over: model=%s", before.model, extra={"model": str(before.model)})
 
     def _look_at_those_that_do_not_serve(self) -> None:
         """The worker itself looks at those that serve, whenever it claims."""
         for generation in self._cluster.generations:
             if generation is self._cluster.serving:
                 continue
-            if generation in self._routed_away:
+            if generation.proven:
                 generation.look()
             else:
                 self._look_at_loading(generation)
@@ -187,12 +206,15 @@ class Follower:
                 raise LoadingFailed(f"Not loaded within {self._options.load_s:g} s.")
             if ready:
                 generation.prove()
+                generation.proven = True
         except (RayError, InferenceError, LoadingFailed) as error:
-            self._cluster.drop(generation)
+            self._drop(generation)
             self._refuse(str(generation.expected), error)
 
     def _situation(self) -> Situation:
         state, serving = self._state, self._cluster.serving
+        canary = str(state.canary.model) if state.canary else None
+        self._canaries |= {one for one in self._cluster.generations if _name(one) == canary and one is not serving}
         held = tuple(
             Held(
                 model=_name(generation),
@@ -201,23 +223,27 @@ class Follower:
                 left=max(generation.left, self._routed_away.get(generation, 0.0)),
                 late=generation in self._routed_away and time.monotonic() - generation.ready_at < SILENT_S,
                 shut=generation.shut,
+                canary=generation in self._canaries,
             )
             for generation in self._cluster.generations
         )
+        refused = self._refusals.in_force()
+        state.room = self._room(held, {state.wanted, canary} - {None, *refused})
         return Situation(
             wanted=state.wanted,
             serving=_name(serving) if serving else None,
             served=state.served,
             held=held,
-            refused=self._refusals.in_force(),
+            refused=refused,
             tried=self._refusals.tried(),
-            room=self._room(held),
+            canary=canary,
+            room=state.room,
         )
 
-    def _room(self, held: Sequence[Held]) -> Room:
+    def _room(self, held: Sequence[Held], coming: Set[str | None]) -> Room:
         """Whether one more generation fits. Measured only where another model is to come: every actor is asked."""
         state = self._state
-        if len(held) != 1 or self._cluster.serving is None or held[0].model == state.wanted:
+        if len(held) != 1 or self._cluster.serving is None or coming <= {held[0].model}:
             return "enough"
         state.lacks = self._cluster.lacks()
         if state.lacks is None:
@@ -240,9 +266,15 @@ class Follower:
             self._find(step.model).shut = True
         else:
             generation = self._find(step.model)
-            if self._cluster.drop(generation):  # a retry may have come to it a moment ago
-                self._routed_away.pop(generation, None)
+            if self._drop(generation):  # a retry may have come to it a moment ago
                 logger.info("Model dropped: model=%s", step.model, extra={"model": step.model})
+
+    def _drop(self, generation: Generation) -> bool:
+        if not self._cluster.drop(generation):
+            return False
+        self._routed_away.pop(generation, None)
+        self._canaries.discard(generation)
+        return True
 
     def _load(self, model: str) -> None:
         logger.info("Model loading: model=%s", model, extra={"model": model})
@@ -261,6 +293,7 @@ class Follower:
             self._routed_away[before] = self._clock()
         if generation is not None:
             self._routed_away.pop(generation, None)
+            self._canaries.discard(generation)
             model = _name(generation)
             fields = {"model": model, "before": self._state.served}
             logger.info("Model swapped, new jobs get it: model=%s before=%s", *fields.values(), extra=fields)
@@ -280,15 +313,17 @@ class Follower:
     def _word(self) -> WorkerModel:
         """What there is to say of this worker."""
         state, serving = self._state, self._cluster.serving
-        why = self._refusals.why(state.wanted)
-        others = [generation for generation in self._cluster.generations if generation is not serving]
+        canary = None if state.canary is None or str(state.canary.model) == state.wanted else str(state.canary.model)
+        failed = self._refusals.why(state.wanted)
+        why = failed or (self._refusals.why(canary) if canary else None)
+        others = [one for one in self._cluster.generations if one is not serving and one not in self._canaries]
         runs = _name(serving) if serving else None
         phase: WorkerState = "loading"
         if runs == state.wanted:
             phase = "ready"
         elif any(generation not in self._routed_away for generation in others):
             phase = "loading"
-        elif why:
+        elif failed:
             phase = "failed"
         elif any(serving is None or generation.shut for generation in others):
             phase = "emptying"
@@ -300,12 +335,26 @@ class Follower:
             wanted=None if runs == state.wanted else state.wanted,
             error_code=why.code if why else None,
             error_message=why.message if why else None,
+            canary=canary,
+            canary_state=self._canary_state(canary) if canary else None,
         )
+
+    def _canary_state(self, canary: str) -> CanaryState:
+        there = next((one for one in self._cluster.generations if _name(one) == canary), None)
+        if there is not None:
+            return "ready" if there.proven and not there.shut else "loading"
+        if self._refusals.why(canary):
+            return "failed"
+        return "no_room" if self._state.room == "none" else "loading"
 
     def _say(self, word: WorkerModel) -> None:
         now = self._clock()
         if self._stopping.is_set() or (word == self._state.said and now < self._state.said_at + SAY_S):
             return
+        if word.canary_state == "no_room" and (not self._state.said or self._state.said.canary_state != "no_room"):
+            fields = {"canary": word.canary, "lacks": self._state.lacks}
+            words = "No room for the canary, so this worker runs none: canary=%s %s"
+            logger.warning(words, *fields.values(), extra=fields)
         try:
             self._register.say(word)
         except StoreError:

@@ -36,8 +36,10 @@ class Generation:
         self.started = time.monotonic()
         self.expected = expected
         """`name@version` that the actors are to load; None: whatever they do."""
-        self.shut = True
-        """Whether no jobs may come to it: it is not proven yet, or another generation waits for its place."""
+        self.proven = False
+        """Whether its actors have shown that they find people: no job comes before."""
+        self.shut = False
+        """Whether no more jobs may come to it: another generation waits for its place."""
         self.ready_at = -math.inf
         """`time.monotonic` of when all its actors last answered."""
         self.restarts = 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
+from models.canary_judge import CanaryJudge
 from models.cleaning import Cleaner
 from models.errors import StoreError
 from models.outbox import Outbox
@@ -40,6 +41,8 @@ class HousekeepingOptions:
     """Between two looks at the rest."""
     retry_s: float = 10.0
     """After a failure, at least."""
+    canary_s: float = 30.0
+    """Between two looks, of all workers together, at what became of a canary."""
     lease_s: float = 60.0
     keep_artifacts: timedelta | None = None
     """How long after a job's end its files are kept; None: for ever."""
@@ -48,7 +51,7 @@ class HousekeepingOptions:
     webhook_policy: WebhookPolicy = field(default_factory=WebhookPolicy)
 
     def __post_init__(self) -> None:
-        if min(self.pause_s, self.rare_s, self.retry_s, self.lease_s) <= 0:
+        if min(self.pause_s, self.rare_s, self.retry_s, self.canary_s, self.lease_s) <= 0:
             raise ValueError(f"pauses must be positive: {self}")
 
 
@@ -97,6 +100,8 @@ class Housekeeper:
             _Chore(name="keys", run=partial(cleaner.expire_idempotency_keys, 1000), every_s=rarely, full=1000),
             _Chore(name="half-written", run=partial(storage.store.sweep, HALF_WRITTEN_S), every_s=rarely, full=None),
         ]
+        judge = CanaryJudge(storage.database, every_s=options.canary_s)
+        cleaning.append(_Chore(name="canary", run=partial(_judge, judge), every_s=options.canary_s, full=None))
         if options.keep_artifacts is not None:
             give_up = partial(cleaner.give_up_artifacts, options.keep_artifacts, 100)
             cleaning.append(_Chore(name="artifacts", run=give_up, every_s=rarely, full=100))
@@ -144,6 +149,18 @@ class Housekeeper:
             values = {"chore": chore.name, "count": str(did)}
             logger.info("Housekeeping: %s", _pairs(values), extra=values)
         return 0.0 if did == chore.full else chore.every_s
+
+
+def _judge(judge: CanaryJudge) -> int:
+    """Have the canary judged, if there is one. Says how many broke a limit."""
+    ended = judge.judge()
+    if ended is None:
+        return 0
+    figures = ended.figures.model_dump() if ended.figures else {}
+    extra = {"model": str(ended.model), "serves": str(ended.base), "reason": ended.reason, **figures}
+    words = "Canary rolled back: model=%s serves=%s %s"
+    logger.warning(words, ended.model, ended.base, ended.reason, extra=extra)
+    return 1
 
 
 def _pairs(values: Mapping[str, str]) -> str:

@@ -5,6 +5,9 @@ A version is *loading* until all its actors have it, is then given all new jobs,
 that mean this very version still come to it, unless a third one waits for its place: there are never more than two.
 Where two do not fit, the old one goes first: nobody is given jobs until the new one is there.
 
+A *canary* is loaded beside what serves, once that is what it should be, and takes the place of whatever is warm. It is
+never given all jobs; when it is over its version goes. Where there is no room for it, it does not come.
+
 Nothing here remembers anything, so it does not matter where a swap was interrupted. No Ray, and no clock of its own.
 """
 
@@ -32,6 +35,8 @@ class Held:
     """Not ready, but it has been, and answered a moment ago: busy, for all that is known."""
     shut: bool = False
     """Whether not even jobs that mean this very version come to it."""
+    canary: bool = False
+    """Whether it was loaded as a canary, and so is of no use when that is over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +54,8 @@ class Situation:
     """What could not be loaded, and is not to be tried now."""
     tried: frozenset[str] = frozenset()
     """What could not be loaded since it is wanted: not worth giving up one that works for it again."""
+    canary: str | None = None
+    """What should be there beside what serves."""
     room: Room = "enough"
     """For one more beside those that are there; `unclear`: what was given up a moment ago may not be free yet."""
 
@@ -62,6 +69,11 @@ class Situation:
     def target(self) -> str:
         """Where to go: what is wanted, or back to what was there where that cannot be loaded."""
         return self.served if self.wanted in self.refused else self.wanted
+
+    @property
+    def beside(self) -> str | None:
+        """The canary that is to be there: one that can be loaded, and is not where to go itself."""
+        return None if self.canary in {self.target, *self.refused} else self.canary
 
     def find(self, model: str | None) -> Held | None:
         """The one of this model."""
@@ -86,15 +98,29 @@ def next_step(now: Situation, *, moment: float, warm_s: float) -> Step:
     """The next step; `rest` until something changes or time passes. `moment` is of the clock that `left` is of."""
     target = now.find(now.target)
     others = [one for one in now.held if one is not target and one.model != now.serving]
-    unwanted = next((one for one in others if not (one.ready or one.late or one.jobs)), None)
+    gone = (one for one in others if not (one.ready or one.late or one.jobs) and one.model != now.beside)
+    unwanted = next(gone, None)
     if unwanted is not None:  # half loaded, and another is wanted by now; or dead for good
         return Step(kind="drop", model=unwanted.model)
-    if target is not None:
-        if target.ready and now.serving != target.model:
-            return Step(kind="route", model=target.model)
-        cold = next((one for one in others if not one.jobs and moment - one.left >= warm_s), None)
-        return Step(kind="drop", model=cold.model) if cold and now.serving == target.model else REST
-    return _make_room(now, others)
+    if target is None:
+        return _make_room(now, others)
+    if now.serving != target.model:
+        return Step(kind="route", model=target.model) if target.ready else REST
+    return _beside(now, others, moment - warm_s)
+
+
+def _beside(now: Situation, others: list[Held], cold: float) -> Step:
+    """The next step where the target serves: what is of no use goes, and a canary comes. `cold`: left before then."""
+    for one in others:
+        if one.model == now.beside and not one.shut:
+            continue
+        in_the_way = one.canary or now.beside is not None
+        if not one.jobs and (in_the_way or one.left <= cold):
+            return Step(kind="drop", model=one.model)
+        if in_the_way and not one.shut:
+            return Step(kind="shut", model=one.model)
+    wanting = now.beside is not None and not others and now.room == "enough"
+    return Step(kind="load", model=now.beside) if wanting else REST
 
 
 def _make_room(now: Situation, others: list[Held]) -> Step:

@@ -9,11 +9,12 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from models.announce import QUEUE_CHANNEL
+from models.canary import Canary
 from models.errors import StoreUnavailable
 from models.jobs import ClaimedJob
 from models.listen import Listener
@@ -56,6 +57,16 @@ class _Running:
 
     generation: Generation
     priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a claim is for: generations that are held meanwhile."""
+
+    generations: tuple[Generation, ...]
+    """The one that serves first."""
+    canary: Canary | None
+    """The other one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,28 +166,31 @@ class Worker:
     def _start_next(self) -> _Waiting | None:
         """Claim one job. Returns what to wait for where that could not be done: room for it, or the job itself."""
         self._room.clear()
-        with self._cluster.entered() as generation:
-            if generation is None:  # one model has to go before the next can come
+        canary = self._follower.canary
+        with self._cluster.entered(str(canary.model) if canary else None) as generations:
+            if not generations:  # one model has to go before the next can come
                 return _Waiting(self._room, self._options.poll_s)
-            if self._crowded(generation):
+            if self._crowded(generations):
                 return _Waiting(self._room, self._options.poll_s)
-            threshold = generation.threshold(self._priorities(generation))
+            place = _Place(generations, canary if len(generations) > 1 else None)
+            # Nobody knows whose the next job is, so there must be room in either.
+            threshold = max(generation.threshold(self._priorities(generation)) for generation in generations)
             if threshold > -math.inf:
-                return self._start_urgent(generation, threshold)
+                return self._start_urgent(place, threshold)
             self._work.clear()
-            return None if self._start(generation, above=None) else _Waiting(self._work, self._options.poll_s)
+            return None if self._start(place, above=None) else _Waiting(self._work, self._options.poll_s)
 
     def _priorities(self, generation: Generation) -> list[int]:
         """Of the jobs that hold it."""
         with self._lock:
             return [job.priority for job in self._running.values() if job.generation is generation]
 
-    def _crowded(self, serving: Generation) -> bool:
+    def _crowded(self, serving: Sequence[Generation]) -> bool:
         """Whether jobs that mean another model wait for its seats already: nobody knows what the next one means."""
-        others = [generation for generation in self._cluster.generations if generation is not serving]
+        others = [generation for generation in self._cluster.generations if generation not in serving]
         return any(len(self._priorities(other)) > 2 * other.pool.capacity() for other in others if other.jobs)
 
-    def _start_urgent(self, generation: Generation, threshold: float) -> _Waiting | None:
+    def _start_urgent(self, place: _Place, threshold: float) -> _Waiting | None:
         """Where no job but one of a higher priority would find a seat, claim such a one.
 
         Not at each wake-up, as all of them are for other jobs when a batch comes in: once in `poll_s`, until none is
@@ -187,19 +201,19 @@ class Worker:
             return _Waiting(self._room, poll_s)
         if now < self._next_urgent:
             return _Waiting(self._room, self._next_urgent - now)
-        if self._start(generation, above=int(threshold)):
+        if self._start(place, above=int(threshold)):
             return None
         self._next_urgent = time.monotonic() + poll_s
         return _Waiting(self._room, poll_s)
 
-    def _start(self, generation: Generation, *, above: int | None) -> bool:
+    def _start(self, place: _Place, *, above: int | None) -> bool:
         """Claim a job, of a higher priority than `above`, and have it run. False where there is none."""
-        claimed = self._claim(generation, above)
+        claimed = self._claim(place, above)
         if claimed is None:
             return False
         self._metrics.claimed()
         # Until the job's end: nothing of it may come from another model.
-        generation = self._cluster.hold(claimed.job.resolved_model, otherwise=generation)
+        generation = self._cluster.hold(claimed.job.resolved_model, place.generations)
         arguments = (claimed, generation)
         thread = threading.Thread(target=self._run, args=arguments, name=f"job-{claimed.id}", daemon=True)
         with self._lock:
@@ -216,10 +230,15 @@ class Worker:
                 self._running.pop(threading.current_thread(), None)
             self._room.set()
 
-    def _claim(self, generation: Generation, above: int | None) -> ClaimedJob | None:
+    def _claim(self, place: _Place, above: int | None) -> ClaimedJob | None:
         try:
             return self._storage.queue.claim(
-                self.id, above=above, runs=generation.model, follows=self._follows, holds=self._cluster.holds()
+                self.id,
+                above=above,
+                runs=place.generations[0].model,
+                follows=self._follows,
+                holds=self._cluster.holds(),
+                canary=place.canary,
             )
         except StoreUnavailable as error:
             logger.warning("Claim failed, trying again: %s", error.message)

@@ -17,6 +17,7 @@ from api.model_schemas import (
     REFERENCE_PATTERN,
     AliasMoveRead,
     AliasRead,
+    CanaryRead,
     ModelList,
     ModelRead,
     ModelSummary,
@@ -43,11 +44,12 @@ BODY = ("bad_request", "request_too_large", "validation_failed")
 
 @router.get("")
 def list_models(parts: Parts, _: Operator) -> ModelList:
-    """List every version, retired ones too, what the aliases mean, and what workers run."""
+    """List every version, retired ones too, what the aliases mean, canaries, and what workers run."""
     aliases = parts.catalogue.aliases()
     return ModelList(
         models=[ModelSummary.of(version, _meaning(aliases, version)) for version in parts.catalogue.list()],
         aliases={alias: str(ref) for alias, ref in sorted(aliases.items())},
+        canaries=[CanaryRead.of(canary) for canary in parts.canaries.list()],
         workers=[WorkerModelRead.of(word) for word in parts.worker_models.list()],
     )
 
@@ -116,7 +118,13 @@ def _shown(parts: Services, version: ModelVersion) -> ModelRead:
     aliases = parts.catalogue.aliases()
     moves = [move for alias in sorted(aliases) for move in parts.catalogue.history(alias)]
     concerned = [move for move in moves if version.ref in {move.before, move.after}]
-    return ModelRead.of_version(version, _meaning(aliases, version), concerned, parts.worker_models.list())
+    return ModelRead.of_version(
+        version,
+        _meaning(aliases, version),
+        moves=concerned,
+        canaries=parts.canaries.list(str(version.ref)),
+        workers=parts.worker_models.list(),
+    )
 
 
 def _alias(parts: Services, alias: str) -> AliasRead:

@@ -208,6 +208,8 @@ class TestEachRevision:
             code, _, errors = process.end()
         assert code == 0, errors
         assert [line for line in errors.splitlines() if " loses: " in line] == [
+            "WARNING alembic.frontfoot: Going back before z2b6e1a9d4c7 loses: canaries and how they ended; one that is "
+            "active stops, and what it measured stays",
             "WARNING alembic.frontfoot: Going back before x4d8a2f6b1e9 loses: what other versions made of finished "
             "jobs; jobs whose results were replaced by it keep the new ones",
             "WARNING alembic.frontfoot: Going back before v7c1e4a9d3f2 loses: what workers say of the models that they "

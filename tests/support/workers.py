@@ -23,6 +23,7 @@ from pipeline.stages import Limits
 
 if TYPE_CHECKING:
     from pipeline.follow import Models
+    from pipeline.housekeeping import HousekeepingOptions
 
 OWNER = Owner(owner_type="coach", owner_id="jane")
 TERMINAL = {"done", "failed", "canceled"}
@@ -36,9 +37,12 @@ class Bench:
     storage: Storage
     cluster: Cluster
 
-    def submit(self, clip: Path, request: AnalysisRequest, *, priority: int = 0) -> str:
+    def submit(self, clip: Path, request: AnalysisRequest, *, priority: int = 0, player: str | None = None) -> str:
         """Put a clip into the store and submit a job on it; returns the job's id."""
-        session = self.storage.queue.create_session(OWNER, title=clip.stem, session_type=request.analysis_mode)
+        players = [] if player is None else [player]
+        session = self.storage.queue.create_session(
+            OWNER, title=clip.stem, session_type=request.analysis_mode, player_ids=players
+        )
         key = f"sessions/{session.id}/source/clip.mp4"
         self.storage.store.put_file(self.storage.store.bucket, key, clip)
         self.storage.queue.attach_upload(OWNER, session.id, self.storage.store.bucket, key, clip.stat().st_size)
@@ -48,7 +52,13 @@ class Bench:
         return self.storage.queue.get(OWNER, job_id)
 
     @contextmanager
-    def working(self, limits: Limits | None = None, models: Models | None = None, **options: Any) -> Iterator[None]:
+    def working(
+        self,
+        limits: Limits | None = None,
+        models: Models | None = None,
+        housekeeping: HousekeepingOptions | None = None,
+        **options: Any,
+    ) -> Iterator[None]:
         """A worker runs for as long as the block does; `options` are those of `WorkerOptions`."""
         # Imported late: it loads ray, which reads its environment when it is loaded.
         from pipeline.worker import Worker, WorkerOptions
@@ -60,6 +70,7 @@ class Bench:
             limits=limits or Limits(),
             options=WorkerOptions(**{"poll_s": 0.1, "grace_s": 20.0, **options}),
             models=models,
+            housekeeping=housekeeping,
         )
         thread = threading.Thread(target=worker.run, args=(stop,))
         thread.start()

@@ -10,6 +10,8 @@ from footage import Image, half_size_frames
 from servers import S3Server
 from workers import Bench
 
+from frontfoot.following import FollowedAlias
+from frontfoot.settings import Settings
 from inference.extract import ExtractorOptions, PoseExtractor, load_extractor
 from models.s3 import S3Options
 from models.storage import StorageOptions
@@ -72,6 +74,18 @@ def embedded(sqlite_url: str, tmp_path: Path, cluster: Cluster) -> Iterator[Benc
     storage = options.open()
     yield Bench(options=options, storage=storage, cluster=cluster)
     storage.close()
+
+
+@pytest.fixture
+def alias(embedded: Bench, model_cache: Path) -> Iterator[FollowedAlias]:
+    """`production`, which a test may move: at the end the cluster is what it was."""
+    settings = Settings(cache_dir=model_cache, inference_threads=2)
+    before = embedded.cluster.generations
+    yield FollowedAlias(settings, embedded.storage)
+    (first,) = before
+    embedded.cluster.route(first)
+    for generation in set(embedded.cluster.generations) - {first}:
+        embedded.cluster.drop(generation)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,6 @@ from versions import converted, entered
 from workers import OWNER, Bench
 
 from frontfoot.following import FollowedAlias
-from frontfoot.settings import Settings
 from models.jobs import JobDetail
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import ModelRef
@@ -22,18 +21,6 @@ from models.worker_models import WorkerModel, WorkerModels
 pytestmark = [pytest.mark.ray, pytest.mark.model]
 
 BUILT_IN, NEXT, BROKEN = "yolo11n-pose@1", "net@2", "net@3"
-
-
-@pytest.fixture
-def alias(embedded: Bench, model_cache: Path) -> Iterator[FollowedAlias]:
-    """`production`, which a test may move: at the end the cluster is what it was."""
-    settings = Settings(cache_dir=model_cache, inference_threads=2)
-    before = embedded.cluster.generations
-    yield FollowedAlias(settings, embedded.storage)
-    (first,) = before
-    embedded.cluster.route(first)
-    for generation in set(embedded.cluster.generations) - {first}:
-        embedded.cluster.drop(generation)
 
 
 def test_jobs_go_on_while_the_model_is_swapped(

@@ -90,6 +90,7 @@ class TestHandingBack:
             assert back.history[-1] == {
                 "attempt": attempt - 1,
                 "worker_id": "worker-1",
+                "model": None,
                 "error_code": "handed_back",
                 "error_message": HANDED_BACK,
                 "retryable": None,

@@ -26,6 +26,7 @@ def generation(cluster: Cluster, version: str, *, ready: bool = True) -> Generat
     made.model_info = model
     if ready:
         made.pool.answered(made.pool.members[0], 0, ActorStatus(model=model, clips=0, batches=BatchStats()))
+        made.proven = True
     cluster._generations.append(made)
     return made
 
@@ -38,11 +39,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_what_serves_is_held_while_somebody_claims_for_it(cluster: Cluster) -> None:
     one = generation(cluster, "1")
-    with cluster.entered() as serving:
-        assert serving is None
+    with cluster.entered() as entered:
+        assert entered == ()
     cluster.route(one)
-    with cluster.entered() as serving:
-        assert serving is one
+    with cluster.entered() as entered:
+        assert entered == (one,)
         cluster.route(generation(cluster, "2"))
         assert not cluster.drop(one)
     assert one.jobs == 0
@@ -61,7 +62,7 @@ def test_a_job_holds_its_generation_to_its_end(cluster: Cluster) -> None:
     one, two = generation(cluster, "1"), generation(cluster, "2")
     cluster.route(two)
     began = one.left
-    assert cluster.hold("net@1", otherwise=two) is one
+    assert cluster.hold("net@1", (two,)) is one
     assert not cluster.drop(one)
     one.release()
     assert one.left > began
@@ -72,8 +73,28 @@ def test_a_retry_whose_model_is_gone_or_not_there_yet_gets_what_serves(cluster: 
     serving = generation(cluster, "2")
     generation(cluster, "3", ready=False)
     for model in (None, "net@1", "net@3"):
-        assert cluster.hold(model, otherwise=serving) is serving
+        assert cluster.hold(model, (serving,)) is serving
     assert serving.jobs == 3
+
+
+def test_a_canary_is_held_beside_what_serves_while_somebody_claims_for_both(cluster: Cluster) -> None:
+    one, two = generation(cluster, "1"), generation(cluster, "2")
+    with cluster.entered("net@2") as entered:
+        assert entered == (), "nothing serves"
+    cluster.route(one)
+    with cluster.entered("net@1") as entered:
+        assert entered == (one,), "what serves is no canary"
+    with cluster.entered("net@2") as entered:
+        assert entered == (one, two)
+        assert not cluster.drop(two)
+        two.shut = True
+        assert cluster.hold("net@2", entered) is two, "it was claimed for it"
+        two.release()
+    generation(cluster, "3", ready=False)
+    for model in ("net@2", "net@3"):
+        with cluster.entered(model) as entered:
+            assert entered == (one,), "it is shut, or still loading"
+    assert (one.jobs, two.jobs) == (0, 0)
 
 
 def test_nobody_comes_to_one_whose_place_is_wanted(cluster: Cluster) -> None:
@@ -83,7 +104,7 @@ def test_nobody_comes_to_one_whose_place_is_wanted(cluster: Cluster) -> None:
     assert cluster.holds() == ["net@1", "net@2"]
     one.shut = True
     assert cluster.holds() == ["net@2"]
-    assert cluster.hold("net@1", otherwise=two) is two
+    assert cluster.hold("net@1", (two,)) is two
     cluster.route(one)
     assert cluster.holds() == ["net@1", "net@2"], "it was taken back"
 
@@ -108,3 +129,11 @@ def test_a_local_ray_is_told_of_the_cpus_that_actors_leave(
 
 def test_in_a_cluster_an_actor_asks_for_a_cpu() -> None:
     assert options(address="auto").actor_cpus == 1
+
+
+def test_nobody_comes_to_actors_that_have_shown_nothing_yet(cluster: Cluster) -> None:
+    one, two = generation(cluster, "1"), generation(cluster, "2")
+    cluster.route(one)
+    two.proven = False
+    assert cluster.holds() == ["net@1"]
+    assert cluster.hold("net@2", (one,)) is one

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from ray.exceptions import ActorUnavailableError
 
 from inference.errors import ContractBroken, WeightsRejected
+from models.canary import Canary, Limits
 from models.database import Database
 from models.errors import StoreUnavailable
+from models.model_versions import ModelRef
 from models.worker_models import WorkerModel, WorkerModels
 from pipeline.follow import Follower, FollowOptions
 
@@ -35,7 +38,8 @@ class Actors:
     shut: bool = False
     says: str | None = None
     blind: Exception | None = None
-    proven: int = 0
+    proven: bool = False
+    proofs: int = 0
     ready_at: float = -math.inf
 
     @property
@@ -46,7 +50,7 @@ class Actors:
         return self.loaded
 
     def prove(self) -> None:
-        self.proven += 1
+        self.proofs += 1
         if self.blind:
             raise self.blind
 
@@ -64,8 +68,9 @@ class Place:
     now: float = 0.0
     alias: str = "production"
     means: str | Exception = A
+    share_of: Canary | None = None
     fetching: dict[str, Exception] = field(default_factory=dict)
-    generations: list[Actors] = field(default_factory=lambda: [Actors(A, 0.0, loaded=True)])
+    generations: list[Actors] = field(default_factory=lambda: [Actors(A, 0.0, loaded=True, proven=True)])
     serving: Actors | None = None
     lacking: str | None = None
     late: bool = False
@@ -92,6 +97,9 @@ class Place:
         if isinstance(self.means, Exception):
             raise self.means
         return self.means
+
+    def canary(self) -> Canary | None:
+        return self.share_of
 
     def fetch(self, model: str) -> Any:
         if model in self.fetching:
@@ -162,7 +170,7 @@ def test_from_one_model_to_the_next_and_back(place: Place) -> None:
     place.find(B).loaded = True
     assert place.go_on() == word("ready", B)
     assert place.serving is place.find(B)
-    assert place.find(B).proven == 1
+    assert place.find(B).proofs == 1
     place.go_on(500)
     assert place.models() == [A, B], "its job is still running"
     first.jobs, first.left = 0, place.now
@@ -172,7 +180,7 @@ def test_from_one_model_to_the_next_and_back(place: Place) -> None:
     place.go_on(2)
     place.late = False
     place.go_on()
-    assert place.find(A).proven == 0, "a retry that came to it just then changes nothing"
+    assert place.find(A).proofs == 0, "a retry that came to it just then changes nothing"
     assert place.models() == [A, B]
     place.means = A
     assert place.go_on() == word("ready", A), "it was warm"
@@ -348,6 +356,79 @@ def test_room_that_comes_in_time_is_taken(place: Place) -> None:
     place.lacking = None
     assert place.go_on(4.9) == word("loading", A, B)
     assert place.models() == [A, B]
+
+
+def canary(model: str, number: str = "1") -> Canary:
+    return Canary(
+        id=number,
+        alias="production",
+        model=ModelRef.parse(model),
+        base=ModelRef.parse(A),
+        share=0.1,
+        limits=Limits(),
+        started_at=datetime(2026, 5, 4, tzinfo=UTC),
+        started_by="jane",
+        forced=False,
+    )
+
+
+def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place) -> None:
+    place.share_of = canary(B)
+    assert place.go_on() == word("ready", A, canary=B, canary_state="loading")
+    assert place.follower.canary is None
+    place.find(B).loaded = True
+    assert place.go_on() == word("ready", A, canary=B, canary_state="ready")
+    assert place.follower.canary == place.share_of
+    assert place.serving is place.find(A)
+    place.go_on(1000)
+    assert place.find(B).proofs == 1
+    place.find(B).jobs = 1
+    place.share_of = None
+    assert place.go_on() == word("ready", A)
+    assert place.follower.canary is None
+    assert place.find(B).shut, "what is claimed again must not come back to it"
+    place.find(B).jobs = 0
+    place.go_on()
+    assert place.models() == [A], "it is not kept warm"
+
+
+def test_a_canary_that_is_promoted_serves_at_once_and_then_is_like_any_other(place: Place) -> None:
+    place.share_of = canary(B)
+    place.go_on()
+    place.find(B).loaded = True
+    place.go_on()
+    place.share_of, place.means = None, B
+    assert place.go_on() == word("ready", B)
+    place.means = C
+    place.go_on(10)
+    assert place.models() == [B, C]
+    place.find(C).loaded = True
+    assert place.go_on() == word("ready", C)
+    place.go_on(59)
+    assert place.models() == [B, C], "it is kept warm"
+
+
+def test_a_canary_that_cannot_be_loaded_is_said_and_changes_nothing(place: Place) -> None:
+    place.share_of = canary(B)
+    place.fetching[B] = WeightsRejected("another file")
+    why = {"error_code": "weights_rejected", "error_message": "another file"}
+    assert place.go_on() == word("ready", A, canary=B, canary_state="failed", **why)
+    assert place.go_on(10_000) == word("ready", A, canary=B, canary_state="failed", **why)
+    assert place.follower.canary is None
+    del place.fetching[B]
+    place.share_of = canary(B, "2")
+    assert place.go_on() == word("ready", A, canary=B, canary_state="loading"), "another one is another try"
+
+
+def test_without_room_for_two_a_worker_runs_no_canary(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.lacking, place.share_of = "1 GPUs are wanted, 0 are free", canary(B)
+    assert place.go_on() == word("ready", A, canary=B, canary_state="loading"), "not clear yet"
+    for _ in range(2):
+        assert place.go_on(5.1) == word("ready", A, canary=B, canary_state="no_room")
+    (said,) = [record.getMessage() for record in caplog.records if "No room" in record.message]
+    assert said.endswith(f"canary={B} 1 GPUs are wanted, 0 are free")
+    place.lacking = None
+    assert place.go_on() == word("ready", A, canary=B, canary_state="loading")
 
 
 def test_a_worker_that_follows_nothing_says_what_it_runs(place: Place) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,8 @@ A, B, C = "net@a", "net@b", "net@c"
 WARM_S = 60.0
 
 
-def held(model: str, *, ready: bool = True, jobs: int = 0, left: float = 0.0, shut: bool = False) -> Held:
-    return Held(model=model, ready=ready, jobs=jobs, left=left, shut=shut)
+def held(model: str, **what: Any) -> Held:
+    return Held(**{"model": model, "ready": True, "jobs": 0, "left": 0.0, **what})
 
 
 def step(*those: Held, wanted: str, serving: str | None, moment: float = 0.0, **others: object) -> Step:
@@ -93,6 +95,45 @@ def test_back_to_what_was_there_where_the_old_one_went_in_vain() -> None:
     assert step(held(A, jobs=1), wanted=A, serving=None) == Step(kind="route", model=A), "taken back while it drains"
 
 
+def test_a_canary_comes_beside_what_serves_and_never_serves() -> None:
+    assert step(held(A, jobs=3), wanted=A, serving=A, canary=B) == Step(kind="load", model=B)
+    assert step(held(A, jobs=3), held(B, ready=False, canary=True), wanted=A, serving=A, canary=B) == REST
+    assert step(held(A), held(B, canary=True), wanted=A, serving=A, canary=B, moment=1e9) == REST
+    assert step(held(A), wanted=A, serving=A, canary=B, refused=frozenset({B})) == REST
+    assert step(held(A), wanted=A, serving=A, canary=A) == REST
+
+
+def test_a_canary_takes_the_place_of_what_is_warm() -> None:
+    assert step(held(A), held(C, left=9.0), wanted=A, serving=A, canary=B) == Step(kind="drop", model=C)
+    assert step(held(A), held(C, jobs=1), wanted=A, serving=A, canary=B) == Step(kind="shut", model=C)
+    assert step(held(A), held(C, jobs=1, shut=True), wanted=A, serving=A, canary=B) == REST
+    assert step(held(A), held(B, left=9.0), wanted=A, serving=A, canary=B, moment=1e9) == REST, "it is there already"
+
+
+def test_a_canary_does_not_come_where_there_is_no_room() -> None:
+    """Nobody has to wait in the queue for it, as they would for what they all shall get."""
+    for room in ("unclear", "none"):
+        assert step(held(A), wanted=A, serving=A, canary=B, room=room) == REST
+
+
+def test_a_canary_that_is_over_goes_at_once_and_nobody_comes_to_it_any_more() -> None:
+    assert step(held(A), held(B, jobs=1, canary=True), wanted=A, serving=A) == Step(kind="shut", model=B)
+    assert step(held(A), held(B, jobs=1, canary=True, shut=True), wanted=A, serving=A) == REST
+    assert step(held(A), held(B, canary=True, left=9.0), wanted=A, serving=A) == Step(kind="drop", model=B)
+    again = held(B, jobs=1, canary=True, shut=True)
+    assert step(held(A), again, wanted=A, serving=A, canary=B) == REST, "wanted again before it was empty"
+    assert step(held(A), replace(again, jobs=0), wanted=A, serving=A, canary=B) == Step(kind="drop", model=B)
+
+
+def test_a_canary_that_is_promoted_is_there_already() -> None:
+    assert step(held(A, jobs=1), held(B, jobs=1, canary=True), wanted=B, serving=A) == Step(kind="route", model=B)
+
+
+def test_a_canary_gives_way_to_what_all_shall_get() -> None:
+    assert step(held(A), held(B, canary=True), wanted=C, serving=A) == Step(kind="drop", model=B)
+    assert step(held(A), held(B, canary=True), wanted=C, serving=A, canary=B) == Step(kind="drop", model=B)
+
+
 def test_two_that_serve_or_two_of_a_model_are_not() -> None:
     with pytest.raises(ValueError, match="serves"):
         Situation(wanted=A, serving=B, served=A, held=(held(A),))
@@ -121,24 +162,44 @@ def situations() -> list[Situation]:
     return found
 
 
+def with_canaries(now: Situation) -> Iterator[Situation]:
+    """The same without a canary and with others; and what does not serve may have come as one."""
+    for canary, came in itertools.product((None, B, C), (False, True)):
+        there = (replace(one, canary=came and one.model != now.serving) for one in now.held)
+        yield replace(now, canary=canary, held=tuple(there))
+
+
 def test_no_step_harms_a_job_and_all_lead_to_the_target() -> None:
     """Steps are carried out, jobs end, models load, what is unclear is cleared up: from every situation."""
     everything = situations()
     assert len(everything) > 3000
-    for start in everything:
-        now = start
-        for _ in range(12):
+    known: set[Situation] = set()
+    """Those from which the way is known to lead there."""
+    for start in itertools.chain.from_iterable(map(with_canaries, everything)):
+        now, way = start, []
+        while now not in known:
+            way.append(now)
+            assert len(way) <= 12, way
             taken = next_step(now, moment=0.0, warm_s=WARM_S)
             check_harmless(now, taken)
             before, now = now, carried_out(now, taken)
             if taken == REST:
                 now = time_passed(now)
                 if now == before:
+                    check_there(now)
                     break
-        assert next_step(now, moment=0.0, warm_s=WARM_S) == REST
-        if now.target not in now.refused:
-            assert now.serving == now.target, start
-            assert len(now.held) <= 2
+        known.update(way)
+
+
+def check_there(now: Situation) -> None:
+    if now.target in now.refused:
+        return
+    assert now.serving == now.target
+    assert len(now.held) <= 2
+    beside = {one.model for one in now.held} - {now.serving}
+    if now.beside is not None and now.room == "enough":
+        assert beside == {now.beside}
+    assert not any(one.canary and one.model not in {now.serving, now.beside} for one in now.held)
 
 
 def check_harmless(now: Situation, taken: Step) -> None:
@@ -153,21 +214,25 @@ def check_harmless(now: Situation, taken: Step) -> None:
     elif taken.kind == "shut":
         assert one is not None
         assert one.model not in {now.serving, now.target}
+        assert one.model != now.beside or now.serving != now.target, "a canary gives way to what all shall get alone"
     elif taken.kind == "load":
         assert one is None
         assert taken.model not in now.refused
         assert len(now.held) < 2
         assert now.serving is None or now.room == "enough"
+        assert taken.model in {now.target, now.beside}
 
 
 def carried_out(now: Situation, taken: Step) -> Situation:
     rest = tuple(one for one in now.held if one.model != taken.model)
     if taken.kind == "load":
-        return replace(now, held=(*rest, Held(model=str(taken.model), ready=False, jobs=0, left=0.0)))
+        canary = taken.model != now.target
+        return replace(now, held=(*rest, Held(model=str(taken.model), ready=False, jobs=0, left=0.0, canary=canary)))
     if taken.kind == "drop":
         return replace(now, held=rest)
     if taken.kind == "route":
-        return replace(now, serving=taken.model, served=str(taken.model))
+        routed = (replace(one, canary=one.canary and one.model != taken.model) for one in now.held)
+        return replace(now, serving=taken.model, served=str(taken.model), held=tuple(routed))
     if taken.kind == "close":
         return replace(now, serving=None)
     if taken.kind == "shut":

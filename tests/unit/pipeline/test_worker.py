@@ -60,9 +60,9 @@ class Bench:
             statuses=list,
             generations=(),
             serving=self.generation,
-            entered=lambda: nullcontext(self.serving),
+            entered=lambda canary: nullcontext(() if self.serving is None else (self.serving,)),
             holds=list,
-            hold=lambda model, otherwise: otherwise.hold() or otherwise,
+            hold=lambda model, entered: entered[0].hold() or entered[0],
         )
         worker_options = WorkerOptions(poll_s=POLL_S, grace_s=5.0)
         self.worker = Worker(storage_options=options, cluster=cluster, limits=Limits(), options=worker_options)
