@@ -42,7 +42,7 @@ class HousekeepingOptions:
     retry_s: float = 10.0
     """After a failure, at least."""
     canary_s: float = 30.0
-    """Between two looks, of all workers together, at what became of a canary."""
+    """Between two looks at what became of a canary; of several workers, one looks in half as long."""
     lease_s: float = 60.0
     keep_artifacts: timedelta | None = None
     """How long after a job's end its files are kept; None: for ever."""
@@ -100,7 +100,8 @@ class Housekeeper:
             _Chore(name="keys", run=partial(cleaner.expire_idempotency_keys, 1000), every_s=rarely, full=1000),
             _Chore(name="half-written", run=partial(storage.store.sweep, HALF_WRITTEN_S), every_s=rarely, full=None),
         ]
-        judge = CanaryJudge(storage.database, every_s=options.canary_s)
+        # Half of it, or who comes a moment early would be turned away and come again only after as long.
+        judge = CanaryJudge(storage.database, every_s=options.canary_s / 2)
         cleaning.append(_Chore(name="canary", run=partial(_judge, judge), every_s=options.canary_s, full=None))
         if options.keep_artifacts is not None:
             give_up = partial(cleaner.give_up_artifacts, options.keep_artifacts, 100)

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from api_server import Backend, Served, client, problem
 
+from models.canaries import Canaries
+from models.canary import Limits
 from models.database import Database
 from models.jobs import Owner
 from models.keys import KeyRegister
@@ -73,6 +75,21 @@ def test_a_promotion_and_the_way_back(served: Served, operator: httpx.Client) ->
     assert (retired["state"], operator.get(f"/models/{version.ref}").json()) == ("retired", retired)
     answer = operator.post(f"/models/aliases/{alias}/promote", json={"model": str(version.ref)})
     assert "retired" in problem(answer, 409, "model_refused")["detail"]
+
+
+def test_a_canary_is_shown_while_it_is_one_and_after(served: Served, operator: httpx.Client) -> None:
+    version = registered(served)
+    canaries: Canaries = served.app.state.services.canaries
+    canaries.begin(version.ref, share=0.25, by="jane")
+    (shown,) = operator.get(f"/models/{version.ref}").json()["canaries"]
+    assert (shown["model"], shown["beside"], shown["share"]) == (str(version.ref), str(BUILT_IN.ref), 0.25)
+    assert (shown["ended_at"], shown["figures"], shown["limits"]) == (None, None, Limits().model_dump())
+    problem(operator.post(f"/models/{version.ref}/retire"), 409, "model_in_use")
+    canaries.end(by="jane", reason="enough")
+    over = operator.get("/models").json()["canaries"][0]
+    assert over == {**shown, "ended_at": over["ended_at"], "ended_by": "jane", "reason": "enough"}
+    assert over["ended_at"] is not None
+    assert operator.get(f"/models/{BUILT_IN.ref}").json()["canaries"] == []
 
 
 def test_what_workers_could_not_load_or_compare_is_not_promoted(served: Served, operator: httpx.Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,21 +23,17 @@ pytestmark = [pytest.mark.ray, pytest.mark.model]
 BUILT_IN, NEXT = "yolo11n-pose@1", "net@2"
 
 
+@pytest.fixture
+def clip(footage: list[Image], tmp_path: Path) -> Path:
+    return write(tmp_path / "clip.mp4", footage[60:76])
+
+
 def test_a_canary_that_breaks_a_limit_goes_by_itself(
-    embedded: Bench,
-    alias: FollowedAlias,
-    model_cache: Path,
-    footage: list[Image],
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    embedded: Bench, alias: FollowedAlias, model_cache: Path, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     canaries, register = Canaries(embedded.storage.database), WorkerModels(embedded.storage.database)
     ref = entered(embedded.storage, NEXT, converted(model_cache))
-    clip, request = (
-        write(tmp_path / "clip.mp4", footage[60:76]),
-        AnalysisRequest(analysis_mode="fielding", deep_enabled=False),
-    )
+    request = AnalysisRequest(analysis_mode="fielding", deep_enabled=False)
     first = embedded.cluster.serving
     with embedded.working(models=alias, housekeeping=HousekeepingOptions(canary_s=0.2)):
         # No model is a thousand times as fast as itself.

@@ -125,6 +125,64 @@ def test_what_workers_say_is_shown_where_it_matters(catalogue: ModelCatalogue) -
     ]
 
 
+def test_a_canary_from_its_beginning_to_its_end(catalogue: ModelCatalogue, tmp_path: Path) -> None:
+    assert answered("canary", "--status") == {"canary": None, "workers": []}
+    assert run("canary", "--status").stdout == "production never had a canary.\n"
+    limits = tmp_path / "limits.toml"
+    limits.write_text("jobs_min = 3\n")
+    begun = answered("canary", "net@1", "--share", "0.2", "--limits", str(limits))
+    assert (begun["model"], begun["beside"], begun["share"]) == ("net@1", "yolo11n-pose@1", 0.2)
+    assert (begun["limits"]["jobs_min"], begun["limits"]["time_ratio_max"]) == (3, 1.5)
+    assert refused("canary", "net@2")["message"] == "net@1 is the canary of production; end it first."
+    assert refused("retire", "net@1")["code"] == "model_in_use"
+    why = {"error_code": "weights_rejected", "error_message": "another checksum"}
+    word = WorkerModel(
+        worker_id="one",
+        follows="production",
+        model="yolo11n-pose@1",
+        state="ready",
+        canary="net@1",
+        canary_state="failed",
+        **why,
+    )
+    WorkerModels(catalogue._database).say(word)
+    assert answered("canary", "--status") == {"canary": begun, "workers": [asdict(word)]}
+    said = run("canary", "--status").stdout.splitlines()
+    assert said[0].endswith(
+        " canary of production: net@1 for 0.2 of the athletes, yolo11n-pose@1 for the others; active"
+    )
+    assert said[1].split() == ["jobs", "–", "at", "least", "3"]
+    line = "worker one could not load the canary net@1: weights_rejected: another checksum"
+    assert said[-1] == run("show", "net@1").stdout.splitlines()[-1] == line
+    assert answered("list")["canaries"] == answered("show", "net@1")["canaries"] == [begun]
+    assert said[0] in run("list").stdout
+    over = answered("canary", "--end", "--reason", "enough")
+    assert (over["ended_by"], over["reason"]) == (over["started_by"], "enough")
+    assert over["ended_at"] is not None
+    assert refused("canary", "--end")["message"] == "production has no canary."
+    assert answered("canary", "net@2")["share"] == 0.1
+    answered("promote", "net@2")
+    assert answered("canary", "--status")["canary"]["reason"] == "promoted"
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_what_a_canary_cannot_be(tmp_path: Path, store: FolderStore) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("time_ratio = 2\n")
+    for arguments, words in {
+        ("net@1", "--limits", str(limits)): "time_ratio",
+        ("net@1", "--share", "0.6"): "at most 0.5",
+        ("net@1", "--status"): "one of them",
+        ("net@1", "--reason", "because"): "--reason goes with --end",
+        (): "one of them",
+    }.items():
+        result = run("canary", *arguments)
+        assert result.exit_code == exits.USAGE
+        assert words in " ".join(result.output.replace("│", " ").split())
+    store.delete("local", "models/1.zip")
+    assert refused("canary", "net@1")["code"] == "not_found"
+
+
 def test_a_version_whose_artifact_is_gone_is_not_promoted(catalogue: ModelCatalogue, store: FolderStore) -> None:
     store.delete("local", "models/1.zip")
     assert refused("promote", "net@1")["code"] == "not_found"

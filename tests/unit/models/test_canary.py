@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from queueing import KEY, document
@@ -263,10 +263,14 @@ class Traffic:
 
     def ended(self, canary: Canary, *, its: bool, **results: Any) -> None:
         """A job of the canary or not, done by these results after so many seconds; or failed with a code."""
-        submitted(self.queue, self.owner, its_player(canary, takes=its))
+        given = {"frames": 100, "seen": 0.9, "measured": 8, "seconds": 10.0, "error": None, "deep": False, **results}
+        submitted(self.queue, self.owner, its_player(canary, takes=its), deep=given["deep"])
         job = claimed(self.queue, canary)
         assert job.job.resolved_model == (NEXT if its else BASE)
-        given = {"frames": 100, "seen": 0.9, "measured": 8, "seconds": 10.0, "error": None, **results}
+        if given["deep"]:
+            self.clock.forward(3)
+            self.queue.save_quick(job.lease, document=document("quick"), s3_key="key")
+            self.queue.start_deep(job.lease)
         self.clock.forward(given["seconds"])
         if given["error"]:
             self.queue.fail(job.lease, given["error"], "…", transient=False)
@@ -274,8 +278,9 @@ class Traffic:
         coverage = {"measured": given["measured"], "applicable": 10}
         findings = {"findings": [], "overall_level": "low", "coverage": coverage}
         receipt, subject = {"inferred": given["frames"]}, {"visible_share": given["seen"]}
-        stored = document("quick", receipt=receipt, subject=subject, findings=findings)
-        self.queue.finish(job.lease, stage="quick", document=stored, s3_key="key")
+        stage: Literal["deep", "quick"] = "deep" if given["deep"] else "quick"
+        stored = document(stage, receipt=receipt, subject=subject, findings=findings)
+        self.queue.finish(job.lease, stage=stage, document=stored, s3_key="key")
 
 
 @pytest.fixture
@@ -289,6 +294,8 @@ def traffic(queue: JobQueue, jane: Owner, canaries: Canaries, clock: Any, databa
     [
         ({"seconds": 16.0}, "time_ratio", 1.6),
         ({"seen": 0.45}, "found_ratio", 0.5),
+        ({"seconds": 16.0, "deep": True}, "time_ratio", 1.6),
+        ({"seen": 0.45, "deep": True}, "found_ratio", 0.5),
         ({"measured": 4}, "measured_ratio", 0.5),
         ({"error": "no_person"}, "nobody_more", 1.0),
         ({"error": "internal_error"}, "errors_more", 1.0),
@@ -300,7 +307,7 @@ def test_a_canary_that_falls_behind_is_ended(
     canary = begun(traffic.canaries, limits=Limits(jobs_min=2))
     traffic.ended(canary, its=True, **results)
     for _ in range(2):
-        traffic.ended(canary, its=False)
+        traffic.ended(canary, its=False, deep=results.get("deep", False))
     assert traffic.judge.judge() is None, "one job says nothing"
     traffic.ended(canary, its=True, **results)
     traffic.clock.forward(9)
