@@ -75,9 +75,8 @@ def _arms(transaction: Transaction, canary: Canary) -> tuple[Arm, Arm]:
     row = VideoAnalysisJob
     ended = _jobs().where(row.completed_at >= canary.started_at)
     by_each = [ended.where(row.resolved_model == model, row.status.in_(["done", "failed"])) for model in models]
-    found = {
-        job.id: job for rows in (*by_each, ended.where(row.history.is_not(None))) for job in _run(transaction, rows)
-    }
+    failed_once = ended.where(row.history.is_not(None))
+    found = {job.id: job for rows in (*by_each, failed_once) for job in _run(transaction, rows)}
     ours, theirs = (_arm(found.values(), model) for model in models)
     return ours, theirs
 

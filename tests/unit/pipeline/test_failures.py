@@ -13,10 +13,11 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from inference.errors import NoPerson, RuntimeBroken, SourceUnavailable
-from models.errors import StoreUnavailable
+from inference.errors import InferenceError, NoPerson, RuntimeBroken, SourceUnavailable
+from models.canary_judge import ERRORS, NOBODY
+from models.errors import StoreError, StoreUnavailable
 from pipeline.coaching.datafiles import DataFileError
-from pipeline.errors import HandedBack, ModeMissing, NeighbourCrash, Stalled
+from pipeline.errors import HandedBack, JobError, ModelNotLoaded, ModeMissing, NeighbourCrash, Stalled
 from pipeline.failures import INTERNAL, Failure, failure_of, lost_its_actor
 
 
@@ -76,3 +77,15 @@ def test_a_fault_of_ours_tells_its_details_to_the_log_and_not_to_the_owner() -> 
 )
 def test_whether_an_extractions_process_is_gone(error: BaseException, *, lost: bool) -> None:
     assert lost_its_actor(error) is lost
+
+
+def test_what_counts_against_a_canary_are_codes_that_there_are() -> None:
+    def below(error: type[Exception]) -> set[str]:
+        return {error.code} | {code for one in error.__subclasses__() for code in below(one)}  # type: ignore[attr-defined]
+
+    of_rays = {
+        failure_of(error).code for error in (ActorDiedError(), ObjectLostError("0" * 40, None, ""), RuntimeError())
+    }
+    there = below(InferenceError) | below(StoreError) | below(JobError) | of_rays
+    assert there >= ERRORS | NOBODY
+    assert not ERRORS & {HandedBack.code, ModelNotLoaded.code, "store_unavailable", "source_unavailable", "canceled"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -55,12 +56,14 @@ class Bench:
         self.holds: list[str] = []
         """One for each job that holds the generation."""
         self.serving: Any = self.generation
+        self.beside: list[Any] = []
+        """A canary's generation."""
         cluster: Any = SimpleNamespace(
             capacity=self.pool.capacity,
             statuses=list,
             generations=(),
             serving=self.generation,
-            entered=lambda canary: nullcontext(() if self.serving is None else (self.serving,)),
+            entered=lambda canary: nullcontext((self.serving, *self.beside) if self.serving else ()),
             holds=list,
             hold=lambda model, entered: entered[0].hold() or entered[0],
         )
@@ -164,6 +167,20 @@ def test_a_worker_full_of_the_most_urgent_claims_nothing(bench: Bench) -> None:
     bench.wait_for(*running)
     bench.end(running[0])
     wait_until(lambda: len(bench.seated) == 2 and running[0] not in bench.seated)
+
+
+def test_with_a_canary_beside_what_serves_jobs_are_claimed_only_while_both_have_room(bench: Bench) -> None:
+    """Nobody knows whose the next job is."""
+    full = threading.Event()
+    full.set()
+    bench.beside.append(SimpleNamespace(threshold=lambda running: math.inf if full.is_set() else -math.inf))
+    time.sleep(2 * POLL_S)
+    bench.claims.clear()
+    job = bench.submit(0)
+    time.sleep(3 * POLL_S)
+    assert bench.claims == []
+    full.clear()
+    bench.wait_for(*job)
 
 
 def test_a_database_that_is_away_does_not_end_a_full_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
