@@ -14,6 +14,7 @@ from models.batches import Batch
 from models.jobs import STAGES, Job, Owner, Session, SessionStatus
 from models.requests import AnalysisRequest, JobExtras, Mode, View
 from models.sessions import SessionChanges
+from models.worker_models import WorkerState
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Text that every database can keep: PostgreSQL has no NUL."""
@@ -377,7 +378,18 @@ class ArtifactList(BaseModel):
 class Health(BaseModel):
     """The process answers (`live`), or can do its work too (`ready`)."""
 
-    model_config = _example(status="ready", version="0.6.0")
+    model_config = _example(status="ready", version="0.7.0")
 
     status: Literal["live", "ready"]
     version: str
+
+
+class Readiness(Health):
+    """`ready`, and what the workers say of their models: an API takes jobs whatever they do."""
+
+    model_config = _example(status="ready", version="0.7.0", workers={"ready": 3, "emptying": 1})
+
+    workers: dict[WorkerState, int] = Field(
+        description="How many are `ready`, `loading` another model, `emptying` (one model has to go before the next "
+        "can come: until then jobs wait), or `failed` to load what they should. Silent ones are not counted."
+    )

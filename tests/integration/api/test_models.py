@@ -62,6 +62,9 @@ def test_a_promotion_and_the_way_back(served: Served, operator: httpx.Client) ->
     assert operator.get(f"/models/{alias}").json() == shown
     everything = operator.get("/models").json()
     assert asdict(word) in everything["workers"]
+    said = operator.get("/health/ready").json()  # nobody needs a token for it, so it names nobody
+    loading = sum(one["state"] == "loading" for one in everything["workers"])
+    assert (said["status"], said["workers"]["loading"]) == ("ready", loading)
     assert everything["aliases"][alias] == str(version.ref)
     assert {"model": str(version.ref), "created_by": "anna", "skeleton": "coco-17"}.items() <= next(
         model for model in everything["models"] if model["model"] == str(version.ref)
