@@ -154,6 +154,8 @@ def _forget(bench: Bench, measured: _Measured) -> None:
 def _held(bench: Bench, claimed: ClaimedTrial, stop: threading.Event) -> Iterator[threading.Event]:
     """Renews the lease while the block runs; yields what is set once nobody wants its outcome any more."""
     ended, canceled = threading.Event(), threading.Event()
+    if stop.is_set():  # a short clip would be over before the first look
+        canceled.set()
 
     def beat() -> None:
         due = time.monotonic() + bench.lease_s / 3
