@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import typer
 
+from frontfoot import wiring
 from frontfoot.catalogue_room import entered, operator
 from models.canary import Canary, Limits
 from models.model_versions import PRODUCTION, ModelRef
@@ -20,7 +20,7 @@ from models.worker_models import WorkerModel
 def begin(reference: str, share: float, limits: Path | None, *, force: bool, as_json: bool) -> None:
     """Let a version measure a share of the athletes."""
     with entered(as_json=as_json) as room:
-        chosen = Limits() if limits is None else _limits(limits)
+        chosen = Limits() if limits is None else wiring.read_limits(limits, Limits)
         ref = ModelRef.parse(reference)
         version = room.catalogue.find(ref)
         if version.artifact is not None:
@@ -108,13 +108,3 @@ def _table(canary: Canary) -> list[str]:
         words = "–" if value is None else f"{value:.4g}"
         lines.append(f"{figure:<15} {words:>8}   at {'least' if direction == 'min' else 'most'} {limit:g}")
     return lines
-
-
-def _limits(path: Path) -> Limits:
-    """Raises ValueError with what is wrong in the file."""
-    try:
-        return Limits.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # of TOML, of UTF-8 and of pydantic
-        raise ValueError(f"{path}: {error}") from None

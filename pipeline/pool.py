@@ -139,6 +139,10 @@ class Pool:
         with self._changed:
             return self._places(self._room)
 
+    def seats(self) -> int:
+        """Whole clips that all actors take at once when they are there and empty, whatever they are now."""
+        return len(self._members) * (self._room // ROOM)
+
     def threshold(self, running: Sequence[int]) -> float:
         """One more job would find a seat where its priority is above this; `running` are those of the jobs there are.
 

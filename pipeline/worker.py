@@ -186,9 +186,12 @@ class Worker:
             return [job.priority for job in self._running.values() if job.generation is generation]
 
     def _crowded(self, serving: Sequence[Generation]) -> bool:
-        """Whether jobs that mean another model wait for its seats already: nobody knows what the next one means."""
+        """Whether jobs that mean another model wait for its seats already: nobody knows what the next one means.
+
+        By the seats it has, not by those that answer: an actor that starts again there holds up nobody here.
+        """
         others = [generation for generation in self._cluster.generations if generation not in serving]
-        return any(len(self._priorities(other)) > 2 * other.pool.capacity() for other in others if other.jobs)
+        return any(len(self._priorities(other)) > 2 * other.pool.seats() for other in others if other.jobs)
 
     def _start_urgent(self, place: _Place, threshold: float) -> _Waiting | None:
         """Where no job but one of a higher priority would find a seat, claim such a one.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from queueing import BOWLING, session_with_upload
@@ -21,6 +21,7 @@ from inference.spans import ROOM
 from models.errors import StoreUnavailable
 from models.jobs import ClaimedJob, Owner
 from models.storage import StorageOptions
+from pipeline import worker as worker_module
 from pipeline.pool import Pool, Wish
 from pipeline.stages import Limits
 from pipeline.worker import Worker, WorkerOptions
@@ -230,7 +231,23 @@ def test_jobs_that_mean_another_model_are_claimed_no_faster_than_it_takes_them(b
     cluster.generations, cluster.hold = (bench.generation, other), hold
     bench.worker._runner = SimpleNamespace(run=lambda claimed, generation, hand_back: hand_back.wait())  # type: ignore[assignment]
     jobs = bench.submit(*[0] * 9)
-    wait_until(lambda: other.jobs == 2 * pool.capacity() + 1)
+    wait_until(lambda: other.jobs == 2 * pool.seats() + 1)
     time.sleep(3 * POLL_S)
     assert other.jobs == 5
     assert [bench.status(job) for job in jobs].count("queued") == 4
+
+
+def test_an_actor_that_starts_again_under_another_model_holds_up_nobody(bench: Bench) -> None:
+    pool = Pool(2 * ROOM)
+    pool.fill(["actor"])  # which does not answer
+    other = SimpleNamespace(pool=pool, jobs=1)
+    cluster: Any = bench.worker._cluster
+    cluster.generations = (bench.generation, other)
+    with bench.worker._lock:
+        bench.worker._running[threading.Thread()] = worker_module._Running(cast("Any", other), 0)
+    (job,) = bench.submit(0)
+    bench.wait_for(job)
+    with bench.worker._lock:
+        bench.worker._running = {
+            thread: one for thread, one in bench.worker._running.items() if one.generation is bench.generation
+        }
