@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.catalog import ModelSpec
-from inference.contract import SAME_PERSON, SURE
 from inference.errors import WeightsRejected
 from inference.estimator import Estimator
 from inference.golden import photographs
+from inference.golden_poses import SAME_PERSON, SURE
 from inference.poses import Pose
 from inference.tracks import overlap
 from inference.video import open_video

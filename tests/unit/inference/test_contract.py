@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from inference.contract import FAR, Found, _compare_mirrored, check_order
+from inference.backends import make_backend
+from inference.backends.base import Backend
+from inference.catalog import DEFAULT_MODEL, resolve
+from inference.contract import check
+from inference.errors import ContractBroken
+from inference.estimator import Estimator
 from inference.golden import GoldenPerson, photographs
-from inference.poses import COCO_17, Pose
+from inference.golden_clip import clip
+from inference.golden_poses import FAR, MOVES, Found, check_order, check_steady, compare_mirrored
+from inference.poses import COCO_17, FloatArray, Pose
 from inference.skeletons import HALPE_26, SKELETONS, as_json, from_json
 
 NAMES = COCO_17.keypoint_names
@@ -96,14 +105,14 @@ EXCHANGED = [0, *(index for pair in COCO_17.left_right for index in reversed(pai
 
 
 def test_a_mirrored_picture_exchanges_left_and_right() -> None:
-    distance, faults = _compare_mirrored(mirrored_pairs(EXCHANGED), COCO_17)
+    distance, faults = compare_mirrored(mirrored_pairs(EXCHANGED), COCO_17)
     assert (distance, faults) == (0.0, [])
 
 
 def test_a_side_that_stays_where_it_was_is_named() -> None:
     order = EXCHANGED.copy()
     order[13], order[14] = 13, 14
-    _, faults = _compare_mirrored(mirrored_pairs(order), COCO_17)
+    _, faults = compare_mirrored(mirrored_pairs(order), COCO_17)
     assert faults == [
         "left_knee and right_knee are not exchanged when the picture is mirrored",
         "right_knee and left_knee are not exchanged when the picture is mirrored",
@@ -111,9 +120,108 @@ def test_a_side_that_stays_where_it_was_is_named() -> None:
 
 
 def test_what_moves_when_the_picture_is_mirrored_is_named() -> None:
-    distance, faults = _compare_mirrored(mirrored_pairs(EXCHANGED, shift=0.11), COCO_17)
+    distance, faults = compare_mirrored(mirrored_pairs(EXCHANGED, shift=0.11), COCO_17)
     assert distance == pytest.approx(0.11, rel=0.01)
     assert "nose is somewhere else when the picture is mirrored" in faults
+
+
+def test_sides_that_are_confused_seldom_are_no_fault_where_that_is_allowed() -> None:
+    order = EXCHANGED.copy()
+    order[13], order[14] = 13, 14
+    right, wrong = mirrored_pairs(EXCHANGED), mirrored_pairs(order)
+    assert compare_mirrored([*right, *wrong], COCO_17, seldom=0.5)[1] == []
+    assert len(compare_mirrored([*right, *wrong, *wrong], COCO_17, seldom=0.5)[1]) == 2
+
+
+def test_keypoints_that_stay_on_somebody_who_stands_still_have_no_fault() -> None:
+    person = PEOPLE[0]
+    moved, faults = check_steady([seen(person)] * 4, NAMES)
+    assert (moved, faults) == (0.0, [])
+
+
+def test_a_keypoint_that_wanders_is_named() -> None:
+    found = [seen(PEOPLE[0]) for _ in range(5)]
+    for number, one in enumerate(found):
+        one.pose.keypoints[NAMES.index("left_knee")] += ((number - 2) * MOVES * PEOPLE[0].height, 0)
+    moved, faults = check_steady(found, NAMES)
+    assert faults == ["left_knee moves by 12 % of the height on somebody who stands still"]
+    assert moved == pytest.approx(0.12 / len(set(NAMES) & set(PEOPLE[0].points)), rel=0.01)
+
+
+def test_the_golden_clip_shows_the_photograph_where_it_says() -> None:
+    photograph, frames = photographs()[0], clip()
+    for frame in frames:
+        for person, filmed in zip(photograph.people, frame.people, strict=True):
+            assert min(filmed.box) >= 0
+            assert filmed.box[2] <= frame.image.shape[1]
+            assert filmed.box[3] <= frame.image.shape[0]
+            for name, (x, y) in person.points.items():
+                there = patch(photograph.image, (x, y))
+                assert np.abs(there - patch(frame.image, filmed.points[name])).mean() < 12, (frame.name, name)
+    places = np.asarray([frame.people[0].points["nose"] for frame in frames])
+    assert np.ptp(places, axis=0).min() > 30  # the camera moves
+
+
+def patch(image: NDArray[np.uint8], at: tuple[float, float]) -> NDArray[np.float64]:
+    """(3,) mean colour around a point."""
+    x, y = round(at[0]), round(at[1])
+    return image[max(y - 6, 0) : y + 7, max(x - 6, 0) : x + 7].reshape(-1, 3).mean(axis=0)
+
+
+class WrongInBatches:
+    """The built-in network, whose answers are altered in batches larger than those in which photographs are shown."""
+
+    def __init__(self, backend: Backend, alter: Callable[[FloatArray], None]) -> None:
+        self._backend, self._alter = backend, alter
+        self.name, self.precision, self.runtime = backend.name, backend.precision, backend.runtime
+        self.servers = 1
+
+    def infer(self, batch: NDArray[np.uint8], *, fine: bool = True) -> FloatArray:
+        raw = self._backend.infer(batch, fine=fine).copy()
+        if len(batch) > 3:
+            self._alter(raw)
+        return raw
+
+    def best_batch(self, shape: tuple[int, int]) -> int:
+        return 8
+
+    def close(self) -> None:
+        self._backend.close()
+
+
+def exchange_knees(raw: FloatArray) -> None:
+    left, right = (slice(5 + 3 * NAMES.index(name), 8 + 3 * NAMES.index(name)) for name in ("left_knee", "right_knee"))
+    raw[:, left], raw[:, right] = raw[:, right].copy(), raw[:, left].copy()
+
+
+def tremble(raw: FloatArray) -> None:
+    ankle = 5 + 3 * NAMES.index("right_ankle")
+    raw[::2, ankle] += 0.3 * raw[::2, 3]
+    raw[1::2, ankle] -= 0.3 * raw[1::2, 3]
+
+
+def lose(raw: FloatArray) -> None:
+    raw[:, 4] = 0
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (exchange_knees, "in the golden clip left_knee and right_knee are exchanged"),
+        (tremble, "in the golden clip right_ankle moves by "),
+        (lose, "nobody is found on frame "),
+    ],
+)
+def test_what_goes_wrong_in_a_clip_alone_is_refused(
+    alter: Callable[[FloatArray], None], said: str, model_cache: Path
+) -> None:
+    spec = resolve(DEFAULT_MODEL)
+    backend = make_backend(spec, backend="openvino", precision="fp32", threads=2, cache_dir=model_cache)
+    estimator = Estimator(WrongInBatches(backend, alter), spec)
+    with pytest.raises(ContractBroken, match=said):
+        check(estimator)
+    estimator.close()
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
