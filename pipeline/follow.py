@@ -18,13 +18,13 @@ from inference.extract import ExtractorOptions
 from models.announce import MODELS_CHANNEL
 from models.canary import Canary
 from models.database import Database
-from models.errors import StoreError
+from models.errors import INTERNAL_ERROR, StoreError
 from models.listen import Listener
 from models.worker_models import CanaryState, WorkerModel, WorkerModels, WorkerState
 from pipeline.cluster import Cluster
 from pipeline.errors import LoadingFailed
 from pipeline.generation import Generation
-from pipeline.refusals import INTERNAL, Refusals
+from pipeline.refusals import Refusals
 from pipeline.rollout import REST, Held, Room, Situation, Step, next_step
 
 logger = logging.getLogger(__name__)
@@ -304,7 +304,7 @@ class Follower:
         failure = self._refusals.note(model, error, needed=model == self._state.served)
         fields = {"model": model, "stays": self._state.served, "error_code": failure.code}
         words = "Model not loaded: model=%s stays=%s error_code=%s %s"
-        shown = error if failure.code == INTERNAL else None
+        shown = error if failure.code == INTERNAL_ERROR else None
         logger.error(words, *fields.values(), failure.message, extra=fields, exc_info=shown)
 
     def _find(self, model: str | None) -> Generation:

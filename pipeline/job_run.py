@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from inference.errors import ModelUnknown
-from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
+from models.errors import INTERNAL_ERROR, ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
 from models.jobs import ClaimedJob, Job
 from models.requests import AnalysisRequest
 from pipeline import checkpoints
@@ -118,7 +118,7 @@ class JobRunner:
             job.status,
             failure.message,
             extra=fields,
-            exc_info=error if failure.code == "internal_error" else None,
+            exc_info=error if failure.code == INTERNAL_ERROR else None,
         )
         self.tools.metrics.attempt_failed(failure.code, retried=job.status == "queued")
         if job.status != "queued":
