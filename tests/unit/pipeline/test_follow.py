@@ -439,7 +439,7 @@ def test_a_worker_that_follows_nothing_says_what_it_runs(place: Place) -> None:
 
 def test_it_says_so_again_now_and_then(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(place.follower._register, "say", lambda word: said.append(word.state))
+    monkeypatch.setattr(place.follower._speaker._register, "say", lambda word: said.append(word.state))
     for _ in range(7):
         place.follower.go_on()
         place.now += 10
