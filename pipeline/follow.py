@@ -92,6 +92,7 @@ class Follower:
         options: FollowOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` is the one by which generations say when something was."""
         self._cluster = cluster
         self._models = models
         self._speaker = Speaker(database, worker_id, clock)
@@ -221,7 +222,7 @@ class Follower:
                 jobs=generation.jobs,
                 left=max(generation.left, self._routed_away.get(generation, 0.0)),
                 former=generation in self._routed_away,
-                late=generation in self._routed_away and time.monotonic() - generation.ready_at < SILENT_S,
+                late=generation in self._routed_away and self._clock() - generation.ready_at < SILENT_S,
                 shut=generation.shut,
                 canary=generation in self._canaries,
             )
