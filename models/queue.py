@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
 from models.announce import announce, wake_workers
-from models.canary import Canary, model_beside
+from models.canary import Canary
 from models.database import Database, on_postgres, shared_now
 from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost, StoreUnavailable
 from models.jobs import (
@@ -37,11 +37,11 @@ from models.jobs import (
     Session,
     missing_artifacts,
 )
-from models.model_catalogue import meant
+from models.offer import Offer, at_once, had_better_wait, settle_model
 from models.register import JobRegister
 from models.rows import NO_SYNC, WITHOUT_DOCUMENTS, job_value, lock
 from models.sessions import settle_session, utc_now
-from models.tables import UtcDateTime, VideoAnalysisJob, VideoSession
+from models.tables import ADMITTED, UtcDateTime, VideoAnalysisJob, VideoSession
 from models.transitions import (
     advance,
     check_goes_on,
@@ -69,6 +69,10 @@ __all__ = [
 
 ROUNDS = 10
 """Batches that one claim admits at most: together as many jobs as one bulk call submits."""
+PUT_OFF = 100
+"""Jobs that one claim passes over at most because another worker has, or loads, what they ask for; the next goes on."""
+LOADING = timedelta(seconds=5)
+"""How long they are not looked at then."""
 SWEPT = 1000
 """Silent jobs that one sweep takes back at most; the next one goes on."""
 CANCELED = "The owner wanted the job to stop."
@@ -77,6 +81,14 @@ CRASHED = (
     "The actor died with this clip and others in it; nobody knows whose fault it was, so it costs this one nothing."
 )
 SILENT = "The worker stopped answering."
+
+
+class _HadBetterWait(Exception):
+    """For a model that this worker lacks."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.id)
+        self.job = job
 
 
 class JobQueue(JobRegister):
@@ -121,10 +133,11 @@ class JobQueue(JobRegister):
         taking. No two workers get the same one. `runs` is the worker's model, `name@version`: what a job gets that
         asks for none, or for the alias that the worker `follows`. What another asks for is looked up in the catalogue,
         anew at each claim. A job that was claimed before keeps its model where the worker still `holds` that. While the
-        `canary`, which the worker has loaded, is active, its athletes' jobs get that instead of `runs`.
+        `canary`, which the worker has loaded, is active, its athletes' jobs get that instead of `runs`. A job that asks
+        for what this worker lacks stays in the queue while another one runs that, or anyone is about to load it.
         """
         self._admit(above)
-        claimed = self._take(worker_id, above, runs=runs, follows=follows, holds=holds, canary=canary)
+        claimed = self._take(worker_id, above, Offer(runs=runs, follows=follows, holds=holds, canary=canary))
         if claimed is None:
             if above is None:  # who asks for urgent ones alone has seen none of the other lanes
                 self.tidy_lanes()
@@ -144,19 +157,17 @@ class JobQueue(JobRegister):
             if admitted < lanes.BATCH:
                 return
 
-    def _take(
-        self,
-        worker_id: str,
-        above: int | None,
-        *,
-        runs: str | None,
-        follows: str | None,
-        holds: Collection[str],
-        canary: Canary | None,
-    ) -> ClaimedJob | None:
+    def _take(self, worker_id: str, above: int | None, offer: Offer) -> ClaimedJob | None:
+        """The next job that need not wait for a model which this worker lacks; those that do are put off."""
+        for _ in range(PUT_OFF):
+            try:
+                return self._take_next(worker_id, above, offer)
+            except _HadBetterWait as passed:
+                self._put_off(passed.job)
+        return None
+
+    def _take_next(self, worker_id: str, above: int | None, offer: Offer) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
-        kept = (row.resolved_model.in_(holds), row.resolved_model)
-        at_once = None if canary else runs
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
             now = self._moment(transaction)
@@ -172,7 +183,7 @@ class JobQueue(JobRegister):
                     lease_token=token,
                     lease_expires_at=now + self._lease,
                     worker_id=worker_id,
-                    resolved_model=case(kept, (row.model_name.is_(None), at_once), else_=None),
+                    resolved_model=at_once(offer),
                     started_at=func.coalesce(row.started_at, now),
                     # A quick result of an earlier attempt keeps its times until there is a newer one.
                     quick_started_at=case((row.quick_completed_at.is_(None), now), else_=row.quick_started_at),
@@ -185,15 +196,28 @@ class JobQueue(JobRegister):
             if job_id is None:
                 return None
             found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
-            if canary is not None and found.model_name in {None, follows}:
-                found.resolved_model = model_beside(transaction, found, canary, runs)
-            elif found.resolved_model is None and found.model_name is not None:
-                found.resolved_model = meant(transaction, found.model_name, runs, follows)
-            announce(transaction, found)
+            settle_model(transaction, found, offer)
             job = job_value(found)
+            if had_better_wait(transaction, found, offer, now):
+                raise _HadBetterWait(job)  # which undoes the claim
+            announce(transaction, found)
             lanes.pass_turn(transaction, job.owner, now)
         lease = Lease(job_id=job.id, token=token, worker_id=worker_id, attempt=job.attempt, claimed_at=now)
         return ClaimedJob(job=job, lease=lease)
+
+    def _put_off(self, job: Job) -> None:
+        """Leave the job in the queue, where it is, but not before a while has passed; its owner's turn is over.
+
+        It was not begun, so it costs nothing: neither an attempt nor a number of one.
+        """
+        row = VideoAnalysisJob
+        with self._database.transaction() as transaction:
+            lanes.walk_indexes(transaction)
+            now = self._moment(transaction)
+            waits = update(row).where(row.id == job.id, text(ADMITTED))
+            later = waits.values(available_at=now + LOADING, admitted_attempt=None, updated_at=now)
+            transaction.execute(later, execution_options=NO_SYNC)
+            lanes.pass_turn(transaction, job.owner, now)
 
     def _show_processing(self, claimed: ClaimedJob) -> None:
         # Apart from the claim, which has its job before anybody knows the session: sessions are locked before jobs.
