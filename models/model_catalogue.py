@@ -278,6 +278,12 @@ def current(transaction: Transaction, alias: str) -> ModelRef | None:
     return _current(_last_move(transaction, alias), alias)
 
 
+def left_by_rollback(transaction: Transaction, alias: str, model: str) -> bool:
+    """Whether the alias's last move was a `rollback` away from this `name@version`."""
+    last = _last_move(transaction, alias)
+    return last is not None and last.kind == "rollback" and f"{last.from_name}@{last.from_version}" == model
+
+
 def _last_move(transaction: Transaction, alias: str) -> AliasMoveRow | None:
     row = AliasMoveRow
     return transaction.scalar(select(row).where(row.alias == alias).order_by(row.number.desc()).limit(1))

@@ -14,7 +14,7 @@ from sqlalchemy import case
 from sqlalchemy.orm import Session as Transaction
 
 from models.canary import Canary, active_row, model_beside
-from models.model_catalogue import current, meant
+from models.model_catalogue import current, left_by_rollback, meant
 from models.tables import VideoAnalysisJob
 from models.worker_models import heard
 
@@ -57,6 +57,9 @@ def settle_model(transaction: Transaction, job: VideoAnalysisJob, offer: Offer) 
 
 
 def _take_what_there_is(transaction: Transaction, job: VideoAnalysisJob, offer: Offer) -> None:
+    kept = job.resolved_model
+    if kept not in {None, offer.runs} and offer.follows and left_by_rollback(transaction, offer.follows, str(kept)):
+        job.resolved_model = None  # a rollback says that this version is not wanted, warm as it may be
     if offer.canary is not None:
         job.resolved_model = model_beside(transaction, job, offer.canary, offer.runs)
     else:

@@ -120,6 +120,21 @@ def test_a_retry_keeps_its_model_where_the_worker_still_holds_it(
     assert again(gone).job.resolved_model == "net@2", "the worker runs it, though it says nothing of holding it"
 
 
+@pytest.mark.parametrize("asked", [None, "production"])
+def test_a_retry_does_not_keep_what_a_rollback_has_left(
+    queue: JobQueue, jane: Owner, catalogue: ModelCatalogue, asked: str | None
+) -> None:
+    """Only who asks for that very version goes on with it."""
+    catalogue.promote(entered(catalogue, "net@2"), by="jane")
+    jobs = [claimed(queue, jane, model, runs="net@2") for model in (asked, "net@2")]
+    catalogue.rollback(by="jane")
+    for job in jobs:
+        queue.release(job.lease)
+    offer: dict[str, Any] = {"runs": RUNS, "follows": "production", "holds": ["net@2", RUNS]}
+    again = [queue.claim("worker", **offer) for _ in jobs]
+    assert {job.job.model: job.job.resolved_model for job in again if job} == {asked: RUNS, "net@2": "net@2"}
+
+
 class TestAVersionThatAnotherWorkerHas:
     """Or is about to have: whoever lacks it leaves the job where it is."""
 
