@@ -220,7 +220,7 @@ class TestAVersionThatAnotherWorkerHas:
         assert self.claim() is not None
 
     def test_one_claim_passes_over_so_many_and_another_owner_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("models.queue.PUT_OFF", 3)
+        monkeypatch.setattr("models.claims.PUT_OFF", 3)
         pinned = [self.submitted("net@2") for _ in range(4)]
         self.say(state="loading", wanted="net@2")
         assert self.claim() is None
