@@ -10,9 +10,9 @@ from typing import Any
 
 import typer
 
-from frontfoot import wiring
 from frontfoot.catalogue_room import entered, operator
 from models.canary import Canary, Limits
+from models.limits import limits_of, read_limits
 from models.model_versions import PRODUCTION, ModelRef
 from models.worker_models import WorkerModel
 
@@ -20,7 +20,7 @@ from models.worker_models import WorkerModel
 def begin(reference: str, share: float, limits: Path | None, *, force: bool, as_json: bool) -> None:
     """Let a version measure a share of the athletes."""
     with entered(as_json=as_json) as room:
-        chosen = Limits() if limits is None else wiring.read_limits(limits, Limits)
+        chosen = Limits() if limits is None else read_limits(limits, Limits)
         ref = ModelRef.parse(reference)
         version = room.catalogue.find(ref)
         if version.artifact is not None:
@@ -102,9 +102,8 @@ def _table(canary: Canary) -> list[str]:
     """Figures and their limits, as it was last judged."""
     values = canary.figures.model_dump() if canary.figures else {}
     lines = []
-    for name, limit in canary.limits.model_dump().items():
-        figure, _, direction = name.rpartition("_")
-        value = values.get(figure)
+    for limit in limits_of(canary.limits):
+        value = values.get(limit.figure)
         words = "–" if value is None else f"{value:.4g}"
-        lines.append(f"{figure:<15} {words:>8}   at {'least' if direction == 'min' else 'most'} {limit:g}")
+        lines.append(f"{limit.figure:<15} {words:>8}   {limit}")
     return lines

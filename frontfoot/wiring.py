@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from frontfoot import model_choice
 from frontfoot.settings import Settings
+from models.limits import read_limits
 from models.promotion import Policy
 from models.s3 import S3Options
 from models.storage import StorageOptions
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     from pipeline.cluster import ClusterOptions
     from pipeline.housekeeping import HousekeepingOptions
     from pipeline.stages import Limits
-
-L = TypeVar("L", bound=BaseModel)
 
 
 def storage_options(settings: Settings) -> StorageOptions:
@@ -58,16 +53,6 @@ def promotion_policy(settings: Settings) -> Policy | None:
     """What moving `production` needs; None: nothing. Raises ValueError with what is wrong in the file."""
     path = settings.promotion_policy
     return None if path is None else read_limits(path, Policy)
-
-
-def read_limits(path: Path, kind: type[L]) -> L:
-    """Limits that an operator wrote (TOML). Raises ValueError with what is wrong in the file."""
-    try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # of TOML, of UTF-8 and of pydantic
-        raise ValueError(f"{path}: {error}") from None
 
 
 def jwt_wanted(settings: Settings) -> bool:

@@ -18,8 +18,8 @@ from models.announce import alias_moved
 from models.catalogue_tables import CanaryRow
 from models.documents import Document
 from models.jobs import Owner, OwnerType
+from models.limits import Count, Positive, Share, limits_of
 from models.model_versions import ModelRef
-from models.promotion import Count, Positive, Share
 from models.stored import athlete_of
 from models.tables import VideoAnalysisJob, VideoSession
 from models.trials import in_sample
@@ -98,15 +98,11 @@ class Limits(BaseModel):
         """A line for every limit that is passed, such as `time_ratio is 2.1, at most 1.5 is allowed`."""
         enough = min(figures.jobs, figures.jobs_beside) >= self.jobs_min
         lines = []
-        for field in type(self).model_fields:
-            limit = getattr(self, field)
-            name, _, direction = field.rpartition("_")
-            value = getattr(figures, name)
-            if value is None or name == "jobs" or not (enough or name == "failures"):
-                continue
-            if (value < limit) if direction == "min" else (value > limit):
-                words = f"at {'least' if direction == 'min' else 'most'} {limit:g} is allowed"
-                lines.append(f"{name} is {value:.4g}, {words}")
+        for limit in limits_of(self):
+            value = getattr(figures, limit.figure)
+            judged = limit.figure == "failures" or (enough and limit.figure != "jobs")
+            if judged and value is not None and limit.passed_by(value):
+                lines.append(f"{limit.figure} is {value:.4g}, {limit} is allowed")
         return tuple(lines)
 
 

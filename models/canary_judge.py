@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session as Transaction
 from models.canary import LIMIT, Arm, Canary, Kind, canary_value, end_canary, figures
 from models.catalogue_tables import CanaryRow
 from models.database import Database, shared_now
+from models.errors import INTERNAL_ERROR
 from models.tables import VideoAnalysisJob
 
 NEWEST = 200
@@ -25,7 +26,7 @@ ERRORS = frozenset(
         "cluster_error",
         "frame_accounting",
         "inference_stopped",
-        "internal_error",
+        INTERNAL_ERROR,
         "model_contract_broken",
         "out_of_memory",
         "runtime_broken",

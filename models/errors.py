@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+INTERNAL_ERROR = "internal_error"
+"""The code of what nobody expected: an error of ours, with its traceback in a log."""
+
 
 class StoreError(Exception):
     """Something stored could not be read or written."""

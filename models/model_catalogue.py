@@ -222,14 +222,11 @@ class ModelCatalogue:
             raise ModelRefused(f"{ref.name} is an alias, so it cannot be the name of a model.")
 
 
-def meant(transaction: Transaction, reference: str, runs: str | None, follows: str | None = None) -> str | None:
+def meant(transaction: Transaction, reference: str, runs: str | None) -> str | None:
     """`name@version` that a job asks for; None where there is no such model. `runs` is the claiming worker's.
 
-    The alias that the worker follows means what it runs: it may still be loading what the alias has meant for moments.
     A worker that runs an operator's own file, which no catalogue holds, is asked for by its name.
     """
-    if runs is not None and reference == follows:
-        return runs
     try:
         return str(resolve(transaction, reference).ref)
     except ModelNotInCatalogue:
@@ -274,6 +271,17 @@ def _named(transaction: Transaction, name: str) -> ModelVersionRow | None:
     row = ModelVersionRow
     newest = select(row).where(row.name == name, row.retired_at.is_(None)).order_by(row.created_at.desc(), row.version)
     return transaction.scalar(newest.limit(1))
+
+
+def current(transaction: Transaction, alias: str) -> ModelRef | None:
+    """What an alias means now; None where there is no such alias."""
+    return _current(_last_move(transaction, alias), alias)
+
+
+def left_by_rollback(transaction: Transaction, alias: str, model: str) -> bool:
+    """Whether the alias's last move was a `rollback` away from this `name@version`."""
+    last = _last_move(transaction, alias)
+    return last is not None and last.kind == "rollback" and f"{last.from_name}@{last.from_version}" == model
 
 
 def _last_move(transaction: Transaction, alias: str) -> AliasMoveRow | None:

@@ -7,10 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.documents import Document
-
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+from models.limits import Count, Positive, Share, limits_of
 
 
 class Totals(Document):
@@ -55,15 +52,10 @@ class Policy(BaseModel):
     def unmet(self, totals: Totals) -> tuple[str, ...]:
         """A line for every limit that is not met, such as `oks is 0.8812, at least 0.9 is wanted`."""
         lines = []
-        for field in type(self).model_fields:
-            limit = getattr(self, field)
-            name, _, direction = field.rpartition("_")
-            value = getattr(totals, name)
-            if limit is None:
-                continue
-            words = f"at {'least' if direction == 'min' else 'most'} {limit:g} is wanted"
+        for limit in limits_of(self):
+            value = getattr(totals, limit.figure)
             if value is None:
-                lines.append(f"{name} was not measured, {words}")
-            elif (value < limit) if direction == "min" else (value > limit):
-                lines.append(f"{name} is {value:.4g}, {words}")
+                lines.append(f"{limit.figure} was not measured, {limit} is wanted")
+            elif limit.passed_by(value):
+                lines.append(f"{limit.figure} is {value:.4g}, {limit} is wanted")
         return tuple(lines)

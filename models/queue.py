@@ -1,4 +1,4 @@
-"""Every SQL statement about a job's life that a worker causes: claim, beat, finish.
+"""Every SQL statement about a claimed job's life that a worker causes: beat, finish, hand back.
 
 Rows stay here; what leaves is frozen (`models.jobs`). A claim carries a fresh lease token and every later write shows
 it, so a worker that lost its lease changes nothing. Only the token decides: a lease that ran out and was not yet given
@@ -8,23 +8,21 @@ to anybody else still finishes its job.
 from __future__ import annotations
 
 import random
-import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
 from models.announce import announce, wake_workers
-from models.canary import Canary, model_beside
-from models.database import Database, on_postgres, shared_now
-from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost, StoreUnavailable
+from models.claims import JobClaims
+from models.database import Database, on_postgres
+from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost
 from models.jobs import (
     RUNNING,
-    STAGES,
     Beat,
     BeatReply,
     ClaimedJob,
@@ -37,10 +35,8 @@ from models.jobs import (
     Session,
     missing_artifacts,
 )
-from models.model_catalogue import meant
-from models.register import JobRegister
 from models.rows import NO_SYNC, WITHOUT_DOCUMENTS, job_value, lock
-from models.sessions import settle_session, utc_now
+from models.sessions import settle_session
 from models.tables import UtcDateTime, VideoAnalysisJob, VideoSession
 from models.transitions import (
     advance,
@@ -67,8 +63,6 @@ __all__ = [
     "Session",
 ]
 
-ROUNDS = 10
-"""Batches that one claim admits at most: together as many jobs as one bulk call submits."""
 SWEPT = 1000
 """Silent jobs that one sweep takes back at most; the next one goes on."""
 CANCELED = "The owner wanted the job to stop."
@@ -79,12 +73,8 @@ CRASHED = (
 SILENT = "The worker stopped answering."
 
 
-class JobQueue(JobRegister):
-    """Jobs and the sessions they belong to: the database is the only queue.
-
-    Leases are measured with the database's clock, so that no worker's own can cost another one its job. `clock`
-    replaces it, for tests.
-    """
+class JobQueue(JobClaims):
+    """Jobs and the sessions they belong to: the database is the only queue."""
 
     def __init__(
         self,
@@ -98,125 +88,12 @@ class JobQueue(JobRegister):
         clock: Callable[[], datetime] | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        super().__init__(database, clock=clock or utc_now, max_attempts=max_attempts, max_active_jobs=max_active_jobs)
-        self._clock = clock
-        self._lease = timedelta(seconds=lease_s)
+        super().__init__(
+            database, lease_s=lease_s, max_attempts=max_attempts, max_active_jobs=max_active_jobs, clock=clock
+        )
         self._backoff_s = backoff_s
         self._max_backoff_s = max_backoff_s
         self._uniform = uniform
-
-    def claim(
-        self,
-        worker_id: str,
-        *,
-        above: int | None = None,
-        runs: str | None = None,
-        follows: str | None = None,
-        holds: Collection[str] = (),
-        canary: Canary | None = None,
-    ) -> ClaimedJob | None:
-        """The job whose turn it is: highest priority, then the owner least recently served, then the oldest.
-
-        With `above` only a job of a higher priority than that. None where no such job waits that nobody else is just
-        taking. No two workers get the same one. `runs` is the worker's model, `name@version`: what a job gets that
-        asks for none, or for the alias that the worker `follows`. What another asks for is looked up in the catalogue,
-        anew at each claim. A job that was claimed before keeps its model where the worker still `holds` that. While the
-        `canary`, which the worker has loaded, is active, its athletes' jobs get that instead of `runs`.
-        """
-        self._admit(above)
-        claimed = self._take(worker_id, above, runs=runs, follows=follows, holds=holds, canary=canary)
-        if claimed is None:
-            if above is None:  # who asks for urgent ones alone has seen none of the other lanes
-                self.tidy_lanes()
-            return None
-        with suppress(StoreUnavailable):  # the claim holds; whatever the job does next says the session's state again
-            self._show_processing(claimed)
-        return claimed
-
-    def _admit(self, above: int | None) -> None:
-        for _ in range(ROUNDS):
-            # Each in its own transaction: the lanes of many owners must not stay locked while a turn is passed.
-            with self._database.transaction() as transaction:
-                lanes.walk_indexes(transaction)
-                admitted = lanes.admit(transaction, self._moment(transaction), above)
-                if admitted > 1:
-                    wake_workers(transaction)  # those that looked meanwhile found these locked
-            if admitted < lanes.BATCH:
-                return
-
-    def _take(
-        self,
-        worker_id: str,
-        above: int | None,
-        *,
-        runs: str | None,
-        follows: str | None,
-        holds: Collection[str],
-        canary: Canary | None,
-    ) -> ClaimedJob | None:
-        row, token = VideoAnalysisJob, str(uuid.uuid4())
-        kept = (row.resolved_model.in_(holds), row.resolved_model)
-        at_once = None if canary else runs
-        with self._database.transaction() as transaction:
-            lanes.walk_indexes(transaction)
-            now = self._moment(transaction)
-            claim = (
-                update(row)
-                .where(row.id == lanes.next_job(transaction, above))
-                .values(
-                    status="quick_running",
-                    stage=STAGES["quick_running"],
-                    progress_pct=0,
-                    progress_updated_at=now,
-                    attempt=row.attempt + 1,
-                    lease_token=token,
-                    lease_expires_at=now + self._lease,
-                    worker_id=worker_id,
-                    resolved_model=case(kept, (row.model_name.is_(None), at_once), else_=None),
-                    started_at=func.coalesce(row.started_at, now),
-                    # A quick result of an earlier attempt keeps its times until there is a newer one.
-                    quick_started_at=case((row.quick_completed_at.is_(None), now), else_=row.quick_started_at),
-                    deep_started_at=None,
-                    updated_at=now,
-                )
-                .returning(row.id)
-            )
-            job_id = transaction.scalar(claim, execution_options=NO_SYNC)
-            if job_id is None:
-                return None
-            found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
-            if canary is not None and found.model_name in {None, follows}:
-                found.resolved_model = model_beside(transaction, found, canary, runs)
-            elif found.resolved_model is None and found.model_name is not None:
-                found.resolved_model = meant(transaction, found.model_name, runs, follows)
-            announce(transaction, found)
-            job = job_value(found)
-            lanes.pass_turn(transaction, job.owner, now)
-        lease = Lease(job_id=job.id, token=token, worker_id=worker_id, attempt=job.attempt, claimed_at=now)
-        return ClaimedJob(job=job, lease=lease)
-
-    def _show_processing(self, claimed: ClaimedJob) -> None:
-        # Apart from the claim, which has its job before anybody knows the session: sessions are locked before jobs.
-        session = VideoSession.id == claimed.job.session_id
-        still_held = select(VideoAnalysisJob.id).where(VideoAnalysisJob.lease_token == claimed.lease.token)
-        with self._database.transaction() as transaction:
-            lanes.walk_indexes(transaction)
-            transaction.execute(lock(select(VideoSession.id).where(session)))
-            begun = update(VideoSession).where(session, still_held.where(VideoAnalysisJob.id == claimed.id).exists())
-            processing = begun.values(status="processing", updated_at=self._moment(transaction))
-            transaction.execute(processing, execution_options=NO_SYNC)
-
-    def tidy_lanes(self) -> int:
-        """Repair what canceled and deleted jobs leave behind in the lanes, so far as claims come by. Returns how much.
-
-        `requeue_expired` does it too.
-        """
-        with self._database.transaction() as transaction:
-            lanes.walk_indexes(transaction)
-            repaired = lanes.tidy(transaction)
-        with self._database.transaction() as transaction:  # jobs are locked before lanes, so not in the same one
-            lanes.walk_indexes(transaction)
-            return repaired + lanes.readmit_strays(transaction)
 
     def beat(self, beats: Sequence[Beat]) -> dict[str, BeatReply]:
         """Renew all leases of a worker and write progress. Returns what there is to say to each, by lease token.
@@ -401,9 +278,6 @@ class JobQueue(JobRegister):
         charged = self.max_attempts - (row.max_attempts - row.attempt)  # handed-back ones raised both
         longest = min(self._max_backoff_s, self._backoff_s * 2 ** max(0, min(charged - 1, 30)))
         return timedelta(seconds=self._uniform(longest / 2, longest))
-
-    def _moment(self, transaction: Transaction) -> datetime:
-        return self._clock() if self._clock else shared_now(transaction)
 
 
 def _reply(lease: Lease, row: VideoAnalysisJob | None) -> BeatReply:

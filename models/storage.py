@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.artifacts import ArtifactStore, FolderStore
+from models.artifacts import ArtifactStore
 from models.database import Database
+from models.folder import FolderStore
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store
 

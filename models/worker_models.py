@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session as Transaction
 
 from models.catalogue_tables import WorkerModelRow
 from models.database import Database
@@ -49,6 +50,12 @@ class WorkerModel:
         """Whether the worker runs `model`, or should."""
         return model in {self.model, self.wanted, self.canary}
 
+    def gives(self, model: str) -> bool:
+        """Whether jobs that mean `model` can be measured here, or as soon as it is loaded."""
+        coming = self.wanted == model and self.state != "failed"
+        beside = self.canary == model and self.canary_state in {"ready", "loading"}
+        return self.model == model or coming or beside
+
 
 class WorkerModels:
     """Every SQL statement about these words."""
@@ -78,10 +85,15 @@ class WorkerModels:
 
     def list(self) -> tuple[WorkerModel, ...]:
         """What workers said that were heard of within `SILENT`, by their ids. Raises StoreUnavailable."""
-        row = WorkerModelRow
-        heard = select(row).where(row.said_at >= self._now() - SILENT).order_by(row.worker_id)
         with self._database.transaction(read_only=True) as transaction:
-            return tuple(_value(found) for found in transaction.scalars(heard))
+            return heard(transaction, self._now())
+
+
+def heard(transaction: Transaction, now: datetime) -> tuple[WorkerModel, ...]:
+    """See `WorkerModels.list`; within a transaction, for whoever claims a job."""
+    row = WorkerModelRow
+    living = select(row).where(row.said_at >= now - SILENT).order_by(row.worker_id)
+    return tuple(_value(found) for found in transaction.scalars(living))
 
 
 def _value(row: WorkerModelRow) -> WorkerModel:

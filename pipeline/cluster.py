@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 CONTROL = "control"
 """The Ray resource that only the worker's own node offers: tasks that ask for it may hold database credentials."""
+TASK_CPUS = 1
+"""What the dearest task of a graph asks for: actors that left less would let no job end."""
 WAITING_LOG_S = 30.0
 
 
@@ -185,15 +187,29 @@ class Cluster:
 
         Ray's resources where actors ask for any, and the memory that one like those that are there would take.
         """
-        import ray
-
-        options = self._options
-        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
+        options, free = self._options, self._free()
         for name, each in (("GPU", options.actor_gpus), ("CPU", options.actor_cpus)):
             if free.get(name, 0.0) < self._actors * each:
                 return f"{self._actors * each:g} {name}s are wanted, {free.get(name, 0.0):g} are free"
         serving = self._serving
         return lacking(serving.memories()) if serving else None
+
+    def _free(self) -> dict[str, float]:
+        """What Ray has for more actors.
+
+        A GPU is an actor's for as long as that lives, a CPU mostly a task's for a moment. On a local Ray, where all is
+        ours, what tasks have counts as free but for the one CPU that must stay theirs. In a cluster it does not: Ray
+        does not say who has what, and actors that took the last CPUs would let no job end.
+        """
+        import ray
+
+        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
+        if self._options.address == "local":
+            all_there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # the same
+            actors = len(self._generations) * self._actors
+            left = all_there.get("CPU", 0.0) - actors * self._options.actor_cpus - TASK_CPUS
+            free["CPU"] = max(0.0, left)
+        return free
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""

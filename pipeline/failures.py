@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ray import exceptions
 
 from inference.errors import InferenceError
-from models.errors import StoreError
+from models.errors import INTERNAL_ERROR, StoreError
 from pipeline.coaching.datafiles import DataFileError
 from pipeline.errors import JobError
 
@@ -34,7 +34,7 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(code="out_of_memory", message="The worker ran out of memory.", transient=True)
     if isinstance(cause, OSError):
         return Failure(code="io_error", message=f"{type(cause).__name__}: {cause}", transient=True)
-    return _ray_failure(cause) or Failure(code="internal_error", message=INTERNAL, transient=False)
+    return _ray_failure(cause) or Failure(code=INTERNAL_ERROR, message=INTERNAL, transient=False)
 
 
 def lost_its_actor(error: BaseException) -> bool:

@@ -7,7 +7,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,21 +17,19 @@ from inference.extract import ExtractorOptions
 from models.announce import MODELS_CHANNEL
 from models.canary import Canary
 from models.database import Database
-from models.errors import StoreError
+from models.errors import INTERNAL_ERROR, StoreError
 from models.listen import Listener
-from models.worker_models import CanaryState, WorkerModel, WorkerModels, WorkerState
 from pipeline.cluster import Cluster
 from pipeline.errors import LoadingFailed
 from pipeline.generation import Generation
-from pipeline.refusals import INTERNAL, Refusals
+from pipeline.refusals import Refusals
 from pipeline.rollout import REST, Held, Room, Situation, Step, next_step
+from pipeline.word import Speaker, word_of
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """Between two looks while a swap is under way."""
-SAY_S = 30.0
-"""How often a worker says what it runs although nothing has changed."""
 SILENT_S = 30.0
 """A generation that was ready counts as dead when not all of its actors have answered for so long."""
 FREED_S = 5.0
@@ -78,8 +75,6 @@ class _State:
     lacks_since: float = math.inf
     room: Room = "enough"
     canary: Canary | None = None
-    said: WorkerModel | None = None
-    said_at: float = -math.inf
     away: bool = False
     """Whether the alias could not be looked up the last time."""
 
@@ -97,9 +92,10 @@ class Follower:
         options: FollowOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` is the one by which generations say when something was."""
         self._cluster = cluster
         self._models = models
-        self._register = WorkerModels(database)
+        self._speaker = Speaker(database, worker_id, clock)
         self._database = database
         self._worker_id = worker_id
         self._options = options or FollowOptions()
@@ -132,23 +128,26 @@ class Follower:
             self._listener.close()
         if self._thread.ident is not None:
             self._thread.join(timeout=CLOSE_S)
-        with suppress(StoreError):
-            self._register.forget(self._worker_id)
+        self._speaker.take_back()
 
     def go_on(self) -> bool:
         """Look up what is meant, and do whatever can be done about it now. Whether something is under way."""
         self._look_up()
         self._look_at_those_that_do_not_serve()
+        situation = self._situation()
         while not self._stopping.is_set():
-            step = next_step(self._situation(), moment=self._clock(), warm_s=self._options.warm_s)
+            step = next_step(situation, moment=self._clock(), warm_s=self._options.warm_s)
             if step == REST:
                 break
             self._carry_out(step)
-        word = self._word()
+            situation = self._situation()
+        follows = self._models.alias if self._models else None
+        word = word_of(situation, worker_id=self._worker_id, follows=follows, why=self._refusals.why)
         self.canary = self._state.canary if word.canary_state == "ready" else None
-        self._say(word)
+        if not self._stopping.is_set():
+            self._speaker.say(word, self._state.lacks)
         under_way = word.state in {"loading", "emptying"} or word.canary_state == "loading"
-        return under_way or self._cluster.serving is None
+        return under_way or situation.serving is None
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -219,9 +218,11 @@ class Follower:
             Held(
                 model=_name(generation),
                 ready=generation.ready(),
+                proven=generation.proven,
                 jobs=generation.jobs,
                 left=max(generation.left, self._routed_away.get(generation, 0.0)),
-                late=generation in self._routed_away and time.monotonic() - generation.ready_at < SILENT_S,
+                former=generation in self._routed_away,
+                late=generation in self._routed_away and self._clock() - generation.ready_at < SILENT_S,
                 shut=generation.shut,
                 canary=generation in self._canaries,
             )
@@ -304,62 +305,11 @@ class Follower:
         failure = self._refusals.note(model, error, needed=model == self._state.served)
         fields = {"model": model, "stays": self._state.served, "error_code": failure.code}
         words = "Model not loaded: model=%s stays=%s error_code=%s %s"
-        shown = error if failure.code == INTERNAL else None
+        shown = error if failure.code == INTERNAL_ERROR else None
         logger.error(words, *fields.values(), failure.message, extra=fields, exc_info=shown)
 
     def _find(self, model: str | None) -> Generation:
         return next(generation for generation in self._cluster.generations if _name(generation) == model)
-
-    def _word(self) -> WorkerModel:
-        """What there is to say of this worker."""
-        state, serving = self._state, self._cluster.serving
-        canary = None if state.canary is None or str(state.canary.model) == state.wanted else str(state.canary.model)
-        failed = self._refusals.why(state.wanted)
-        why = failed or (self._refusals.why(canary) if canary else None)
-        others = [one for one in self._cluster.generations if one is not serving and one not in self._canaries]
-        runs = _name(serving) if serving else None
-        phase: WorkerState = "loading"
-        if runs == state.wanted:
-            phase = "ready"
-        elif any(generation not in self._routed_away for generation in others):
-            phase = "loading"
-        elif failed:
-            phase = "failed"
-        elif any(serving is None or generation.shut for generation in others):
-            phase = "emptying"
-        return WorkerModel(
-            worker_id=self._worker_id,
-            follows=self._models.alias if self._models else None,
-            model=runs,
-            state=phase,
-            wanted=None if runs == state.wanted else state.wanted,
-            error_code=why.code if why else None,
-            error_message=why.message if why else None,
-            canary=canary,
-            canary_state=self._canary_state(canary) if canary else None,
-        )
-
-    def _canary_state(self, canary: str) -> CanaryState:
-        there = next((one for one in self._cluster.generations if _name(one) == canary), None)
-        if there is not None:
-            return "ready" if there.proven and not there.shut else "loading"
-        if self._refusals.why(canary):
-            return "failed"
-        return "no_room" if self._state.room == "none" else "loading"
-
-    def _say(self, word: WorkerModel) -> None:
-        now = self._clock()
-        if self._stopping.is_set() or (word == self._state.said and now < self._state.said_at + SAY_S):
-            return
-        if word.canary_state == "no_room" and (not self._state.said or self._state.said.canary_state != "no_room"):
-            fields = {"canary": word.canary, "lacks": self._state.lacks}
-            words = "No room for the canary, so this worker runs none: canary=%s %s"
-            logger.warning(words, *fields.values(), extra=fields)
-        try:
-            self._register.say(word)
-        except StoreError:
-            return  # it is said again the next time
-        self._state.said, self._state.said_at = word, now
 
 
 def _name(generation: Generation) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from inference.errors import ModelUnknown
-from models.errors import ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
+from models.errors import INTERNAL_ERROR, ArtifactsMissing, JobCanceled, LeaseLost, StoreUnavailable
 from models.jobs import ClaimedJob, Job
 from models.requests import AnalysisRequest
 from pipeline import checkpoints
@@ -33,6 +33,8 @@ class JobRunner:
 
     tools: StageTools
     heart: Heart
+    follows: str | None
+    """The alias that the worker follows."""
 
     def run(self, claimed: ClaimedJob, generation: Generation, hand_back: threading.Event) -> None:
         """Run a job to whatever end, on actors of this generation alone, which the caller holds.
@@ -60,7 +62,7 @@ class JobRunner:
     ) -> list[Future[None]]:
         """See all stages to their end. Returns the poses that are being kept."""
         request = request_of(claimed)
-        check_model(request.model, claimed.job.resolved_model, generation.model)
+        check_model(request.model, claimed.job.resolved_model, generation.model, follows=self.follows)
         run = StageRun(
             tools=self.tools,
             generation=generation,
@@ -118,7 +120,7 @@ class JobRunner:
             job.status,
             failure.message,
             extra=fields,
-            exc_info=error if failure.code == "internal_error" else None,
+            exc_info=error if failure.code == INTERNAL_ERROR else None,
         )
         self.tools.metrics.attempt_failed(failure.code, retried=job.status == "queued")
         if job.status != "queued":
@@ -129,14 +131,15 @@ class JobRunner:
         self.tools.metrics.lease_lost()
 
 
-def check_model(asked: str | None, meant: str | None, runs: str | None) -> None:
+def check_model(asked: str | None, meant: str | None, runs: str | None, *, follows: str | None) -> None:
     """No job is measured by another model than it asks for, or is said to get.
 
-    Raises ModelUnknown, ModelNotLoaded, and HandedBack where what it began with was dropped as it was claimed again.
+    Raises ModelUnknown, ModelNotLoaded, and HandedBack where the job leaves it to the worker, which `follows` that
+    alias, and what it had begun with was dropped just as it was claimed again.
     """
     if meant == runs and meant is not None:
         return
-    if asked is None:
+    if asked in {None, follows}:
         if meant is not None:
             raise HandedBack(f"The job began with {meant}, which this worker has just dropped.")
         return

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ray.exceptions import ActorDiedError
 
+from models.errors import INTERNAL_ERROR
 from pipeline.failures import Failure, failure_of
 
 RETRY_S, LONGEST_RETRY_S = 10.0, 600.0
 """After what may go well the next time; twice as long after each further failure."""
 LONGEST_MESSAGE = 2000
-INTERNAL = "internal_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,6 @@ def _failure(error: BaseException) -> Failure:
     message, transient = failure.message, failure.transient
     if isinstance(error, ActorDiedError):  # Ray's text ends with what the constructor raised
         message, transient = str(error).strip().splitlines()[-1], True
-    elif failure.code == INTERNAL:  # its words are of jobs
+    elif failure.code == INTERNAL_ERROR:  # its words are of jobs
         message = f"{type(error).__name__}: {error}"
     return Failure(code=failure.code, message=message.replace("\0", "")[:LONGEST_MESSAGE], transient=transient)

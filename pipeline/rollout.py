@@ -31,6 +31,10 @@ class Held:
     jobs: int
     left: float
     """When it was last of use: the last job left it, or new jobs stopped coming to it."""
+    proven: bool = False
+    """Whether its actors have shown that they find people: no job comes before."""
+    former: bool = False
+    """Whether new jobs came to it, and now go elsewhere."""
     late: bool = False
     """Not ready, but it has been, and answered a moment ago: busy, for all that is known."""
     shut: bool = False

@@ -106,8 +106,8 @@ class Worker:
             stall_s=options.stall_s,
             metrics=self._metrics,
         )
-        self._runner = JobRunner(tools=tools, heart=self._heart)
         self._follows = models.alias if models else None
+        self._runner = JobRunner(tools=tools, heart=self._heart, follows=self._follows)
         self._follower = Follower(
             cluster=cluster,
             models=models,

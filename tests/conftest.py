@@ -15,7 +15,8 @@ import pytest
 from servers import PostgresServer, S3Server, postgres_server, s3_server
 from xdist.scheduler import LoadFileScheduling
 
-from models.artifacts import ArtifactStore, FolderStore
+from models.artifacts import ArtifactStore
+from models.folder import FolderStore
 from models.s3 import S3Options, S3Store
 
 ROOT = Path(__file__).parents[1]

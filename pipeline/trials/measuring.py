@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from inference.errors import ExtractionCanceled, InferenceError, NoPerson, RuntimeBroken, SubjectNotFound
 from inference.extract import PoseExtractor
 from models.artifacts import trial_folder
-from models.errors import LeaseLost, StoreError, StoreUnavailable
+from models.errors import INTERNAL_ERROR, LeaseLost, StoreError, StoreUnavailable
 from models.storage import Storage
 from models.stored import DoneJob, DoneJobs
 from models.trials import ClaimedTrial, TrialOutcome, Trials
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.2
 """How often an extraction is asked whether it is still wanted."""
 UNREADABLE = "results_unreadable"
-INTERNAL = "internal_error"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +85,7 @@ def run_trial(bench: Bench, claimed: ClaimedTrial, stop: threading.Event) -> Non
         measured = _failed(UNREADABLE)
     except Exception:  # one job must not end the trials of all others
         logger.exception("Trial failed: job_id=%s model=%s", claimed.job_id, bench.model)
-        measured = _failed(INTERNAL)
+        measured = _failed(INTERNAL_ERROR)
     if not bench.trials.finish(claimed, measured.outcome):
         _forget(bench, measured)
         return

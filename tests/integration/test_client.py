@@ -18,9 +18,10 @@ from api.app import create_app
 from frontfoot import exits
 from frontfoot.cli import app
 from frontfoot.client import ClientError, FrontfootClient
-from models.artifacts import FolderStore, artifact_key
+from models.artifacts import artifact_key
 from models.database import Database
 from models.documents import Metric
+from models.folder import FolderStore
 from models.jobs import Owner
 from models.queue import JobQueue
 from models.requests import AnalysisOptions, AnalysisRequest, JobExtras

@@ -18,8 +18,8 @@ from api.app import create_app
 from frontfoot import exits
 from frontfoot.cli import app
 from inference.catalog import DEFAULT_MODEL, read_weights, resolve
-from models.artifacts import FolderStore
 from models.database import Database
+from models.folder import FolderStore
 from models.jobs import Owner
 from models.queue import JobQueue
 from pipeline.coaching.rules import rule_faults

@@ -22,10 +22,10 @@ from frontfoot.settings import Settings
 from inference.actor import ActorStatus
 from inference.batcher import BatchStats
 from inference.poses import ModelInfo
-from models.artifacts import FolderStore
 from models.backlog import UNFINISHED, Backlog
 from models.database import Database
 from models.errors import StoreUnavailable
+from models.folder import FolderStore
 from models.jobs import Owner
 from models.queue import JobQueue
 from pipeline.metrics import WorkerMetrics, share_of_limit

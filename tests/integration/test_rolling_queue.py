@@ -11,9 +11,9 @@ import pytest
 from queueing import QUICK_ONLY, document, session_with_upload
 from released import OldQueue, old_queue, unpacked
 
-from models.artifacts import FolderStore
 from models.cleaning import Cleaner
 from models.database import Database
+from models.folder import FolderStore
 from models.jobs import Beat, ClaimedJob, Owner
 from models.queue import JobQueue
 

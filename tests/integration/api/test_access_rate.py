@@ -14,8 +14,8 @@ from serving import serving
 from api.app import create_app
 from api.context import Limits
 from api.jwts import JwtReader
-from models.artifacts import FolderStore
 from models.database import Database
+from models.folder import FolderStore
 from models.jobs import Owner
 from models.keys import KeyRegister
 from models.queue import JobQueue

@@ -12,7 +12,7 @@ import pytest
 from api_server import DOCUMENT, FILES, MISSING_ID, Served, Server, problem
 
 from api.signing import signed_link
-from models.artifacts import FolderStore
+from models.folder import FolderStore
 from models.jobs import Owner
 
 

@@ -14,10 +14,11 @@ from serving import serving
 from sqlalchemy.orm import Session as Transaction
 
 from api.app import create_app
-from models.artifacts import ArtifactStore, FolderStore, OpenedObject
+from models.artifacts import ArtifactStore, OpenedObject
 from models.cleaning import Cleaner
 from models.database import Database
 from models.errors import StoreUnavailable
+from models.folder import FolderStore
 from models.jobs import Owner
 from models.queue import JobQueue
 from models.s3 import S3Options, S3Store

@@ -18,8 +18,8 @@ from statements import selects
 
 from api import watch
 from api.app import create_app
-from models.artifacts import FolderStore
 from models.database import Database
+from models.folder import FolderStore
 from models.jobs import Job, Owner
 from models.queue import JobQueue
 from models.requests import AnalysisRequest

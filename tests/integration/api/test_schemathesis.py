@@ -16,8 +16,8 @@ from schemathesis.checks import CHECKS
 from schemathesis.schemas import APIOperation
 
 from api.app import create_app
-from models.artifacts import FolderStore
 from models.database import Database
+from models.folder import FolderStore
 from models.jobs import Owner
 from models.keys import KeyRegister
 from models.model_versions import BUILT_IN

@@ -13,7 +13,7 @@ from api_server import MAX_UPLOAD, MIB, MISSING_ID, MP4_HEAD, PREFIX, Served, Se
 
 from api.signing import signed_link
 from models import s3
-from models.artifacts import FolderStore
+from models.folder import FolderStore
 
 CLIP = MP4_HEAD + bytes(range(256)) * 64
 SHA256 = hashlib.sha256(CLIP).hexdigest()

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from api import schemas
 from api.app import create_app
 from api.problems import STATUS_AND_TITLE, ProblemDocument
-from models.artifacts import FolderStore
 from models.database import Database
+from models.folder import FolderStore
 from models.queue import JobQueue
 
 PREFIX = "/api/coaches/plus"

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from api import webhook_schemas
 from api.app import create_app
 from api.webhook_schemas import DELIVERY_ID, EVENT, DeliveryRead, JobEvent
-from models.artifacts import FolderStore
 from models.database import Database
+from models.folder import FolderStore
 from models.queue import JobQueue
 
 SCHEMAS = [

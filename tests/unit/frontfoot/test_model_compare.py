@@ -18,9 +18,9 @@ from frontfoot import exits, services
 from frontfoot.cli import app
 from frontfoot.compared_clips import JobQuery, clips_of_folder, clips_of_jobs
 from frontfoot.settings import Settings
-from models.artifacts import FolderStore
 from models.comparisons import Comparisons
 from models.database import Database
+from models.folder import FolderStore
 from models.jobs import Job, Owner
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact

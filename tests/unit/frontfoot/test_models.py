@@ -20,9 +20,9 @@ from frontfoot.following import followed
 from frontfoot.model_sources import local_source
 from frontfoot.settings import Settings
 from inference.errors import SourceUnavailable, WeightsRejected
-from models.artifacts import FolderStore
 from models.database import Database
 from models.errors import ModelNotInCatalogue, NotFound, StoreUnavailable
+from models.folder import FolderStore
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
 from models.worker_models import WorkerModel, WorkerModels

@@ -12,7 +12,6 @@ from servers import S3Server
 from models.artifacts import (
     CHUNK_BYTES,
     ArtifactStore,
-    FolderStore,
     artifact_key,
     byte_range,
     check_key,
@@ -20,6 +19,7 @@ from models.artifacts import (
     sibling_key,
 )
 from models.errors import InvalidKey, NotFound, RangeNotSatisfiable, StoreError, StoreUnavailable, UploadTooLarge
+from models.folder import FolderStore
 from models.s3 import PART_BYTES, S3Options, S3Store
 
 KEY = "sessions/one/source/clip.mp4"

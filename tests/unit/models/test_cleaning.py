@@ -16,11 +16,12 @@ from plans import explained
 from queueing import BOWLING, QUICK_ONLY, document
 from sqlalchemy import func, select, text
 
-from models.artifacts import ArtifactStore, FolderStore, StoredObject, artifact_key
+from models.artifacts import ArtifactStore, StoredObject, artifact_key
 from models.cleaning import STRAGGLING, Cleaner
 from models.database import Database
 from models.deletions import Doomed, bury
 from models.errors import LeaseLost, NotFound
+from models.folder import FolderStore
 from models.idempotency import RequestKey
 from models.jobs import Beat, ClaimedJob, Owner
 from models.queue import JobQueue

@@ -8,7 +8,7 @@ import pytest
 from queueing import claimed, submitted
 from sqlalchemy import event, insert, select, text, update
 
-import models.queue
+import models.claims
 from models import lanes
 from models.database import Database
 from models.jobs import Job, Owner
@@ -211,7 +211,7 @@ class TestAdmission:
         self, queue: JobQueue, jane: Owner, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lanes, "BATCH", 2)
-        monkeypatch.setattr(models.queue, "ROUNDS", 2)
+        monkeypatch.setattr(models.claims, "ROUNDS", 2)
         many(queue, database, jane, 9)
         urgent = submitted(queue, jane, priority=3)
         first = queue.claim("w")

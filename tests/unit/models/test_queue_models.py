@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from queueing import BOWLING, submitted
 
+from models.canaries import Canaries
+from models.canary import Limits
 from models.database import Database
 from models.jobs import ClaimedJob, Owner
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
 from models.queue import JobQueue
+from models.worker_models import WorkerModel, WorkerModels
 
 RUNS = "yolo11n-pose@1"
 
@@ -115,3 +118,116 @@ def test_a_retry_keeps_its_model_where_the_worker_still_holds_it(
     gone = again(kept, "net@2")
     assert gone.job.resolved_model == "net@2"
     assert again(gone).job.resolved_model == "net@2", "the worker runs it, though it says nothing of holding it"
+
+
+@pytest.mark.parametrize("asked", [None, "production"])
+def test_a_retry_does_not_keep_what_a_rollback_has_left(
+    queue: JobQueue, jane: Owner, catalogue: ModelCatalogue, asked: str | None
+) -> None:
+    """Only who asks for that very version goes on with it."""
+    catalogue.promote(entered(catalogue, "net@2"), by="jane")
+    jobs = [claimed(queue, jane, model, runs="net@2") for model in (asked, "net@2")]
+    catalogue.rollback(by="jane")
+    for job in jobs:
+        queue.release(job.lease)
+    offer: dict[str, Any] = {"runs": RUNS, "follows": "production", "holds": ["net@2", RUNS]}
+    again = [queue.claim("worker", **offer) for _ in jobs]
+    assert {job.job.model: job.job.resolved_model for job in again if job} == {asked: RUNS, "net@2": "net@2"}
+
+
+class TestAVersionThatAnotherWorkerHas:
+    """Or is about to have: whoever lacks it leaves the job where it is."""
+
+    @pytest.fixture(autouse=True)
+    def setting(self, queue: JobQueue, jane: Owner, catalogue: ModelCatalogue, database: Database, clock: Any) -> None:
+        self.queue, self.jane, self.catalogue, self.clock = queue, jane, catalogue, clock
+        self.ref = entered(catalogue, "net@2")
+        self.words = WorkerModels(database, clock=clock)
+        self.canaries = Canaries(database, clock=clock)
+
+    def say(self, **said: Any) -> None:
+        word = {"worker_id": "one", "follows": "production", "model": RUNS, "state": "ready", **said}
+        self.words.say(WorkerModel(**word))
+
+    def submitted(self, asked: str | None) -> str:
+        return submitted(self.queue, self.jane, BOWLING.model_copy(update={"model": asked})).id
+
+    def claim(self, *holds: str) -> ClaimedJob | None:
+        return self.queue.claim("one", runs=RUNS, follows="production", holds=(RUNS, *holds))
+
+    def test_the_job_waits_uncharged_until_it_is_there(self) -> None:
+        pinned, other = self.submitted("net@2"), self.submitted(None)
+        before = self.queue.get(self.jane, pinned)
+        self.say(state="loading", wanted="net@2")
+        found = self.claim()
+        assert found is not None
+        assert found.id == other, "those behind it need not wait"
+        assert self.claim() is None
+        waits = self.queue.get(self.jane, pinned)
+        assert (waits.status, waits.attempt, waits.max_attempts, waits.history) == ("queued", 0, 3, ())
+        assert (waits.started_at, waits.quick_started_at, waits.resolved_model) == (None, None, None)
+        assert (waits.available_at - before.available_at).total_seconds() == 5
+        assert self.claim("net@2") is None
+        self.clock.forward(5)
+        there = self.claim("net@2")
+        assert there is not None
+        assert (there.id, there.attempt, there.job.resolved_model) == (pinned, 1, "net@2")
+
+    @pytest.mark.parametrize(
+        ("said", "waits"),
+        [
+            ({"state": "loading", "wanted": "net@2"}, True),
+            ({"state": "emptying", "model": None, "wanted": "net@2"}, True),
+            ({"state": "failed", "wanted": "net@2", "error_code": "weights_rejected"}, False),
+            ({"worker_id": "two", "model": "net@2", "follows": None}, True),
+            ({"canary": "net@2", "canary_state": "loading"}, True),
+            ({"canary": "net@2", "canary_state": "ready"}, True),
+            ({"canary": "net@2", "canary_state": "no_room"}, False),
+            ({"canary": "net@2", "canary_state": "failed"}, False),
+            ({}, False),
+        ],
+    )
+    def test_it_waits_for_whoever_lives_and_can(self, said: dict[str, Any], waits: bool) -> None:
+        self.submitted("net@2")
+        self.say(**said)
+        assert (self.claim() is None) == waits
+        self.clock.forward(121)
+        self.say(worker_id="three")
+        if waits:
+            late = self.claim()
+            assert late is not None, "nobody has heard of them since"
+            assert late.job.resolved_model == "net@2"
+
+    @pytest.mark.parametrize("begun", ["promote", "canary"])
+    def test_a_worker_that_has_not_looked_yet_is_waited_for(self, begun: str) -> None:
+        self.submitted("net@2")
+        self.say(worker_id="two", follows=None)
+        self.say(worker_id="three", follows="candidate")
+        if begun == "promote":
+            self.catalogue.promote(self.ref, by="jane")
+        else:
+            self.canaries.begin(self.ref, share=0.1, by="jane", limits=Limits(), force=False)
+        job = self.claim()
+        assert job is not None, "nobody follows it"
+        self.queue.release(job.lease)
+        self.say()
+        assert self.claim() is None
+
+    def test_one_that_could_not_load_what_its_alias_means_is_not_waited_for(self) -> None:
+        self.submitted("net@2")
+        self.catalogue.promote(self.ref, by="jane")
+        self.say(state="failed", wanted="net@2", error_code="weights_rejected")
+        assert self.claim() is not None
+
+    def test_one_claim_passes_over_so_many_and_another_owner_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("models.claims.PUT_OFF", 3)
+        pinned = [self.submitted("net@2") for _ in range(4)]
+        self.say(state="loading", wanted="net@2")
+        assert self.claim() is None
+        put_off = [self.queue.get(self.jane, job).available_at > self.clock() for job in pinned]
+        assert put_off.count(False) == 1
+        joe = Owner(owner_type="coach", owner_id="joe")
+        other = submitted(self.queue, joe)
+        last = self.submitted(None)
+        found = [self.claim(), self.claim()]
+        assert [job.id for job in found if job] == [other.id, last]

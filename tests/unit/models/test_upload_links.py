@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from models import s3 as s3_module
-from models.artifacts import FolderStore, UploadLinks
+from models.artifacts import UploadLinks
 from models.errors import NotFound, UploadInvalid
+from models.folder import FolderStore
 from models.s3 import S3Store
 
 BUCKET, KEY = "clips", "sessions/one/source/clip.mp4"

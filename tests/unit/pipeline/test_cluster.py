@@ -127,6 +127,33 @@ def test_a_local_ray_is_told_of_the_cpus_that_actors_leave(
     assert (chosen.actor_cpus, _task_cpus(chosen, cpus)) == (actor, tasks)
 
 
+@pytest.mark.parametrize(
+    ("address", "has", "free", "lacks"),
+    [
+        ("local", {"CPU": 8, "GPU": 2}, {"GPU": 1}, None),  # tasks have all CPUs, for a moment
+        ("local", {"CPU": 2, "GPU": 2}, {"CPU": 1.5, "GPU": 1}, None),
+        ("local", {"CPU": 1, "GPU": 2}, {"CPU": 0.5, "GPU": 1}, "0.5 CPUs are wanted, 0 are free"),
+        ("local", {"CPU": 8, "GPU": 1}, {"CPU": 7.5}, "1 GPUs are wanted, 0 are free"),
+        ("auto", {"CPU": 8, "GPU": 2}, {"GPU": 1}, "0.5 CPUs are wanted, 0 are free"),
+        ("auto", {"CPU": 8, "GPU": 2}, {"CPU": 0.5, "GPU": 1}, None),
+    ],
+)
+def test_what_one_more_generation_lacks_is_what_actors_have_and_not_what_tasks_have_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    has: dict[str, float],
+    free: dict[str, float],
+    lacks: str | None,
+) -> None:
+    """Ray's two answers are the test's: a Ray here has no GPU to give away."""
+    monkeypatch.setattr("ray.cluster_resources", lambda: dict(has))
+    monkeypatch.setattr("ray.available_resources", lambda: dict(free))
+    cluster = Cluster(options(address=address, actor_gpus=1))
+    cluster._actors = 1
+    generation(cluster, "1")
+    assert cluster.lacks() == lacks
+
+
 def test_in_a_cluster_an_actor_asks_for_a_cpu() -> None:
     assert options(address="auto").actor_cpus == 1
 

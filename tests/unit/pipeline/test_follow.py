@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -342,10 +341,11 @@ def test_a_warm_model_that_is_too_busy_to_answer_stays(place: Place) -> None:
     place.go_on()
     place.find(B).loaded = True
     place.go_on()
-    first.loaded, first.ready_at = False, time.monotonic()
+    first.loaded, first.ready_at = False, place.now
     place.go_on(1.0)
     assert place.models() == [A, B]
-    first.ready_at -= 31.0
+    place.go_on(28.0)
+    assert place.models() == [A, B]
     place.go_on(1.0)
     assert place.models() == [B]
 
@@ -439,7 +439,7 @@ def test_a_worker_that_follows_nothing_says_what_it_runs(place: Place) -> None:
 
 def test_it_says_so_again_now_and_then(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(place.follower._register, "say", lambda word: said.append(word.state))
+    monkeypatch.setattr(place.follower._speaker._register, "say", lambda word: said.append(word.state))
     for _ in range(7):
         place.follower.go_on()
         place.now += 10
