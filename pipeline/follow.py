@@ -166,7 +166,8 @@ class Follower:
         if self._models is None:
             return
         try:
-            meant, canary = self._models.meant(), self._models.canary()
+            # The canary first: one that is promoted between the two would else be nobody's, and be dropped.
+            canary, meant = self._models.canary(), self._models.meant()
         except StoreError as error:
             if not self._state.away:
                 logger.warning("Alias not looked up, trying again: alias=%s %s", self._models.alias, error.message)
