@@ -196,6 +196,67 @@ def test_a_job_that_began_without_the_canary_goes_on_without_it(
     assert claimed(queue, canary, holds=(BASE, NEXT)).job.resolved_model == BASE
 
 
+@pytest.mark.parametrize("code", ["no_person", "internal_error", "actor_died"])
+def test_what_it_failed_goes_on_by_what_serves(
+    queue: JobQueue, jane: Owner, canaries: Canaries, clock: Any, code: str
+) -> None:
+    """At once, at no cost of an attempt, and once."""
+    canary, holds = begun(canaries), (BASE, NEXT)
+    job_id = submitted(queue, jane, its_player(canary))
+    failed = queue.fail(claimed(queue, canary, holds=holds).lease, code, "…", transient=code == "actor_died")
+    assert (failed.status, failed.available_at, failed.max_attempts) == ("queued", clock.now, 4)
+    job = claimed(queue, canary, holds=holds)
+    assert (job.id, job.job.attempt, job.job.resolved_model) == (job_id, 2, BASE)
+    assert [(one["model"], one["error_code"]) for one in queue.get(jane, job_id).history] == [(NEXT, code)]
+    queue.release(job.lease)
+    job = claimed(queue, canary, holds=holds)
+    assert job.job.resolved_model == BASE
+    assert queue.fail(job.lease, code, "…", transient=False).status == "failed", "so it was the clip"
+
+
+def test_an_actor_of_it_that_dies_with_several_clips_leaves_them_to_what_serves(
+    queue: JobQueue, jane: Owner, canaries: Canaries
+) -> None:
+    canary, holds = begun(canaries), (BASE, NEXT)
+    submitted(queue, jane, its_player(canary))
+    queue.release(claimed(queue, canary).lease, crashed=True)
+    # By a worker too that has not loaded it, and by one that holds it yet and has heard of its end.
+    assert claimed(queue, None, holds=holds).job.resolved_model == BASE
+
+
+def test_what_is_not_its_fault_is_not_begun_again(
+    queue: JobQueue, jane: Owner, canaries: Canaries, catalogue: ModelCatalogue, clock: Any
+) -> None:
+    canary = begun(canaries)
+    player, other = its_player(canary), its_player(canary, takes=False)
+
+    def failed(player: str, code: str = "no_person", *, before: Any = None, **asked: Any) -> str:
+        submitted(queue, jane, player, **asked)
+        job = claimed(queue, canary)
+        if before:
+            before()
+        return queue.fail(job.lease, code, "…", transient=False).status
+
+    assert failed(player, "video_unreadable") == "failed", "of the clip"
+    assert failed(other) == "failed", "of what serves"
+    assert failed(player, model=NEXT) == "failed", "asked for by name"
+    assert failed(player, model="production") == "queued"
+    claimed(queue, canary)
+    assert failed(player, before=lambda: canaries.end(by="jane")) == "queued", "it has ended meanwhile"
+    claimed(queue, canary)
+    clock.forward(60)
+    canary = begun(canaries)
+    assert failed(player, before=lambda: catalogue.promote(canary.model, by="jane")) == "failed", "it serves by now"
+
+
+def test_a_job_that_its_owner_gave_up_is_not_begun_again(queue: JobQueue, jane: Owner, canaries: Canaries) -> None:
+    canary = begun(canaries)
+    submitted(queue, jane, its_player(canary))
+    job = claimed(queue, canary)
+    queue.cancel(jane, job.id)
+    assert queue.fail(job.lease, "no_person", "…", transient=False).status == "canceled"
+
+
 # How it begins and ends.
 
 
@@ -273,7 +334,11 @@ class Traffic:
             self.queue.start_deep(job.lease)
         self.clock.forward(given["seconds"])
         if given["error"]:
-            self.queue.fail(job.lease, given["error"], "…", transient=False)
+            failed = self.queue.fail(job.lease, given["error"], "…", transient=False)
+            if failed.status == "queued":  # it was the canary's: what serves is no better
+                job = claimed(self.queue, canary)
+                assert job.job.resolved_model == BASE
+                self.queue.fail(job.lease, "video_unreadable", "…", transient=False)
             return
         coverage = {"measured": given["measured"], "applicable": 10}
         findings = {"findings": [], "overall_level": "low", "coverage": coverage}
