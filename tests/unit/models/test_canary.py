@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -424,3 +426,36 @@ def test_what_it_failed_counts_though_another_model_ended_the_job(traffic: Traff
     assert over.reason == "failures is 1, at most 0 is allowed"
     assert over.figures is not None
     assert (over.figures.jobs, over.figures.jobs_beside) == (1, 0)
+
+
+def test_what_the_canary_alone_does_not_see_counts_against_it(traffic: Traffic) -> None:
+    """Though what serves found somebody, and the job is done."""
+    canary = begun(traffic.canaries, limits=Limits(jobs_min=1))
+    submitted(traffic.queue, traffic.owner, its_player(canary))
+    assert (
+        traffic.queue.fail(claimed(traffic.queue, canary).lease, "no_person", "…", transient=False).status == "queued"
+    )
+    job = claimed(traffic.queue, canary)
+    traffic.queue.finish(job.lease, stage="quick", document=document("quick"), s3_key="key")
+    traffic.clock.forward(60)
+    over = traffic.judge.judge()
+    assert over is not None
+    assert over.figures is not None
+    assert (over.figures.jobs, over.figures.jobs_beside, over.figures.failures) == (1, 1, 0)
+    assert over.reason == "nobody_more is 1, at most 0.05 is allowed"
+
+
+def test_a_canary_that_another_worker_looks_at_is_passed_over(postgres_url: str) -> None:
+    with closing(Database(postgres_url)) as database:
+        ModelCatalogue(database).add(
+            replace(BUILT_IN, ref=ModelRef.parse(NEXT), artifact=StoredArtifact(bucket="b", key="k", sha256="a" * 64))
+        )
+        canary, judge = begun(Canaries(database)), CanaryJudge(database, every_s=30.0)
+        with database.transaction() as another:
+            another.scalar(select(CanaryRow.id).where(CanaryRow.id == canary.id).with_for_update())
+            began = time.monotonic()
+            assert judge.judge() is None
+            assert time.monotonic() < began + 1
+        assert Canaries(database).list()[0].judged_at is None
+        judge.judge()
+        assert Canaries(database).list()[0].judged_at is not None
