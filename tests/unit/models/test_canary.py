@@ -251,6 +251,14 @@ def test_what_is_not_its_fault_is_not_begun_again(
     assert failed(player, before=lambda: catalogue.promote(canary.model, by="jane")) == "failed", "it serves by now"
 
 
+def test_a_worker_that_runs_nothing_else_fails_it_for_good(queue: JobQueue, jane: Owner, canaries: Canaries) -> None:
+    """It follows another alias, say."""
+    submitted(queue, jane, its_player(begun(canaries)))
+    for status in ("queued", "failed"):
+        job = claimed(queue, None, runs=NEXT, follows="candidate")
+        assert queue.fail(job.lease, "no_person", "…", transient=False).status == status
+
+
 def test_a_job_that_its_owner_gave_up_is_not_begun_again(queue: JobQueue, jane: Owner, canaries: Canaries) -> None:
     canary = begun(canaries)
     submitted(queue, jane, its_player(canary))
