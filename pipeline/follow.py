@@ -145,7 +145,7 @@ class Follower:
                 break
             self._carry_out(step)
         word = self._word()
-        self.canary = self._state.canary if word.canary_state == "ready" else None
+        self._hand_out(self._state.canary if word.canary_state == "ready" else None)
         self._say(word)
         under_way = word.state in {"loading", "emptying"} or word.canary_state == "loading"
         return under_way or self._cluster.serving is None
@@ -307,6 +307,13 @@ class Follower:
         words = "Model not loaded: model=%s stays=%s error_code=%s %s"
         shown = error if failure.code == INTERNAL else None
         logger.error(words, *fields.values(), failure.message, extra=fields, exc_info=shown)
+
+    def _hand_out(self, canary: Canary | None) -> None:
+        """Let claims give jobs to this canary, or to none."""
+        before, self.canary = self.canary, canary
+        if canary is not None and (before is None or before.id != canary.id):
+            fields = {"model": str(canary.model), "share": canary.share}
+            logger.info("Canary loaded, its athletes get it: model=%s share=%g", *fields.values(), extra=fields)
 
     def _find(self, model: str | None) -> Generation:
         return next(generation for generation in self._cluster.generations if _name(generation) == model)

@@ -382,7 +382,8 @@ def canary(model: str, number: str = "1") -> Canary:
     )
 
 
-def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place) -> None:
+def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     place.share_of = canary(B)
     assert place.go_on() == word("ready", A, canary=B, canary_state="loading")
     assert place.follower.canary is None
@@ -400,6 +401,12 @@ def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place) -> Non
     place.find(B).jobs = 0
     place.go_on()
     assert place.models() == [A], "it is not kept warm"
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Canary")]
+    assert said == [
+        f"Canary wanted: model={B} share=0.1",
+        f"Canary loaded, its athletes get it: model={B} share=0.1",
+        f"Canary over: model={B}",
+    ]
 
 
 def test_a_canary_that_is_promoted_serves_at_once_and_then_is_like_any_other(place: Place) -> None:
