@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv samples system-deps check-python check-system lint docs test chaos swap demo lock upgrade clean
+.PHONY: help venv samples system-deps check-python check-system lint docs test chaos swap canary demo lock upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ chaos: check-system venv samples ## 200 jobs while everything is killed around t
 
 swap: check-system venv samples ## a model swapped under 200 jobs, and whatever can come in between; ARGS='--jobs 50'
 	$(BIN)/python tests/support/swap.py $(ARGS)
+
+canary: check-system venv samples ## a canary on two workers, and whatever can come in between; ARGS='--athletes 20'
+	$(BIN)/python tests/support/canary_scenes.py $(ARGS)
 
 demo: venv samples ## the whole thing on the sample clip: upload, job, findings, report
 	@$(PYTHON) tools/system_packages.py worker

@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session as Transaction
 
 from models.announce import alias_moved
 from models.catalogue_tables import CanaryRow
 from models.documents import Document
+from models.errors import INTERNAL_ERROR
 from models.jobs import Owner, OwnerType
 from models.limits import Count, Positive, Share, limits_of
 from models.model_versions import ModelRef
@@ -30,6 +31,24 @@ LIMIT = "limit"
 """Who ended a canary that broke one."""
 PROMOTED = "promoted"
 """The reason where the alias came to mean the canary's version."""
+ERRORS = frozenset(
+    {
+        "actor_died",
+        "artifacts_missing",
+        "backend_unavailable",
+        "cluster_error",
+        "frame_accounting",
+        "inference_stopped",
+        INTERNAL_ERROR,
+        "model_contract_broken",
+        "out_of_memory",
+        "runtime_broken",
+        "stalled",
+        "weights_rejected",
+    }
+)
+"""What a model may bring about, whatever the clip is; what store, database, stops and callers do is not its fault."""
+NOBODY = frozenset({"no_person", "subject_not_found"})
 
 
 class Kind(Document):
@@ -55,7 +74,7 @@ class Arm(Document):
     errors: int = 0
     """Of them, those with an attempt that failed by no fault of the clip."""
     nobody: int = 0
-    """Of them, those that failed because nobody was found, or nobody where the caller had pointed."""
+    """Of them, those with an attempt in which nobody was found, or nobody where the caller had pointed."""
     kinds: dict[str, Kind] = Field(default_factory=dict)
 
 
@@ -193,14 +212,38 @@ def end_canary(transaction: Transaction, alias: str, *, by: str, reason: str | N
 def model_beside(transaction: Transaction, job: VideoAnalysisJob, canary: Canary, runs: str | None) -> str | None:
     """What a job gets that asks for none in particular, by a worker that has loaded this canary beside `runs`.
 
-    A job that was claimed before keeps its model, unless that was a canary's which is over.
+    A job that was claimed before keeps its model, unless that was a canary's which is over. What the canary failed once
+    it does not get again.
     """
     row, ours = CanaryRow, str(canary.model)
     active = transaction.scalar(select(row.id).where(row.id == canary.id, row.ended_at.is_(None))) is not None
     if job.resolved_model is not None and (active or job.resolved_model != ours):
         return job.resolved_model
+    if not active or failed_by(job, ours):
+        return runs
     players = transaction.scalar(select(VideoSession.player_ids).where(VideoSession.id == job.session_id))
-    return ours if active and canary.takes(athlete_key(job, players or [])) else runs
+    return ours if canary.takes(athlete_key(job, players or [])) else runs
+
+
+def failed_by(job: VideoAnalysisJob, model: str | None) -> bool:
+    """Whether an attempt with this model failed in a way that a model may bring about."""
+    return any(
+        entry.get("model") == model and entry.get("error_code") in ERRORS | NOBODY for entry in job.history or ()
+    )
+
+
+def canary_may_be_to_blame(transaction: Transaction, job: VideoAnalysisJob, code: str) -> bool:
+    """Whether a job that fails like this was a canary's, so that what serves is to have a try at it.
+
+    Of one that has ended meanwhile too, but not of one that serves by now; and once in a job's life.
+    """
+    if code not in ERRORS | NOBODY or failed_by(job, job.resolved_model):
+        return False
+    row = CanaryRow
+    since = or_(row.ended_at.is_(None), row.ended_at >= job.started_at)
+    by_it = row.model == job.resolved_model, row.alias == func.coalesce(job.model_name, row.alias)
+    its = select(row.id).where(*by_it, since, row.reason.is_distinct_from(PROMOTED)).limit(1)
+    return transaction.scalar(its) is not None
 
 
 def athlete_key(job: VideoAnalysisJob, player_ids: list[str]) -> str:

@@ -10,32 +10,13 @@ from sqlalchemy import Select, case, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as Transaction
 
-from models.canary import LIMIT, Arm, Canary, Kind, canary_value, end_canary, figures
+from models.canary import ERRORS, LIMIT, NOBODY, Arm, Canary, Kind, canary_value, end_canary, figures
 from models.catalogue_tables import CanaryRow
 from models.database import Database, shared_now
-from models.errors import INTERNAL_ERROR
 from models.tables import VideoAnalysisJob
 
 NEWEST = 200
 """Jobs of either version that are looked at: a canary is judged by what it does now."""
-ERRORS = frozenset(
-    {
-        "actor_died",
-        "artifacts_missing",
-        "backend_unavailable",
-        "cluster_error",
-        "frame_accounting",
-        "inference_stopped",
-        INTERNAL_ERROR,
-        "model_contract_broken",
-        "out_of_memory",
-        "runtime_broken",
-        "stalled",
-        "weights_rejected",
-    }
-)
-"""What a model may bring about, whatever the clip is; what store, database, stops and callers do is not its fault."""
-NOBODY = frozenset({"no_person", "subject_not_found"})
 
 
 class CanaryJudge:
@@ -117,7 +98,7 @@ def _arm(jobs: Iterable[Any], model: str) -> Arm:
     for job in jobs:
         codes = {entry.get("error_code") for entry in job.history or () if entry.get("model") == model}
         ended_it = job.resolved_model == model and job.status in {"done", "failed"}
-        if not ended_it and not codes & ERRORS:
+        if not ended_it and not codes & (ERRORS | NOBODY):
             continue
         count += 1
         errors += bool(codes & ERRORS)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
 from models.announce import announce, wake_workers
+from models.canary import canary_may_be_to_blame
 from models.claims import JobClaims
 from models.database import Database, on_postgres
 from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost
@@ -145,10 +146,16 @@ class JobQueue(JobClaims):
     def fail(self, lease: Lease, code: str, message: str, transient: bool) -> Job:
         """The attempt failed: try again later where that may help and attempts are left, otherwise the job failed.
 
-        A quick result stays readable. Raises LeaseLost.
+        Where a canary may be to blame, what serves tries at once, and it costs no attempt. A quick result stays
+        readable. Raises LeaseLost.
         """
-        with self._held(lease) as (_, row, now):
-            self._fail(row, code, message, now, transient=transient)
+        with self._held(lease) as (transaction, row, now):
+            if row.cancel_requested_at is None and canary_may_be_to_blame(transaction, row, code):
+                record_attempt(row, code, message, now, retryable=True)
+                row.max_attempts, row.resolved_model = row.max_attempts + 1, None
+                requeue(row, now, available_at=now)
+            else:
+                self._fail(row, code, message, now, transient=transient)
             return job_value(row)
 
     def release(self, lease: Lease, *, crashed: bool = False) -> Job:
@@ -156,12 +163,14 @@ class JobQueue(JobClaims):
 
         It costs no attempt, and yet the next one has its own number, so that artifacts of both stay apart: the
         allowance grows by one instead. `crashed` where the actor died with this job and others in it: that is counted,
-        for the job must run alone from now on.
+        for the job must run alone from now on; and if it was a canary's actor, by what serves.
         """
-        with self._held(lease) as (_, row, now):
+        with self._held(lease) as (transaction, row, now):
             if crashed:
                 row.crashes = (row.crashes or 0) + 1
+                canarys = canary_may_be_to_blame(transaction, row, "actor_died")
                 record_attempt(row, "actor_died", CRASHED, now, retryable=True)
+                row.resolved_model = None if canarys else row.resolved_model
             else:
                 record_attempt(row, "handed_back", HANDED_BACK, now)
             if row.cancel_requested_at is not None:

@@ -143,7 +143,7 @@ class Follower:
             situation = self._situation()
         follows = self._models.alias if self._models else None
         word = word_of(situation, worker_id=self._worker_id, follows=follows, why=self._refusals.why)
-        self.canary = self._state.canary if word.canary_state == "ready" else None
+        self._hand_out(self._state.canary if word.canary_state == "ready" else None)
         if not self._stopping.is_set():
             self._speaker.say(word, self._state.lacks)
         under_way = word.state in {"loading", "emptying"} or word.canary_state == "loading"
@@ -165,7 +165,8 @@ class Follower:
         if self._models is None:
             return
         try:
-            meant, canary = self._models.meant(), self._models.canary()
+            # The canary first: one that is promoted between the two would else be nobody's, and be dropped.
+            canary, meant = self._models.canary(), self._models.meant()
         except StoreError as error:
             if not self._state.away:
                 logger.warning("Alias not looked up, trying again: alias=%s %s", self._models.alias, error.message)
@@ -307,6 +308,13 @@ class Follower:
         words = "Model not loaded: model=%s stays=%s error_code=%s %s"
         shown = error if failure.code == INTERNAL_ERROR else None
         logger.error(words, *fields.values(), failure.message, extra=fields, exc_info=shown)
+
+    def _hand_out(self, canary: Canary | None) -> None:
+        """Let claims give jobs to this canary, or to none."""
+        before, self.canary = self.canary, canary
+        if canary is not None and (before is None or before.id != canary.id):
+            fields = {"model": str(canary.model), "share": canary.share}
+            logger.info("Canary loaded, its athletes get it: model=%s share=%g", *fields.values(), extra=fields)
 
     def _find(self, model: str | None) -> Generation:
         return next(generation for generation in self._cluster.generations if _name(generation) == model)

@@ -145,9 +145,10 @@ def _documents(place: World, job_id: str) -> dict[str, Any]:
     return {"files": files, **{name: job[name] for name in documents}}
 
 
-def session(place: World, clip: Path) -> str:
+def session(place: World, clip: Path, player: str | None = None) -> str:
+    body = {"title": clip.stem, "session_type": "fielding", "player_ids": [player] if player else []}
     with place.client() as http:
-        session = _patiently(lambda: http.post("/sessions", json={"title": clip.stem, "session_type": "fielding"}))
+        session = _patiently(lambda: http.post("/sessions", json=body))
         _patiently(lambda: http.put(f"/sessions/{session['id']}/video", content=clip.read_bytes()))
         return str(session["id"])
 

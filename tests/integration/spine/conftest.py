@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,13 +80,27 @@ def embedded(sqlite_url: str, tmp_path: Path, cluster: Cluster) -> Iterator[Benc
 @pytest.fixture
 def alias(embedded: Bench, model_cache: Path) -> Iterator[FollowedAlias]:
     """`production`, which a test may move: at the end the cluster is what it was."""
-    settings = Settings(cache_dir=model_cache, inference_threads=2)
-    before = embedded.cluster.generations
-    yield FollowedAlias(settings, embedded.storage)
+    with following(embedded, model_cache) as followed:
+        yield followed
+
+
+@pytest.fixture
+def bench_alias(bench: Bench, model_cache: Path) -> Iterator[FollowedAlias]:
+    """The same of a `bench`."""
+    with following(bench, model_cache) as followed:
+        yield followed
+
+
+@contextmanager
+def following(bench: Bench, cache: Path) -> Iterator[FollowedAlias]:
+    """`production`, as the block's workers follow it; the cluster is then made what it was."""
+    settings = Settings(cache_dir=cache, inference_threads=2)
+    before = bench.cluster.generations
+    yield FollowedAlias(settings, bench.storage)
     (first,) = before
-    embedded.cluster.route(first)
-    for generation in set(embedded.cluster.generations) - {first}:
-        embedded.cluster.drop(generation)
+    bench.cluster.route(first)
+    for generation in set(bench.cluster.generations) - {first}:
+        bench.cluster.drop(generation)
 
 
 @pytest.fixture(scope="session")

@@ -28,25 +28,27 @@ def clip(footage: list[Image], tmp_path: Path) -> Path:
     return write(tmp_path / "clip.mp4", footage[60:76])
 
 
+# Of two stores this one costs no more, and there workers lock rows and hear of moves.
+@pytest.mark.parametrize("storage_options", ["postgresql+s3"], indirect=True)
 def test_a_canary_that_breaks_a_limit_goes_by_itself(
-    embedded: Bench, alias: FollowedAlias, model_cache: Path, clip: Path, caplog: pytest.LogCaptureFixture
+    bench: Bench, bench_alias: FollowedAlias, model_cache: Path, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    canaries, register = Canaries(embedded.storage.database), WorkerModels(embedded.storage.database)
-    ref = entered(embedded.storage, NEXT, converted(model_cache))
+    canaries, register = Canaries(bench.storage.database), WorkerModels(bench.storage.database)
+    ref = entered(bench.storage, NEXT, converted(model_cache))
     request = AnalysisRequest(analysis_mode="fielding", deep_enabled=False)
-    first = embedded.cluster.serving
-    with embedded.working(models=alias, housekeeping=HousekeepingOptions(canary_s=0.2)):
+    first = bench.cluster.serving
+    with bench.working(models=bench_alias, housekeeping=HousekeepingOptions(canary_s=0.2)):
         # No model is a thousand times as fast as itself.
         canary = canaries.begin(ref, share=0.5, by="jane", limits=Limits(jobs_min=2, time_ratio_max=0.001))
         wait_until(lambda: [word.canary_state for word in register.list()] == ["ready"])
         names = list(map(str, range(20)))
         its = [name for name in names if canary.takes(f"coach:jane player:{name}")][:2]
         others = [name for name in names if not canary.takes(f"coach:jane player:{name}")][:2]
-        jobs = embedded.finish([embedded.submit(clip, request, player=player) for player in (*its, *others)])
+        jobs = bench.finish([bench.submit(clip, request, player=player) for player in (*its, *others)])
         assert [job.resolved_model for job in jobs] == [NEXT, NEXT, BUILT_IN, BUILT_IN]
         for job in jobs:
             assert (job.status, job.attempt) == ("done", 1)
-            document = embedded.storage.queue.results(OWNER, job.id).quick_results
+            document = bench.storage.queue.results(OWNER, job.id).quick_results
             assert document is not None
             assert f"{document['model']['name']}@{document['model']['version']}" == job.resolved_model
 
@@ -57,8 +59,8 @@ def test_a_canary_that_breaks_a_limit_goes_by_itself(
         assert over.reason.startswith("time_ratio is ")
         assert over.figures is not None
         assert (over.figures.jobs, over.figures.jobs_beside, over.figures.found_ratio) == (2, 2, pytest.approx(1.0))
-        wait_until(lambda: embedded.cluster.generations == (first,))
-        (again,) = embedded.finish([embedded.submit(clip, request, player=its[0])])
+        wait_until(lambda: bench.cluster.generations == (first,))
+        (again,) = bench.finish([bench.submit(clip, request, player=its[0])])
         assert again.resolved_model == BUILT_IN
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [line for line in said if line.startswith("Canary rolled back: ")] == [

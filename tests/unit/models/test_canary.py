@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -196,6 +198,75 @@ def test_a_job_that_began_without_the_canary_goes_on_without_it(
     assert claimed(queue, canary, holds=(BASE, NEXT)).job.resolved_model == BASE
 
 
+@pytest.mark.parametrize("code", ["no_person", "internal_error", "actor_died"])
+def test_what_it_failed_goes_on_by_what_serves(
+    queue: JobQueue, jane: Owner, canaries: Canaries, clock: Any, code: str
+) -> None:
+    """At once, at no cost of an attempt, and once."""
+    canary, holds = begun(canaries), (BASE, NEXT)
+    job_id = submitted(queue, jane, its_player(canary))
+    failed = queue.fail(claimed(queue, canary, holds=holds).lease, code, "…", transient=code == "actor_died")
+    assert (failed.status, failed.available_at, failed.max_attempts) == ("queued", clock.now, 4)
+    job = claimed(queue, canary, holds=holds)
+    assert (job.id, job.job.attempt, job.job.resolved_model) == (job_id, 2, BASE)
+    assert [(one["model"], one["error_code"]) for one in queue.get(jane, job_id).history] == [(NEXT, code)]
+    queue.release(job.lease)
+    job = claimed(queue, canary, holds=holds)
+    assert job.job.resolved_model == BASE
+    assert queue.fail(job.lease, code, "…", transient=False).status == "failed", "so it was the clip"
+
+
+def test_an_actor_of_it_that_dies_with_several_clips_leaves_them_to_what_serves(
+    queue: JobQueue, jane: Owner, canaries: Canaries
+) -> None:
+    canary, holds = begun(canaries), (BASE, NEXT)
+    submitted(queue, jane, its_player(canary))
+    queue.release(claimed(queue, canary).lease, crashed=True)
+    # By a worker too that has not loaded it, and by one that holds it yet and has heard of its end.
+    assert claimed(queue, None, holds=holds).job.resolved_model == BASE
+
+
+def test_what_is_not_its_fault_is_not_begun_again(
+    queue: JobQueue, jane: Owner, canaries: Canaries, catalogue: ModelCatalogue, clock: Any
+) -> None:
+    canary = begun(canaries)
+    player, other = its_player(canary), its_player(canary, takes=False)
+
+    def failed(player: str, code: str = "no_person", *, before: Any = None, **asked: Any) -> str:
+        submitted(queue, jane, player, **asked)
+        job = claimed(queue, canary)
+        if before:
+            before()
+        return queue.fail(job.lease, code, "…", transient=False).status
+
+    assert failed(player, "video_unreadable") == "failed", "of the clip"
+    assert failed(other) == "failed", "of what serves"
+    assert failed(player, model=NEXT) == "failed", "asked for by name"
+    assert failed(player, model="production") == "queued"
+    claimed(queue, canary)
+    assert failed(player, before=lambda: canaries.end(by="jane")) == "queued", "it has ended meanwhile"
+    claimed(queue, canary)
+    clock.forward(60)
+    canary = begun(canaries)
+    assert failed(player, before=lambda: catalogue.promote(canary.model, by="jane")) == "failed", "it serves by now"
+
+
+def test_a_worker_that_runs_nothing_else_fails_it_for_good(queue: JobQueue, jane: Owner, canaries: Canaries) -> None:
+    """It follows another alias, say."""
+    submitted(queue, jane, its_player(begun(canaries)))
+    for status in ("queued", "failed"):
+        job = claimed(queue, None, runs=NEXT, follows="candidate")
+        assert queue.fail(job.lease, "no_person", "…", transient=False).status == status
+
+
+def test_a_job_that_its_owner_gave_up_is_not_begun_again(queue: JobQueue, jane: Owner, canaries: Canaries) -> None:
+    canary = begun(canaries)
+    submitted(queue, jane, its_player(canary))
+    job = claimed(queue, canary)
+    queue.cancel(jane, job.id)
+    assert queue.fail(job.lease, "no_person", "…", transient=False).status == "canceled"
+
+
 # How it begins and ends.
 
 
@@ -273,7 +344,11 @@ class Traffic:
             self.queue.start_deep(job.lease)
         self.clock.forward(given["seconds"])
         if given["error"]:
-            self.queue.fail(job.lease, given["error"], "…", transient=False)
+            failed = self.queue.fail(job.lease, given["error"], "…", transient=False)
+            if failed.status == "queued":  # it was the canary's: what serves is no better
+                job = claimed(self.queue, canary)
+                assert job.job.resolved_model == BASE
+                self.queue.fail(job.lease, "video_unreadable", "…", transient=False)
             return
         coverage = {"measured": given["measured"], "applicable": 10}
         findings = {"findings": [], "overall_level": "low", "coverage": coverage}
@@ -359,3 +434,36 @@ def test_what_it_failed_counts_though_another_model_ended_the_job(traffic: Traff
     assert over.reason == "failures is 1, at most 0 is allowed"
     assert over.figures is not None
     assert (over.figures.jobs, over.figures.jobs_beside) == (1, 0)
+
+
+def test_what_the_canary_alone_does_not_see_counts_against_it(traffic: Traffic) -> None:
+    """Though what serves found somebody, and the job is done."""
+    canary = begun(traffic.canaries, limits=Limits(jobs_min=1))
+    submitted(traffic.queue, traffic.owner, its_player(canary))
+    assert (
+        traffic.queue.fail(claimed(traffic.queue, canary).lease, "no_person", "…", transient=False).status == "queued"
+    )
+    job = claimed(traffic.queue, canary)
+    traffic.queue.finish(job.lease, stage="quick", document=document("quick"), s3_key="key")
+    traffic.clock.forward(60)
+    over = traffic.judge.judge()
+    assert over is not None
+    assert over.figures is not None
+    assert (over.figures.jobs, over.figures.jobs_beside, over.figures.failures) == (1, 1, 0)
+    assert over.reason == "nobody_more is 1, at most 0.05 is allowed"
+
+
+def test_a_canary_that_another_worker_looks_at_is_passed_over(postgres_url: str) -> None:
+    with closing(Database(postgres_url)) as database:
+        ModelCatalogue(database).add(
+            replace(BUILT_IN, ref=ModelRef.parse(NEXT), artifact=StoredArtifact(bucket="b", key="k", sha256="a" * 64))
+        )
+        canary, judge = begun(Canaries(database)), CanaryJudge(database, every_s=30.0)
+        with database.transaction() as another:
+            another.scalar(select(CanaryRow.id).where(CanaryRow.id == canary.id).with_for_update())
+            began = time.monotonic()
+            assert judge.judge() is None
+            assert time.monotonic() < began + 1
+        assert Canaries(database).list()[0].judged_at is None
+        judge.judge()
+        assert Canaries(database).list()[0].judged_at is not None

@@ -74,6 +74,8 @@ class Place:
     lacking: str | None = None
     late: bool = False
     """Whether a retry comes to a generation just when it is to be dropped."""
+    promoted: str | None = None
+    """What is promoted just when the worker has asked for one of the two, what the alias means and its canary."""
     follower: Any = None
 
     def __post_init__(self) -> None:
@@ -95,10 +97,18 @@ class Place:
     def meant(self) -> str:
         if isinstance(self.means, Exception):
             raise self.means
-        return self.means
+        means = self.means
+        self._promote()
+        return means
 
     def canary(self) -> Canary | None:
-        return self.share_of
+        share_of = self.share_of
+        self._promote()
+        return share_of
+
+    def _promote(self) -> None:
+        if self.promoted:
+            self.means, self.share_of, self.promoted = self.promoted, None, None
 
     def fetch(self, model: str) -> Any:
         if model in self.fetching:
@@ -372,7 +382,8 @@ def canary(model: str, number: str = "1") -> Canary:
     )
 
 
-def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place) -> None:
+def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     place.share_of = canary(B)
     assert place.go_on() == word("ready", A, canary=B, canary_state="loading")
     assert place.follower.canary is None
@@ -390,6 +401,12 @@ def test_a_canary_is_loaded_beside_and_goes_when_it_is_over(place: Place) -> Non
     place.find(B).jobs = 0
     place.go_on()
     assert place.models() == [A], "it is not kept warm"
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Canary")]
+    assert said == [
+        f"Canary wanted: model={B} share=0.1",
+        f"Canary loaded, its athletes get it: model={B} share=0.1",
+        f"Canary over: model={B}",
+    ]
 
 
 def test_a_canary_that_is_promoted_serves_at_once_and_then_is_like_any_other(place: Place) -> None:
@@ -406,6 +423,18 @@ def test_a_canary_that_is_promoted_serves_at_once_and_then_is_like_any_other(pla
     assert place.go_on() == word("ready", C)
     place.go_on(59)
     assert place.models() == [B, C], "it is kept warm"
+
+
+def test_a_canary_that_is_promoted_while_the_worker_asks_is_loaded_no_second_time(place: Place) -> None:
+    place.share_of = canary(B)
+    place.go_on()
+    loaded = place.find(B)
+    loaded.loaded = True
+    place.go_on()
+    place.promoted = B
+    place.go_on()
+    assert place.go_on() == word("ready", B)
+    assert place.serving is loaded
 
 
 def test_a_canary_that_cannot_be_loaded_is_said_and_changes_nothing(place: Place) -> None:
