@@ -33,8 +33,8 @@ def test_jobs_go_on_while_the_model_is_swapped(
     clip = write(tmp_path / "clip.mp4", footage[60:90])
     first = embedded.cluster.serving
 
-    def submitted(deep: bool, count: int) -> list[str]:
-        request = AnalysisRequest(analysis_mode="fielding", deep_enabled=deep)
+    def submitted(deep: bool, count: int, model: str | None = None) -> list[str]:
+        request = AnalysisRequest(analysis_mode="fielding", deep_enabled=deep, model=model)
         return [embedded.submit(clip, request) for _ in range(count)]
 
     def worker_says(expected: Callable[[WorkerModel], bool]) -> WorkerModel:
@@ -50,14 +50,14 @@ def test_jobs_go_on_while_the_model_is_swapped(
         _wait_until(lambda: any(embedded.job(job_id).status == "deep_running" for job_id in ids))
         catalogue.promote(ModelRef.parse(NEXT), by="jane")
         worker_says(lambda word: word.state == "loading" and word.wanted == NEXT)
-        ids += submitted(deep=True, count=1)
+        ids += submitted(deep=True, count=1) + submitted(deep=False, count=1, model=NEXT)
         worker_says(lambda word: word.state == "ready" and word.model == NEXT)
         ids += submitted(deep=True, count=1) + submitted(deep=False, count=1)
         jobs = embedded.finish(ids)
         assert {job.resolved_model for job in jobs} == {BUILT_IN, NEXT}
         assert jobs[-1].resolved_model == NEXT
-        quick = AnalysisRequest(analysis_mode="fielding", deep_enabled=False, model=BUILT_IN)
-        jobs += embedded.finish([embedded.submit(clip, quick)])
+        assert jobs[3].resolved_model == NEXT, "it waited until that was loaded"
+        jobs += embedded.finish(submitted(deep=False, count=1, model=BUILT_IN))
         assert jobs[-1].resolved_model == BUILT_IN, "it is still there"
 
         catalogue.rollback(by="jane")
