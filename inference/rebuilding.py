@@ -37,9 +37,9 @@ def rebuilt(spec: ModelSpec, scratch: Path) -> torch.nn.Module:
     """
     if spec.artifact is None or spec.artifact.manifest.torch is None:
         raise BackendUnavailable(
-            f"of {spec.name}@{spec.version} nothing is kept that torch could load: it is no .pt of Ultralytics' own "
-            "architectures, or was registered by 0.7.0 or older. Register such a .pt anew, as another version; anything "
-            "else runs with FRONTFOOT_BACKEND=openvino, on the processor"
+            f"{spec.name}@{spec.version} keeps nothing that torch could load: it is no .pt of Ultralytics' own "
+            "architectures, or was registered by 0.7.0 or older. Register such a .pt anew, as another version; "
+            "anything else runs with FRONTFOOT_BACKEND=openvino, on the processor"
         )
     network = _built(spec.artifact.manifest.torch, len(spec.skeleton.keypoint_names), scratch)
     read = tensors.read(stored_tensors(spec.artifact), _shapes(network))

@@ -135,7 +135,7 @@ def test_feet_are_let_in_and_handed_out(reference: list[list[Pose]], tmp_path: P
     admitted = let_in(path, HALPE_26)
     assert admitted.report["torch_parity_px"] is None, "no trained network of 26 keypoints has so narrow a head"
     spec = model(admitted, HALPE_26).spec(tmp_path)
-    with pytest.raises(BackendUnavailable, match="nothing is kept that torch could load"):
+    with pytest.raises(BackendUnavailable, match="keeps nothing that torch could load"):
         make_backend(spec, backend="torch", cache_dir=tmp_path)
     backend = make_backend(spec, backend="openvino", precision="fp32", cache_dir=tmp_path)
     whole = people(Estimator(backend, spec))
