@@ -91,6 +91,7 @@ def admit(source: Path, declared: Declaration, *, threads: int | None = None) ->
         report = {
             **_measured(spec, declared, scratch, threads),
             "parity_px": inspection.parity(spec, folder, scratch, source.name),
+            "torch_parity_px": inspection.torch_parity(spec, scratch, source.name),
             "head": manifest.head,
             "converted_with": {vendor: version(vendor) for vendor in ("openvino", "ultralytics", "torch")},
         }

@@ -1,6 +1,7 @@
 """What a worker loads of a registered model: one zip of OpenVINO networks and a manifest, known by its checksum.
 
-Of a model by entry point the manifest is all there is: it says what must be installed. No pickle is in it. The same
+Of Ultralytics' own networks it also holds the weights as plain tensors, which torch loads. Of a model by entry point
+the manifest is all there is: it says what must be installed. No pickle is in it. The same
 networks give the same bytes: no clock, no machine.
 """
 
@@ -30,8 +31,26 @@ Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 NETWORK, COARSE, TOP_DOWN = "model.xml", "coarse.xml", "top_down.xml"
 """File names of the whole network, of the one without the finest level of its head, and of the one that poses crops."""
+TENSORS = "tensors.npz"
+"""File name of the weights that torch loads: see `inference.tensors`."""
 _MANIFEST = "manifest.json"
 _FORMAT = 1
+
+Family = Literal["yolov8-pose", "yolov8-pose-p6", "yolo11-pose", "yolo26-pose"]
+Scale = Literal["n", "s", "m", "l", "x"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """One of Ultralytics' own pose networks, by name: nothing else is ever built from what an artifact says."""
+
+    family: Family
+    scale: Scale
+
+    def __post_init__(self) -> None:
+        """Check the words; raises ValueError."""
+        if self.family not in get_args(Family) or self.scale not in get_args(Scale):
+            raise ValueError(f"invalid Architecture: family {self.family!r}, scale {self.scale!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +79,8 @@ class Manifest:
     """The only one that it may run in; None: the fastest that the machine has."""
     installed: Installed | None = None
     """What is imported instead of a network."""
+    torch: Architecture | None = None
+    """What torch builds and gives the tensors beside it to; None: there are none, and OpenVINO alone runs it."""
     format: int = _FORMAT
 
     def __post_init__(self) -> None:
@@ -68,9 +89,11 @@ class Manifest:
             self.head not in get_args(Head)
             or self.precision not in {None, *get_args(Precision)}
             or self.format != _FORMAT
+            or (self.torch is not None and (self.head != "raw" or self.installed is not None))
         ):
             raise ValueError(
-                f"invalid Manifest: head {self.head!r}, precision {self.precision!r}, format {self.format!r}"
+                f"invalid Manifest: head {self.head!r}, precision {self.precision!r}, format {self.format!r}, "
+                f"torch {self.torch!r}"
             )
 
     @property
@@ -79,7 +102,8 @@ class Manifest:
         if self.installed is not None:
             return ()
         networks = (NETWORK, *([COARSE] if self.coarse else []), *([TOP_DOWN] if self.head == "simcc" else []))
-        return tuple(name for network in networks for name in (network, network.replace(".xml", ".bin")))
+        tensors = (TENSORS,) if self.torch is not None else ()
+        return (*(name for network in networks for name in (network, network.replace(".xml", ".bin"))), *tensors)
 
     def as_json(self) -> dict[str, Any]:
         """The manifest as it is stored; what is None is left out, so that older workers read what they know."""
@@ -88,8 +112,12 @@ class Manifest:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Manifest:
         """The way back. Raises TypeError or ValueError for what `as_json` never wrote."""
-        installed = stored.get("installed")
-        return cls(**{**stored, "installed": Installed(**installed) if installed else None})
+        installed, torch = stored.get("installed"), stored.get("torch")
+        read = {
+            "installed": None if installed is None else Installed(**installed),
+            "torch": None if torch is None else Architecture(**torch),
+        }
+        return cls(**{**stored, **read})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,16 +154,21 @@ def keep(content: bytes, sha256: str, cache_dir: Path) -> Artifact:
     return Artifact(path=path, sha256=sha256, manifest=manifest)
 
 
+def stored_tensors(artifact: Artifact) -> bytes:
+    """Its file of tensors. Its bytes are compared with its checksum every time. Raises WeightsRejected."""
+    with zipfile.ZipFile(io.BytesIO(_content(artifact))) as archive:
+        try:
+            return archive.read(TENSORS)
+        except KeyError as error:
+            raise WeightsRejected("the converted model holds no tensors") from error
+
+
 def unpacked(artifact: Artifact) -> Path:
     """The folder of its networks. Its bytes are compared with its checksum every time, and then unpacked anew.
 
     Raises WeightsRejected.
     """
-    try:
-        content = artifact.path.read_bytes()
-    except OSError as error:
-        raise WeightsRejected(f"the converted model cannot be read: {error.strerror}") from error
-    _check(content, artifact.sha256)
+    content = _content(artifact)
     folder = Path(tempfile.mkdtemp(prefix=f"{artifact.sha256[:12]}-", dir=artifact.path.parent))
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -145,6 +178,16 @@ def unpacked(artifact: Artifact) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
+
+
+def _content(artifact: Artifact) -> bytes:
+    """Its bytes, compared with its checksum. Raises WeightsRejected."""
+    try:
+        content = artifact.path.read_bytes()
+    except OSError as error:
+        raise WeightsRejected(f"the converted model cannot be read: {error.strerror}") from error
+    _check(content, artifact.sha256)
+    return content
 
 
 def _check(content: bytes, sha256: str) -> None:

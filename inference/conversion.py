@@ -62,6 +62,11 @@ def torch_model(content: bytes, name: str, keypoints: int, scratch: Path) -> tor
             raise WeightsRejected(f"{name} holds no usable Ultralytics model: {said}") from error
     if not isinstance(network, tasks.PoseModel) or list(network.kpt_shape) != [keypoints, 3] or len(network.names) != 1:
         raise WeightsRejected(f"{name} is not a pose model of one class and {keypoints} keypoints")
+    return for_inference(network, name)
+
+
+def for_inference(network: Any, name: str) -> torch.nn.Module:
+    """Fuse one of Ultralytics' pose models, as `torch_model` says. Raises WeightsRejected."""
     head = network.model[-1]
     head.end2end = False
     network.fuse(verbose=False)  # also drops the head that is not used

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from inference.artifact import COARSE, NETWORK, TOP_DOWN, Head, Manifest
+from inference.artifact import COARSE, NETWORK, TENSORS, TOP_DOWN, Architecture, Head, Manifest
 from inference.backends.openvino_backend import OpenVinoBackend
 from inference.catalog import ModelSpec
 from inference.contract import SAME_PX
+from inference.conversion import without_finest_level
 from inference.errors import WeightsRejected
-from inference.formats.ultralytics_pt import ANSWER
+from inference.formats.ultralytics_pt import ANSWER, ARCHITECTURE
 from inference.golden import photographs
 from inference.poses import FloatArray, Skeleton
 from inference.preprocess import Letterbox
+from inference.rebuilding import rebuilt
 from inference.vendors import quiet_openvino
 
 PARITY_PX = 0.5
 """By how much a converted network may place what counts elsewhere than the one that it was made from."""
+PARITY_CONFIDENCE = 0.01
+"""By how much torch may be surer or less sure than OpenVINO of the same version."""
 _CANDIDATE = 0.25
+_DESCRIPTION_MAX = 200
+"""Bytes of an architecture's two words, with room."""
 _QUANTISING = frozenset({"FakeQuantize", "FakeConvert"})
 
 
@@ -55,7 +64,9 @@ def look(folder: Path, name: str, skeleton: Skeleton) -> Manifest:
             len(found) != 2 or not np.allclose(found, each, atol=SAME_PX)
             for found, each in zip(together, expected, strict=True)
         )
-    return Manifest(head=head, one_at_a_time=one_at_a_time, coarse=(folder / COARSE).is_file())
+    return Manifest(
+        head=head, one_at_a_time=one_at_a_time, coarse=(folder / COARSE).is_file(), torch=_architecture(folder, name)
+    )
 
 
 def quantised(folder: Path) -> tuple[int, int]:
@@ -89,26 +100,101 @@ def parity(spec: ModelSpec, folder: Path, scratch: Path, name: str) -> float | N
         return None
     before = np.load(folder / ANSWER, allow_pickle=False)
     backend = OpenVinoBackend(spec, precision="fp32", threads=None, cache_dir=scratch)
-    image = photographs()[0].image
-    after = backend.infer(Letterbox.fit(image.shape[1], image.shape[0]).apply(image)[None])
+    after = backend.infer(_boxed(photographs()[0].image)[None])
     backend.close()
     if before.shape != after.shape:
         raise WeightsRejected(f"{name} answers {before.shape} before its conversion and {after.shape} after it")
     counts = (before[0, 4] > _CANDIDATE) | (after[0, 4] > _CANDIDATE)
-    places = [channel for channel in range(before.shape[1]) if channel < 4 or (channel >= 5 and (channel - 5) % 3 < 2)]
-    moved = np.abs(before[0][places] - after[0][places])[:, counts]
-    largest = float(moved.max()) if moved.size else 0.0
-    if largest > PARITY_PX:
-        raise WeightsRejected(f"{name} places candidates {largest:.2f} px elsewhere after its conversion")
-    return round(largest, 5)
+    moved, _ = _differences(before[0][:, counts], after[0][:, counts])
+    if not moved <= PARITY_PX:  # so that NaN is refused too
+        raise WeightsRejected(f"{name} places candidates {moved:.2f} px elsewhere after its conversion")
+    return round(moved, 5)
+
+
+def torch_parity(spec: ModelSpec, scratch: Path, name: str) -> float | None:
+    """Pixels by which torch, from the tensors, places candidates elsewhere than OpenVINO; None: there are no tensors.
+
+    Both whole and without the head's finest level, on the golden photographs, in fp32 on the processor. Raises
+    WeightsRejected above `PARITY_PX`, where they are not equally sure, and for tensors that are not the network's.
+    """
+    if spec.artifact is None or spec.artifact.manifest.torch is None:
+        return None
+    moved = [agreement(answered, expected, name) for answered, expected in _both_answers(spec, scratch)]
+    return round(max(moved), 5)
+
+
+def agreement(answered: FloatArray, expected: FloatArray, name: str) -> float:
+    """Pixels between what torch and OpenVINO answer, (1, 5 + 3K, A) each. Raises WeightsRejected.
+
+    Of all candidates, also those that do not count: nobody on the photographs is so small that the finest level counts.
+    """
+    if answered.shape != expected.shape:
+        raise WeightsRejected(f"{name} answers {answered.shape} with torch and {expected.shape} with OpenVINO")
+    moved, surer = _differences(answered[0], expected[0])
+    if not (moved <= PARITY_PX and surer <= PARITY_CONFIDENCE):  # so that NaN is refused too
+        raise WeightsRejected(
+            f"{name} places candidates {moved:.2f} px elsewhere with torch than with OpenVINO, and its confidences are "
+            f"up to {surer:.3f} apart"
+        )
+    return moved
+
+
+def _both_answers(spec: ModelSpec, scratch: Path) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """What torch and OpenVINO say to each golden photograph: (1, 5 + 3K, A) of either."""
+    import torch
+
+    whole = rebuilt(spec, scratch)
+    networks = {True: whole, False: without_finest_level(whole)}
+    backend = OpenVinoBackend(spec, precision="fp32", threads=None, cache_dir=scratch)
+    try:
+        for photograph in photographs():
+            boxed = _boxed(photograph.image)
+            for fine, network in networks.items():
+                with torch.inference_mode():
+                    answered = network(torch.from_numpy(_scaled(boxed))).numpy()
+                yield answered, backend.infer(boxed[None], fine=fine)
+    finally:
+        backend.close()
+
+
+def _differences(one: FloatArray, other: FloatArray) -> tuple[float, float]:
+    """Of two answers (5 + 3K, A) of the same candidates: pixels between places, and between confidences, at most."""
+    sure = [channel for channel in range(len(one)) if channel == 4 or (channel > 4 and (channel - 5) % 3 == 2)]
+    apart = np.abs(one - other)
+    return float(np.delete(apart, sure, axis=0).max(initial=0.0)), float(apart[sure].max(initial=0.0))
 
 
 def example() -> FloatArray:
     """(1, 3, H, W) in 0..1: a golden photograph as a network takes it."""
-    image = photographs()[0].image
-    boxed = Letterbox.fit(image.shape[1], image.shape[0]).apply(image)
+    return _scaled(_boxed(photographs()[0].image))
+
+
+def _boxed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w, 3) → (H, W, 3) of a size that networks take."""
+    return Letterbox.fit(image.shape[1], image.shape[0]).apply(image)
+
+
+def _scaled(boxed: NDArray[np.uint8]) -> FloatArray:
+    """(H, W, 3) → (1, 3, H, W) in 0..1."""
     scaled: FloatArray = np.ascontiguousarray(boxed.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
     return scaled
+
+
+def _architecture(folder: Path, name: str) -> Architecture | None:
+    """Which architecture takes the tensors in a folder; None where there are none. Raises WeightsRejected."""
+    described = folder / ARCHITECTURE
+    if described.is_file() != (folder / TENSORS).is_file():
+        raise WeightsRejected(f"{name}: its conversion left tensors without their architecture, or that without them")
+    if not described.is_file():
+        return None
+    try:
+        with described.open("rb") as file:
+            said = file.read(_DESCRIPTION_MAX + 1)
+        if len(said) > _DESCRIPTION_MAX:
+            raise ValueError(f"more than {_DESCRIPTION_MAX} bytes")
+        return Architecture(**json.loads(said))
+    except (ValueError, TypeError) as error:
+        raise WeightsRejected(f"{name}: its architecture is none that is known: {str(error)[:200]}") from error
 
 
 def _crop(model: Any) -> FloatArray:

@@ -38,7 +38,7 @@ def make_backend(
         return entry_point_backend.EntryPointBackend(spec, spec.artifact.manifest.installed, threads=threads)
     name = choose_backend(backend, gpu=cuda_gpus() > 0 and torch_backend.sees_gpu())
     if name == "torch":
-        chosen = choose_precision(name, precision, torch_backend.precisions())
+        chosen = choose_precision(name, spec.precision or precision, torch_backend.precisions())
         return torch_backend.TorchBackend(spec, precision=chosen, threads=threads, cache_dir=cache_dir)
     native = openvino_backend.runnable() if spec.precision else openvino_backend.precisions()
     chosen = choose_precision(name, spec.precision or precision, native)

@@ -18,8 +18,9 @@ from inference.artifact import Precision
 from inference.backends.base import BackendName, cpu_batch
 from inference.catalog import ModelSpec
 from inference.conversion import load_torch_model, without_finest_level
-from inference.errors import BackendUnavailable, RuntimeBroken
+from inference.errors import RuntimeBroken
 from inference.poses import FloatArray
+from inference.rebuilding import rebuilt
 
 if TYPE_CHECKING:
     import torch
@@ -61,15 +62,10 @@ class TorchBackend:
     def __init__(self, spec: ModelSpec, *, precision: Precision, threads: int | None, cache_dir: Path) -> None:
         import torch
 
-        if spec.artifact is not None:
-            raise BackendUnavailable(
-                f"{spec.name}@{spec.version} was registered, and what is kept of it runs on OpenVINO alone; "
-                "set FRONTFOOT_BACKEND=openvino"
-            )
+        model = load_torch_model(spec, cache_dir) if spec.artifact is None else rebuilt(spec, cache_dir)
         self._device = torch.device("cuda" if sees_gpu() else "cpu")
         torch.set_num_threads(threads or os.cpu_count() or 1)  # said, never left to OMP_NUM_THREADS
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-        model = load_torch_model(spec, cache_dir)
         self.precision: Precision = precision
         # Reasoned, not measured: while one batch computes on its CUDA stream, the next is copied on another.
         self.servers = 2 if self._device.type == "cuda" else 1

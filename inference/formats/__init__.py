@@ -1,8 +1,8 @@
 """One file a format in which a model may come: each turns it into OpenVINO networks, whatever size and batch.
 
 An adapter's `convert` runs in the sandbox of `inference.sandbox` alone. It writes `model.xml` with its `.bin`, where it
-can `coarse.xml`, and of a network that poses crops `top_down.xml`, into a folder, and raises WeightsRejected with the
-reason. What it wrote is believed by nobody: `inference.admission` looks at the networks themselves.
+can `coarse.xml`, of a network that poses crops `top_down.xml`, and what torch loads where there is any, into a folder,
+and raises WeightsRejected with the reason. What it wrote is believed by nobody: `inference.admission` looks at it.
 """
 
 from __future__ import annotations

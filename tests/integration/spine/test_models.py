@@ -78,6 +78,10 @@ def test_what_is_promoted_is_what_measures(tmp_path: Path, model_cache: Path, fo
     model = alone["model"]
     assert (model["name"], model["version"], model["conversion"]) == ("net", "1", conversion)
     assert model["sha256"] == sha256(weights)
+    torch = _frontfoot(tmp_path / "data", model_cache, FRONTFOOT_BACKEND="torch")
+    answer = torch("analyze", str(clip), *asked, "--out", str(tmp_path / "torch"), "--json")
+    assert (answer["model"]["backend"], answer["model"]["conversion"]) == ("torch", conversion)
+    assert answer["metrics"].keys() == alone["metrics"].keys()
     stored = json.loads((tmp_path / "job" / "quick_results.json").read_text())
     assert stored["model"] == model
     assert stored["metrics"] == alone["metrics"]

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from altered_models import exported, sha256, untrained, with_keypoints
 
+from inference import contract
 from inference.admission import Admitted, Declaration, admit
 from inference.backends import make_backend
-from inference.catalog import DEFAULT_MODEL, RegisteredModel, resolve
+from inference.catalog import DEFAULT_MODEL, ModelSpec, RegisteredModel, resolve
 from inference.conversion import torch_model, without_finest_level
 from inference.errors import BackendUnavailable, ContractBroken, WeightsRejected
 from inference.estimator import Estimator
@@ -90,16 +91,33 @@ def test_the_real_weights_are_let_in_and_work_as_before(
     assert 0 < admitted.report["contract"]["mirrored_pct_height"] < 3
     assert admitted.report["contract"]["batch_px"] == 0
     assert 0 <= admitted.report["parity_px"] < 0.05
+    assert 0 < admitted.report["torch_parity_px"] < 0.05
     assert admitted.input_sizes == {"multiple_of": 32, "batch": "any"}
     with zipfile.ZipFile(io.BytesIO(admitted.content)) as archive:
-        assert sorted(archive.namelist()) == ["coarse.bin", "coarse.xml", "manifest.json", "model.bin", "model.xml"]
+        networks = ["coarse.bin", "coarse.xml", "model.bin", "model.xml"]
+        assert sorted(archive.namelist()) == sorted([*networks, "manifest.json", "tensors.npz"])
     spec = model(admitted).spec(tmp_path)
     estimator = Estimator.load(spec, backend="openvino", precision="fp32", cache_dir=tmp_path)
     assert estimator.info.conversion == admitted.sha256
     assert_same(people(estimator), reference, px=0.0)
     assert [path.name for path in (tmp_path / "models").iterdir()] == [f"{admitted.sha256}.zip"]
-    with pytest.raises(BackendUnavailable, match="OpenVINO alone"):
-        make_backend(spec, backend="torch", cache_dir=tmp_path)
+    _keeps_the_contract_on_torch(spec, tmp_path)
+
+
+def _keeps_the_contract_on_torch(spec: ModelSpec, cache: Path) -> None:
+    """From the tensors alone, and bit for bit what torch makes of the pickle."""
+    ours, theirs = (
+        make_backend(one, backend="torch", precision="fp32", threads=2, cache_dir=cache)
+        for one in (spec, resolve(DEFAULT_MODEL))
+    )
+    batch = np.stack([Estimator(ours, spec).prepare(photographs()[0].image).image] * 2)
+    for fine in (True, False):
+        answered, expected = ours.infer(batch, fine=fine), theirs.infer(batch, fine=fine)
+        assert (answered[:, 4] > 0.5).any()
+        np.testing.assert_array_equal(answered, expected)
+    estimator = Estimator(ours, spec)
+    assert (estimator.info.backend, estimator.info.conversion) == ("torch", spec.artifact and spec.artifact.sha256)
+    assert contract.check(estimator)["people"] == 4
 
 
 def test_two_channels_exchanged_are_refused_by_name(tmp_path: Path, nothing_stays: Path) -> None:
@@ -114,7 +132,11 @@ def test_feet_are_let_in_and_handed_out(reference: list[list[Pose]], tmp_path: P
     path = with_keypoints(tmp_path / "feet.pt", HALPE_OF_COCO)
     with pytest.raises(WeightsRejected, match="not a pose model of one class and 17 keypoints"):
         ultralytics_pt.convert(path, 17, tmp_path, tmp_path)
-    spec = model(let_in(path, HALPE_26), HALPE_26).spec(tmp_path)
+    admitted = let_in(path, HALPE_26)
+    assert admitted.report["torch_parity_px"] is None, "no trained network of 26 keypoints has so narrow a head"
+    spec = model(admitted, HALPE_26).spec(tmp_path)
+    with pytest.raises(BackendUnavailable, match="keeps nothing that torch could load"):
+        make_backend(spec, backend="torch", cache_dir=tmp_path)
     backend = make_backend(spec, backend="openvino", precision="fp32", cache_dir=tmp_path)
     whole = people(Estimator(backend, spec))
     assert {len(pose.keypoints) for poses in whole for pose in poses} == {26}

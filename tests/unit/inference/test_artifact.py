@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inference.artifact import Manifest, keep, pack, unpacked
+from inference.artifact import TENSORS, Architecture, Manifest, keep, pack, stored_tensors, unpacked
 from inference.errors import WeightsRejected
 
 MANIFEST = Manifest(head="raw", one_at_a_time=False, coarse=True)
@@ -79,6 +80,30 @@ def test_another_zip_is_none(tmp_path: Path, names: tuple[str, ...]) -> None:
 def test_what_is_no_zip_is_none(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(WeightsRejected, match="is no converted model"):
         keep(content, sha256(content), tmp_path)
+
+
+def test_tensors_lie_beside_the_networks_where_the_manifest_says_so(tmp_path: Path) -> None:
+    manifest = replace(MANIFEST, torch=Architecture(family="yolo11-pose", scale="n"))
+    folder = networks(tmp_path / "a")
+    (folder / TENSORS).write_bytes(b"numbers")
+    content = pack(folder, manifest)
+    kept = keep(content, sha256(content), tmp_path / "cache")
+    assert kept.manifest == manifest
+    assert stored_tensors(kept) == b"numbers"
+    kept.path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(WeightsRejected, match="has the checksum"):
+        stored_tensors(kept)
+    without = pack(folder, MANIFEST)
+    with pytest.raises(WeightsRejected, match="holds no tensors"):
+        stored_tensors(keep(without, sha256(without), tmp_path / "cache"))
+
+
+def test_a_manifest_without_tensors_is_as_workers_of_before_read_it() -> None:
+    assert MANIFEST.as_json() == {"head": "raw", "one_at_a_time": False, "coarse": True, "format": 1}
+    assert Manifest.from_json(MANIFEST.as_json()) == MANIFEST
+    for head in ("rows", "simcc"):
+        with pytest.raises(ValueError, match="invalid Manifest"):
+            replace(MANIFEST, head=head, torch=Architecture(family="yolo11-pose", scale="n"))
 
 
 def test_a_manifest_of_another_time_is_refused(tmp_path: Path) -> None:
