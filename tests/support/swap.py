@@ -17,133 +17,39 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from chaos import session, submit, wait
 from footage import half_size_frames, write
 from ports import free_port
-from versions import converted, entered
-from world import World, world
+from swap_memory import without_memory
+from swap_site import (
+    BROKEN,
+    FIRST,
+    FOURTH,
+    SECOND,
+    THIRD,
+    Ended,
+    Site,
+    account_of,
+    said,
+    small_production,
+    until,
+    untouched,
+)
 
 from models.errors import StoreUnavailable
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import ModelRef
-from models.s3 import S3Options
-from models.storage import Storage, StorageOptions
-from models.worker_models import WorkerModel, WorkerModels
-
-FIRST, SECOND, THIRD, FOURTH, BROKEN = "yolo11n-pose@1", "net@2", "net@3", "net@4", "net@5"
-PATIENCE_S = 120.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """A small production with a catalogue, and clips to send."""
-
-    place: World
-    storage: Storage
-    cases: Sequence[tuple[str, bool]]
-
-    def submit(self, count: int) -> list[str]:
-        """So many jobs, deep ones and quick ones in turn."""
-        name = f"swap-{time.monotonic_ns()}"
-        return [
-            submit(self.place, self.cases[number % len(self.cases)], f"{name}-{number}", 0) for number in range(count)
-        ]
-
-    def command(self, *arguments: str) -> int:
-        """`frontfoot models …` as an operator runs it; its exit code."""
-        command = [sys.executable, "-m", "frontfoot", "models", *arguments]
-        return subprocess.run(command, env=self.place.api.environment, capture_output=True, check=False).returncode
-
-    def words(self) -> list[WorkerModel]:
-        """What the workers that live say."""
-        pids = {str(worker.process.pid) for worker in self.place.workers if worker.process is not None}
-        return [word for word in WorkerModels(self.storage.database).list() if word.worker_id.split("-")[-2] in pids]
-
-    def wait_for(self, reached: Callable[[list[WorkerModel]], bool]) -> float:
-        """Seconds until what the workers say is so."""
-        began = time.monotonic()
-        while not reached(words := self.words()):
-            assert time.monotonic() < began + PATIENCE_S, words
-            time.sleep(0.1)
-        return round(time.monotonic() - began, 1)
-
-    def all_run(self, model: str) -> Callable[[list[WorkerModel]], bool]:
-        """Whether every worker gives new jobs this model."""
-        workers = len(self.place.workers)
-        return lambda words: (
-            len(words) == workers and all(word.state == "ready" and word.model == model for word in words)
-        )
-
-    def done(self, jobs: Sequence[str]) -> int:
-        rows = self.place.query(
-            "SELECT count(*) FROM video_analysis_jobs WHERE id = ANY(%s) AND status = 'done'", list(jobs)
-        )
-        return int(rows[0][0])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A job that is done, checked: one model measured all of it."""
-
-    model: str
-    attempt: int
-    explained: tuple[str, ...]
-    """Why each earlier attempt ended."""
-    started_at: datetime
-    completed_at: datetime
-    frames: int
-    """That were inferred for it."""
-
-
-def account_of(site: Site, jobs: Sequence[str]) -> list[Ended]:
-    """Wait for the end of all these and check each."""
-    wait(site.place, list(jobs), strike=None)
-    rows = site.place.query(
-        "SELECT status, resolved_model, attempt, history, started_at, completed_at, quick_results, deep_results, "
-        "deep_enabled, error_code FROM video_analysis_jobs WHERE id = ANY(%s)",
-        list(jobs),
-    )
-    assert len(rows) == len(jobs)
-    ended = []
-    for status, resolved, attempt, history, started, completed, quick, deep, deep_enabled, code in rows:
-        assert status == "done", (status, code)
-        documents = [document for document in (quick, deep) if document]
-        assert len(documents) == (2 if deep_enabled else 1)
-        named = {f"{document['model']['name']}@{document['model']['version']}" for document in documents}
-        assert named == {resolved}, f"measured by {named}, said to be by {resolved}"
-        explained = tuple(entry["error_code"] for entry in history or ())
-        assert len(explained) == attempt - 1
-        frames = sum(document["receipt"]["inferred"] for document in documents)
-        ended.append(
-            Ended(
-                model=resolved,
-                attempt=attempt,
-                explained=explained,
-                started_at=started,
-                completed_at=completed,
-                frames=frames,
-            )
-        )
-    return ended
-
-
-def untouched(ended: Sequence[Ended]) -> dict[str, int]:
-    """Nobody was begun again; how many each model measured."""
-    assert all(job.attempt == 1 for job in ended), Counter(job.explained for job in ended)
-    return dict(Counter(job.model for job in ended))
 
 
 def under_load(site: Site, count: int) -> dict[str, Any]:
     """A promotion when a third of the jobs is done."""
     jobs = site.submit(count)
-    _until(lambda: site.done(jobs) >= count // 3)
+    until(lambda: site.done(jobs) >= count // 3)
     moment = site.place.query("SELECT now()")[0][0]
     began = time.monotonic()
     assert site.command("promote", SECOND) == 0
@@ -201,7 +107,7 @@ def refused(site: Site) -> dict[str, Any]:
 def killed(site: Site) -> dict[str, Any]:
     """kill -9 of a worker while it loads the next model; it is started again."""
     jobs = site.submit(16)
-    _until(lambda: site.done(jobs) >= 2)
+    until(lambda: site.done(jobs) >= 2)
     assert site.command("promote", SECOND) == 0
     victim = site.place.workers[0]
     assert victim.process is not None
@@ -244,7 +150,7 @@ def two_at_once(site: Site) -> dict[str, Any]:
 def while_the_database_restarts(site: Site) -> dict[str, Any]:
     """The promotion is tried until it is taken."""
     jobs = site.submit(16)
-    _until(lambda: site.done(jobs) >= 2)
+    until(lambda: site.done(jobs) >= 2)
     catalogue, tries = ModelCatalogue(site.storage.database), Counter[str]()
 
     def promote() -> None:
@@ -274,7 +180,7 @@ def while_the_database_restarts(site: Site) -> dict[str, Any]:
 def without_room(site: Site) -> dict[str, Any]:
     """One GPU, which one actor takes: jobs wait in the queue, and what cannot be loaded leaves what was there."""
     jobs = site.submit(24)
-    _until(lambda: site.done(jobs) >= 2)
+    until(lambda: site.done(jobs) >= 2)
     assert site.command("promote", SECOND) == 0
     empty_s = site.wait_for(lambda words: words[0].state == "emptying" and words[0].model is None)
     seconds = site.wait_for(site.all_run(SECOND))
@@ -287,7 +193,7 @@ def without_room(site: Site) -> dict[str, Any]:
         "stopped_claiming_after_s": empty_s,
         "runs_it_after_another_s": seconds,
         "models": models,
-        "said": [text for text in _said(site) if text.startswith("No room")],
+        "said": [text for text in said(site) if text.startswith("No room")],
     }
 
 
@@ -297,7 +203,7 @@ def run(count: int, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
     account: dict[str, Any] = {}
     # Few jobs at once, so that many are left for the second model.
     few = {"FRONTFOOT_CLIPS_PER_ACTOR": "2"}
-    with _site(folder, cache, clips, workers=2, **few) as site:
+    with small_production(folder, cache, clips, workers=2, **few) as site:
         scenes: tuple[Callable[[], dict[str, Any]], ...] = (
             lambda: {"under_load": under_load(site, count)},
             lambda: {"rollback": back(site)},
@@ -309,7 +215,7 @@ def run(count: int, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
         for scene in scenes:
             account |= scene()
             print(json.dumps(account), file=sys.stderr)  # noqa: T201
-        failed = [text for text in _said(site) if text.startswith("Job attempt failed")]
+        failed = [text for text in said(site) if text.startswith("Job attempt failed")]
         assert not failed, failed
     with _one_gpu(folder / "ray.log") as address:
         # A folder: Ray's node was there before the S3 server, and knows nothing of its keys.
@@ -320,14 +226,11 @@ def run(count: int, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
             "FRONTFOOT_STORE": "folder",
         }
         (folder / "gpu").mkdir()
-        with _site(folder / "gpu", cache, clips, workers=1, RAY_AUTH_MODE="disabled", **few, **gpu) as site:
+        with small_production(folder / "gpu", cache, clips, workers=1, RAY_AUTH_MODE="disabled", **few, **gpu) as site:
             account["without_room"] = without_room(site)
+    (folder / "memory").mkdir()
+    account["without_memory"] = without_memory(folder / "memory", cache, clips, **few)
     return account
-
-
-def _said(site: Site) -> list[str]:
-    """What the workers' logs say."""
-    return [str(record.get("message", "")) for worker in site.place.workers for record in worker.records()]
 
 
 @contextmanager
@@ -345,7 +248,7 @@ def _one_gpu(log: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        _until(lambda: "Ray runtime started" in log.read_text())
+        until(lambda: "Ray runtime started" in log.read_text())
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()  # `ray stop` would end everybody's Ray
@@ -354,41 +257,6 @@ def _one_gpu(log: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
-
-
-@contextmanager
-def _site(folder: Path, cache: Path, clips: Sequence[Path], *, workers: int, **settings: str) -> Iterator[Site]:
-    """Workers that run the built-in model, and a catalogue of four more, one of them broken."""
-    with world(folder, cache, workers=workers, seed=1, **settings) as place:
-        given = place.api.environment
-        s3 = S3Options(
-            bucket=given["FRONTFOOT_S3_BUCKET"],
-            endpoint_url=given["FRONTFOOT_S3_ENDPOINT_URL"],
-            region=given["AWS_DEFAULT_REGION"],
-            access_key_id=given["AWS_ACCESS_KEY_ID"],
-            secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-        )
-        options = StorageOptions(
-            database_url=place.database_url,
-            folder=folder / "data" / "artifacts",
-            s3=s3 if given["FRONTFOOT_STORE"] == "s3" else None,
-        )
-        with closing(options.open()) as storage:
-            sessions = [session(place, clip) for clip in clips]
-            site = Site(place=place, storage=storage, cases=[(one, deep) for one in sessions for deep in (False, True)])
-            site.wait_for(site.all_run(FIRST))
-            content = converted(cache)  # the workers have done it by now
-            for version in (SECOND, THIRD, FOURTH):
-                entered(storage, version, content)
-            entered(storage, BROKEN, content, stored=content[:-1])
-            yield site
-
-
-def _until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S * 4
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def main() -> None:
