@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from inference.errors import BackendUnavailable
 from inference.extract import ExtractorOptions
 from inference.spans import LEAST_ROOM, ROOM
+from pipeline import memory, places, ray_state
 from pipeline.generation import Generation
-from pipeline.memory import lacking
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
@@ -180,20 +180,16 @@ class Cluster:
             serving.look()
         return [status for generation in self.generations for status in generation.statuses()]
 
-    def lacks(self) -> str | None:
+    def lacks(self, larger_bytes: int = 0) -> str | None:
         """What one more generation would lack now, in words; None where it would find a place beside this one.
 
-        Ray's resources where actors ask for any, and the memory that one like those that are there would take.
+        Ray's resources where actors ask for any, and the memory that one like those that are there would take, of a
+        model whose artifact is so much larger.
         """
-        import ray
-
-        options = self._options
-        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
-        for name, each in (("GPU", options.actor_gpus), ("CPU", options.actor_cpus)):
-            if free.get(name, 0.0) < self._actors * each:
-                return f"{self._actors * each:g} {name}s are wanted, {free.get(name, 0.0):g} are free"
+        each = {"GPU": self._options.actor_gpus, "CPU": self._options.actor_cpus}
         serving = self._serving
-        return lacking(serving.memories()) if serving else None
+        lacks = places.lacking(ray_state.free_by_node().values(), each, self._actors)
+        return lacks or (memory.lacking(serving.memories(), larger_bytes) if serving else None)
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""
@@ -285,6 +281,9 @@ def _connect(options: ClusterOptions) -> None:
     # Ray ends idle processes beyond one a CPU after a second; each fresh one imports for four CPU seconds before it
     # measures anything, which cost a burst of short clips most of its time.
     os.environ.setdefault("RAY_num_workers_soft_limit", str(cpus + 3))
+    # Above Ray's own processes, below an actor that only loads (`inference.memory.Expendable`), which by default is no
+    # more expendable than those at work: where memory runs out in a swap, the new model is to go.
+    os.environ.setdefault("RAY_worker_oom_score_adjustment", "500")
     if options.address == "local":
         # Nothing outside this machine reaches a local Ray, and no token file is left behind.
         os.environ["RAY_AUTH_MODE"] = "disabled"
