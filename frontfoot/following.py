@@ -25,6 +25,7 @@ class FollowedAlias:
         self._storage = storage
         self._catalogue = ModelCatalogue(storage.database)
         self._canaries = Canaries(storage.database)
+        self._sizes: dict[str, int] = {}
 
     def meant(self) -> str:
         """`name@version` that the alias means now. Raises StoreError."""
@@ -33,6 +34,13 @@ class FollowedAlias:
     def canary(self) -> Canary | None:
         """The alias's canary. Raises StoreError."""
         return self._canaries.active(self.alias)
+
+    def size(self, model: str) -> int:
+        """Bytes of what actors load of `name@version`; 0 of the built-in one. Raises StoreError."""
+        if model not in self._sizes:  # a version never changes
+            artifact = self._catalogue.find(ModelRef.parse(model)).artifact
+            self._sizes[model] = self._storage.store.stat(artifact.bucket, artifact.key).size if artifact else 0
+        return self._sizes[model]
 
     def fetch(self, model: str) -> ExtractorOptions:
         """What actors load of `name@version`. Raises StoreError and InferenceError."""

@@ -14,7 +14,7 @@ import ray
 from inference.batcher import BatchStats
 from inference.errors import ExtractionCanceled, InferenceError, RuntimeBroken, SegmentsUnsure
 from inference.extract import Extraction, ExtractorOptions, ExtractRequest, PoseExtractor, load_extractor
-from inference.memory import Memory, memory
+from inference.memory import Expendable, Memory, memory
 from inference.parts import SegmentPeople
 from inference.poses import ModelInfo
 from inference.probe import Survey, clip_sha256, survey
@@ -97,6 +97,7 @@ class PoseActor:
     """Holds one model and decodes many clips on its own threads. `key` names a clip's extraction while it runs."""
 
     def __init__(self, options: ExtractorOptions) -> None:
+        self._expendable = Expendable()  # while it only loads: beside it another model may be at work
         sweep_abandoned()  # an actor that was killed, and is now started again, left its clips behind
         self._loaded: PoseExtractor | InferenceError
         try:
@@ -208,6 +209,7 @@ class PoseActor:
         with self._lock:
             if key in self._canceled:
                 raise ExtractionCanceled
+            self._expendable.no_more()
             return self._clips.setdefault(key, _Clip())
 
     def _still_holds(self, kept: Extraction, surveyed: Survey) -> bool:

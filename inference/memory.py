@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+_FIRST_TO_END = "1000"
+"""The highest `oom_score_adj` that there is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +27,29 @@ class Memory:
 def memory(root: Path = Path("/")) -> Memory:
     """Of this process. `root` is where `proc` and `sys` are, for tests."""
     return Memory(node=socket.gethostname(), resident_bytes=_resident(root), free_bytes=_free(root))
+
+
+class Expendable:
+    """Says to the kernel that this process is the first to end where memory runs out, until it has something to lose.
+
+    Without a word it ends the largest process of those that it holds equal: the one that has long been at work.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        """From now on; where the system has no such thing nothing happens. `root` as of `memory`."""
+        self._file = root / "proc/self/oom_score_adj"
+        self._before: str | None = None
+        with suppress(OSError):
+            before = self._file.read_text()
+            self._file.write_text(_FIRST_TO_END)
+            self._before = before
+
+    def no_more(self) -> None:
+        """As it was before, from the first call on."""
+        if self._before is not None:
+            with suppress(OSError):
+                self._file.write_text(self._before)
+            self._before = None
 
 
 def _resident(root: Path) -> int | None:

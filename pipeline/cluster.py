@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from inference.errors import BackendUnavailable
 from inference.extract import ExtractorOptions
 from inference.spans import LEAST_ROOM, ROOM
+from pipeline import memory, places, ray_state
 from pipeline.generation import Generation
-from pipeline.memory import lacking
 
 if TYPE_CHECKING:
     from inference.actor import ActorStatus
@@ -182,20 +182,19 @@ class Cluster:
             serving.look()
         return [status for generation in self.generations for status in generation.statuses()]
 
-    def lacks(self) -> str | None:
+    def lacks(self, larger_bytes: int = 0) -> str | None:
         """What one more generation would lack now, in words; None where it would find a place beside this one.
 
-        Ray's resources where actors ask for any, and the memory that one like those that are there would take.
+        Ray's resources where actors ask for any, and the memory that one like those that are there would take, of a
+        model whose artifact is so much larger.
         """
-        options, free = self._options, self._free()
-        for name, each in (("GPU", options.actor_gpus), ("CPU", options.actor_cpus)):
-            if free.get(name, 0.0) < self._actors * each:
-                return f"{self._actors * each:g} {name}s are wanted, {free.get(name, 0.0):g} are free"
+        each = {"GPU": self._options.actor_gpus, "CPU": self._options.actor_cpus}
         serving = self._serving
-        return lacking(serving.memories()) if serving else None
+        lacks = places.lacking(self._free(), each, self._actors)
+        return lacks or (memory.lacking(serving.memories(), larger_bytes) if serving else None)
 
-    def _free(self) -> dict[str, float]:
-        """What Ray has for more actors.
+    def _free(self) -> list[dict[str, float]]:
+        """What each of Ray's nodes has for more actors.
 
         A GPU is an actor's for as long as that lives, a CPU mostly a task's for a moment. On a local Ray, where all is
         ours, what tasks have counts as free but for the one CPU that must stay theirs. In a cluster it does not: Ray
@@ -203,13 +202,12 @@ class Cluster:
         """
         import ray
 
-        free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
-        if self._options.address == "local":
-            all_there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # the same
-            actors = len(self._generations) * self._actors
-            left = all_there.get("CPU", 0.0) - actors * self._options.actor_cpus - TASK_CPUS
-            free["CPU"] = max(0.0, left)
-        return free
+        nodes = list(ray_state.free_by_node().values())
+        if self._options.address != "local":
+            return nodes
+        everything: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray left it untyped
+        held = len(self._generations) * self._actors * self._options.actor_cpus
+        return [{**node, "CPU": max(0.0, everything.get("CPU", 0.0) - held - TASK_CPUS)} for node in nodes]
 
     def stop(self) -> None:
         """Let the actors go and disconnect; a local Ray ends with it."""
@@ -301,6 +299,9 @@ def _connect(options: ClusterOptions) -> None:
     # Ray ends idle processes beyond one a CPU after a second; each fresh one imports for four CPU seconds before it
     # measures anything, which cost a burst of short clips most of its time.
     os.environ.setdefault("RAY_num_workers_soft_limit", str(cpus + 3))
+    # Above Ray's own processes, below an actor that only loads (`inference.memory.Expendable`), which by default is no
+    # more expendable than those at work: where memory runs out in a swap, the new model is to go.
+    os.environ.setdefault("RAY_worker_oom_score_adjustment", "500")
     if options.address == "local":
         # Nothing outside this machine reaches a local Ray, and no token file is left behind.
         os.environ["RAY_AUTH_MODE"] = "disabled"

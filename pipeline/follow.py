@@ -50,6 +50,9 @@ class Models(Protocol):
     def canary(self) -> Canary | None:
         """The alias's canary. Raises StoreError."""
 
+    def size(self, model: str) -> int:
+        """Bytes of what actors load of `name@version`; 0 of the built-in one. Raises StoreError."""
+
     def fetch(self, model: str) -> ExtractorOptions:
         """What actors load of `name@version`. Raises StoreError and InferenceError."""
 
@@ -230,7 +233,7 @@ class Follower:
             for generation in self._cluster.generations
         )
         refused = self._refusals.in_force()
-        state.room = self._room(held, {state.wanted, canary} - {None, *refused})
+        state.room = self._room(held, {model for model in (state.wanted, canary) if model} - refused)
         return Situation(
             wanted=state.wanted,
             serving=_name(serving) if serving else None,
@@ -242,17 +245,24 @@ class Follower:
             room=state.room,
         )
 
-    def _room(self, held: Sequence[Held], coming: Set[str | None]) -> Room:
+    def _room(self, held: Sequence[Held], coming: Set[str]) -> Room:
         """Whether one more generation fits. Measured only where another model is to come: every actor is asked."""
         state = self._state
         if len(held) != 1 or self._cluster.serving is None or coming <= {held[0].model}:
             return "enough"
-        state.lacks = self._cluster.lacks()
+        state.lacks = self._cluster.lacks(self._larger(held[0].model, coming - {held[0].model}))
         if state.lacks is None:
             state.lacks_since = math.inf
             return "enough"
         state.lacks_since = min(state.lacks_since, self._clock())
         return "none" if self._clock() - state.lacks_since > FREED_S else "unclear"
+
+    def _larger(self, there: str, coming: Set[str]) -> int:
+        """By how many bytes the largest that is to come is larger than what is there; 0 where nobody knows."""
+        try:
+            return max(self._models.size(model) for model in coming) - self._models.size(there) if self._models else 0
+        except StoreError:  # fetching it says why
+            return 0
 
     def _carry_out(self, step: Step) -> None:
         if step.kind == "load":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from pipeline import ray_state
 from pipeline.pool import Member, Pool, Seat, Wish
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ class Generation:
             answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
             for member, life, call in calls:
                 self.pool.answered(member, life, self._answer(member, call, first) if call in answered else None)
+                if first and call not in answered:
+                    self.restarts = max(self.restarts, ray_state.restarts(member.actor))
             ready = self.ready()
             if ready:
                 self.ready_at = time.monotonic()

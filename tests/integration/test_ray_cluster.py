@@ -130,7 +130,8 @@ def test_nothing_is_installed_on_a_node(config: dict[str, Any]) -> None:
 
 def test_tokens_are_on_and_statistics_off_on_every_node(config: dict[str, Any]) -> None:
     shared = options(config, "run_options")
-    for setting in ("RAY_AUTH_MODE=token", "RAY_USAGE_STATS_ENABLED=0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=1"):
+    settings = ("RAY_AUTH_MODE=token", "RAY_USAGE_STATS_ENABLED=0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=1")
+    for setting in (*settings, "RAY_worker_oom_score_adjustment=500"):
         assert f"-e {setting}" in shared
     head_start = "\n".join(config["head_start_ray_commands"])
     # The launcher exports its own idea of usage statistics before the start command, and this flag wins over it.

@@ -52,6 +52,10 @@ class Site:
         found: dict[str, Any] = json.loads(ran.stdout)
         return found
 
+    def output(self, *arguments: str) -> str:
+        """What it prints for people."""
+        return self._ran(*arguments).stdout
+
     def _ran(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "frontfoot", "models", *arguments]
         return subprocess.run(command, env=self.place.api.environment, capture_output=True, text=True, check=False)
@@ -152,9 +156,11 @@ def until(reached: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def site_with(folder: Path, cache: Path, clips: Sequence[Path], *, workers: int, **settings: str) -> Iterator[Site]:
-    """Workers that run the built-in model, and a catalogue of four more, one of them broken."""
-    with world(folder, cache, workers=workers, seed=1, **settings) as place:
+def site_with(
+    folder: Path, cache: Path, clips: Sequence[Path], *, workers: int, within: Sequence[str] = (), **settings: str
+) -> Iterator[Site]:
+    """Workers that run the built-in model, and a catalogue of four more, one of them broken; `within` as of `Child`."""
+    with world(folder, cache, workers=workers, seed=1, within=within, **settings) as place:
         given = place.api.environment
         s3 = S3Options(
             bucket=given["FRONTFOOT_S3_BUCKET"],

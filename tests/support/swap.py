@@ -26,6 +26,7 @@ from typing import Any
 from footage import half_size_frames, write
 from model_site import BROKEN, FIRST, FOURTH, SECOND, THIRD, Ended, Site, account_of, said, site_with, until, untouched
 from ports import free_port
+from swap_memory import without_memory
 
 from models.errors import StoreUnavailable
 from models.model_catalogue import ModelCatalogue
@@ -214,6 +215,8 @@ def run(count: int, folder: Path, cache: Path, sample: Path) -> dict[str, Any]:
         (folder / "gpu").mkdir()
         with site_with(folder / "gpu", cache, clips, workers=1, RAY_AUTH_MODE="disabled", **few, **gpu) as site:
             account["without_room"] = without_room(site)
+    (folder / "memory").mkdir()
+    account["without_memory"] = without_memory(folder / "memory", cache, clips, **few)
     return account
 
 

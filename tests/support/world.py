@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,8 @@ class Child:
     folder: Path
     code: Path | None = None
     """Where its code is; by default what is installed."""
+    within: Sequence[str] = ()
+    """A command that becomes the one that stands behind it, once it has put itself where that is to run."""
     starts: int = 0
     process: subprocess.Popen[str] | None = None
 
@@ -62,7 +64,7 @@ class Child:
         # Files of their own for every start: a killed process may leave half a line behind.
         with self._file("log").open("w") as log, self._file("err").open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "frontfoot", *self.arguments],
+                [*self.within, sys.executable, "-m", "frontfoot", *self.arguments],
                 stdout=log,
                 stderr=errors,
                 text=True,
@@ -198,8 +200,10 @@ def name_of(process: psutil.Process) -> str:
 
 
 @contextmanager
-def world(folder: Path, cache: Path, *, workers: int, seed: int, **settings: str) -> Iterator[World]:
-    """Start everything on a fresh database and bucket; end everything with the block."""
+def world(
+    folder: Path, cache: Path, *, workers: int, seed: int, within: Sequence[str] = (), **settings: str
+) -> Iterator[World]:
+    """Start everything on a fresh database and bucket; end everything with the block. `within` is where workers run."""
     with ExitStack() as stack:
         postgres = stack.enter_context(postgres_server(durable=True))
         s3 = stack.enter_context(s3_server())
@@ -232,7 +236,7 @@ def world(folder: Path, cache: Path, *, workers: int, seed: int, **settings: str
         port = free_port()
         api = Child(name="api", arguments=("api", "--port", str(port)), environment=environment, folder=folder)
         made = [
-            Child(name=f"worker{number}", arguments=("worker",), environment=environment, folder=folder)
+            Child(name=f"worker{number}", arguments=("worker",), environment=environment, folder=folder, within=within)
             for number in range(workers)
         ]
         for child in (api, *made):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.memory import Memory, memory
+from inference.memory import Expendable, Memory, memory
 
 MIB = 2**20
 
@@ -85,3 +85,20 @@ def test_here_it_sees_what_is_taken() -> None:
     assert abs(after.resident_bytes - before.resident_bytes - taken.nbytes) < 50 * MIB
     assert after.free_bytes is not None
     assert after.free_bytes > 0
+
+
+def test_a_process_is_the_first_to_end_until_it_has_something_to_lose(tmp_path: Path) -> None:
+    score = tmp_path / "proc/self/oom_score_adj"
+    told(score, "500\n")
+    expendable = Expendable(tmp_path)
+    assert int(score.read_text()) == 1000
+    expendable.no_more()
+    assert int(score.read_text()) == 500
+    told(score, "7")
+    expendable.no_more()
+    assert int(score.read_text()) == 7, "once is enough"
+
+
+def test_where_the_system_knows_no_such_thing_nothing_happens(tmp_path: Path) -> None:
+    Expendable(tmp_path).no_more()
+    assert not list(tmp_path.iterdir())

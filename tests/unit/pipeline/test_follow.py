@@ -69,6 +69,9 @@ class Place:
     means: str | Exception = A
     share_of: Canary | None = None
     fetching: dict[str, Exception] = field(default_factory=dict)
+    sizes: dict[str, int | Exception] = field(default_factory=dict)
+    larger: int | None = None
+    """By how much a model that is to come was said to be larger than what is there."""
     generations: list[Actors] = field(default_factory=lambda: [Actors(A, 0.0, loaded=True, proven=True)])
     serving: Actors | None = None
     lacking: str | None = None
@@ -110,6 +113,12 @@ class Place:
         if self.promoted:
             self.means, self.share_of, self.promoted = self.promoted, None, None
 
+    def size(self, model: str) -> int:
+        size = self.sizes.get(model, 0)
+        if isinstance(size, Exception):
+            raise size
+        return size
+
     def fetch(self, model: str) -> Any:
         if model in self.fetching:
             raise self.fetching[model]
@@ -134,7 +143,8 @@ class Place:
         self.generations.remove(generation)
         return True
 
-    def lacks(self) -> str | None:
+    def lacks(self, larger_bytes: int) -> str | None:
+        self.larger = larger_bytes
         return self.lacking
 
     # What the test looks at.
@@ -310,6 +320,26 @@ def test_without_room_for_two_the_old_one_goes_first(place: Place) -> None:
     place.find(A).loaded = True
     assert place.go_on().model == A
     assert place.go_on(10_000) == word("failed", A, B, error_code="weights_rejected", error_message="no")
+
+
+def test_room_is_asked_for_by_how_much_larger_the_next_model_is(place: Place) -> None:
+    place.sizes = {A: 20, B: 450, C: 70}
+    place.go_on()
+    assert place.larger is None, "nothing is to come"
+    place.means, place.share_of = C, canary(B)
+    place.go_on()
+    assert place.larger == 430
+    place.drop(place.find(C))
+    place.means, place.share_of = A, canary(C)
+    place.go_on()
+    assert place.larger == 50
+
+
+def test_where_nobody_knows_the_size_it_is_as_large(place: Place) -> None:
+    place.means, place.sizes = B, {A: 20, B: StoreUnavailable()}
+    place.go_on()
+    assert place.larger == 0
+    assert place.models() == [A, B], "fetching it says what is wrong"
 
 
 def test_what_failed_once_takes_the_place_of_what_works_no_second_time(place: Place) -> None:
