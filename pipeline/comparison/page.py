@@ -10,7 +10,6 @@ from pipeline.comparison.pictures import Pair
 from pipeline.rendering.page import environment
 from pipeline.rendering.player import policy
 
-
 MEANINGS = {
     "clips": "clips with results by both",
     "failures": "clips with results by the first and none by the second",

@@ -146,7 +146,7 @@ def test_one_that_is_not_as_it_should_be_is_refused(
 
 
 def test_one_that_is_not_there_or_lies_elsewhere_is_refused(brought: Brought) -> None:
-    with pytest.raises(NotInstalled, match=rf"there is no entry point 'my-pose'.* on {platform.node()}; there are: none"):
+    with pytest.raises(NotInstalled, match=rf"no entry point 'my-pose'.* on {platform.node()}; there are: none"):
         entry_points.find("my-pose")
     brought(SILENT, module="elsewhere")
     with pytest.raises(WeightsRejected, match=r"installed from a wheel, not as editable"):
