@@ -8,6 +8,7 @@ that it is the very same code and weights: the checksum of the distribution's fi
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.artifact import Installed, Precision
-from inference.errors import WeightsRejected
+from inference.errors import NotInstalled, WeightsRejected
 from inference.poses import FloatArray
 
 GROUP = "frontfoot.pose_models"
@@ -58,18 +59,21 @@ Load = Callable[[int], PoseModel]
 def find(name: str) -> Installed:
     """The entry point of this name and the checksum of what brings it. Runs none of its code.
 
-    Raises WeightsRejected.
+    Raises NotInstalled where there is none, and WeightsRejected with any other reason.
     """
     return _identity(_entry_point(name))
 
 
 def load(registered: Installed, threads: int) -> PoseModel:
-    """The model, from the very files that were registered. Raises WeightsRejected with the reason."""
+    """The model, from the very files that were registered.
+
+    Raises NotInstalled where these are not here, and WeightsRejected with any other reason.
+    """
     point = _entry_point(registered.name)
     found = _identity(point)
     if found != registered:
-        raise WeightsRejected(
-            f"{found.distribution} {found.version} is installed here with the checksum {found.sha256}, and "
+        raise NotInstalled(
+            f"{found.distribution} {found.version} is installed on {_here()} with the checksum {found.sha256}, and "
             f"{registered.distribution} {registered.version} with {registered.sha256} was registered"
         )
     return _checked(_begun(point, threads), point.name)
@@ -101,7 +105,12 @@ def _entry_point(name: str) -> metadata.EntryPoint:
         return found[0]
     known = ", ".join(sorted(point.name for point in metadata.entry_points(group=GROUP))) or "none"
     said = "there is no" if not found else "more than one distribution brings the"
-    raise WeightsRejected(f"{said} entry point {name!r} of {GROUP} here; there are: {known}")
+    raise NotInstalled(f"{said} entry point {name!r} of {GROUP} on {_here()}; there are: {known}")
+
+
+def _here() -> str:
+    """The machine's name: of many nodes one may lack what the others have."""
+    return platform.node() or "this machine"
 
 
 def _identity(point: metadata.EntryPoint) -> Installed:

@@ -92,6 +92,12 @@ class WeightsRejected(InferenceError):
     code = "weights_rejected"
 
 
+class NotInstalled(WeightsRejected):
+    """What brings the model is not installed on this machine, or another build of it is."""
+
+    transient = True  # the version is not to blame: it loads once somebody has installed it here
+
+
 class BackendUnavailable(InferenceError):
     """This backend or precision cannot run on this machine."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +33,18 @@ def extractor(extractor_options: ExtractorOptions) -> Iterator[PoseExtractor]:
 
 
 @pytest.fixture(scope="session")
-def cluster(extractor_options: ExtractorOptions) -> Iterator[Cluster]:
+def site_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder from which Ray's processes, and not this one, import what a test installs there."""
+    return tmp_path_factory.mktemp("site-packages")
+
+
+@pytest.fixture(scope="session")
+def cluster(extractor_options: ExtractorOptions, site_packages: Path) -> Iterator[Cluster]:
     started = Cluster(ClusterOptions(extractor=extractor_options))
-    started.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray's processes get the variables that its start finds.
+        patch.setenv("PYTHONPATH", str(site_packages), prepend=os.pathsep)
+        started.start()
     yield started
     started.stop()
 

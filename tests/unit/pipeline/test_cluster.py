@@ -147,7 +147,7 @@ def test_what_one_more_generation_lacks_is_what_actors_have_and_not_what_tasks_h
 ) -> None:
     """Ray's two answers are the test's: a Ray here has no GPU to give away."""
     monkeypatch.setattr("ray.cluster_resources", lambda: dict(has))
-    monkeypatch.setattr("ray.available_resources", lambda: dict(free))
+    monkeypatch.setattr("pipeline.ray_state.free_by_node", lambda: {"node": dict(free)})
     cluster = Cluster(options(address=address, actor_gpus=1))
     cluster._actors = 1
     generation(cluster, "1")

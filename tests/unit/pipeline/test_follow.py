@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorUnavailableError
 
-from inference.errors import ContractBroken, WeightsRejected
+from inference.errors import ContractBroken, NotInstalled, WeightsRejected
 from models.canary import Canary, Limits
 from models.database import Database
 from models.errors import StoreUnavailable
@@ -263,6 +263,18 @@ def test_what_may_go_well_later_is_tried_again_less_and_less_often(place: Place)
         error_code="store_unavailable",
         error_message="the store is away",
     )
+
+
+def test_what_was_not_installed_is_loaded_once_it_is(place: Place) -> None:
+    place.means = B
+    place.go_on()
+    place.find(B).error = NotInstalled("not on node-7")
+    failed = word("failed", A, B, error_code="weights_rejected", error_message="not on node-7")
+    assert place.go_on() == failed
+    assert place.go_on(9.9) == failed
+    place.go_on(0.2)
+    place.find(B).loaded = True
+    assert place.go_on() == word("ready", B)
 
 
 @pytest.mark.parametrize(

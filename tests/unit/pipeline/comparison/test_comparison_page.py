@@ -36,6 +36,7 @@ def test_what_flips_stands_on_the_page_with_stills_of_both(tmp_path: Path) -> No
     page = build_page(document, {"net": pairs})
     assert page.count("data:image/jpeg") == 4
     assert "2 findings would differ" in page
+    assert "Findings that appear, vanish or change <small>flips</small></th><td>2<" in page
     assert ">appears<" in page
     assert ">vanishes<" in page
     assert "<b>Head" not in page
