@@ -29,7 +29,9 @@ PARITY_CONFIDENCE = 0.01
 """By how much torch may be surer or less sure than OpenVINO of the same version."""
 _CANDIDATE = 0.25
 _DESCRIPTION_MAX = 200
-"""Bytes of an architecture's two words, with room."""
+"""Bytes of an architecture's two words, with room; what comes after them is not read."""
+_TENSORS_MAX = 1 << 30
+"""Bytes of an architecture's tensors: the largest known takes 0.4 GiB."""
 _QUANTISING = frozenset({"FakeQuantize", "FakeConvert"})
 
 
@@ -187,12 +189,11 @@ def _architecture(folder: Path, name: str) -> Architecture | None:
         raise WeightsRejected(f"{name}: its conversion left tensors without their architecture, or that without them")
     if not described.is_file():
         return None
+    if (size := (folder / TENSORS).stat().st_size) > _TENSORS_MAX:
+        raise WeightsRejected(f"{name}: its tensors take {size} bytes, and no network that is known takes so many")
     try:
         with described.open("rb") as file:
-            said = file.read(_DESCRIPTION_MAX + 1)
-        if len(said) > _DESCRIPTION_MAX:
-            raise ValueError(f"more than {_DESCRIPTION_MAX} bytes")
-        return Architecture(**json.loads(said))
+            return Architecture(**json.loads(file.read(_DESCRIPTION_MAX)))
     except (ValueError, TypeError) as error:
         raise WeightsRejected(f"{name}: its architecture is none that is known: {str(error)[:200]}") from error
 

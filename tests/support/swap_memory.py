@@ -38,7 +38,7 @@ def without_memory(folder: Path, cache: Path, clips: Sequence[Path], **settings:
         opened = site_with(folder, cache, clips, workers=1, within=group.within, **settings)
         site = stack.enter_context(opened)
         with _peak(group) as peak:
-            untouched(account_of(site, site.submit(16)))
+            untouched(account_of(site, site.submit(12)))
         account: dict[str, Any] = {"killed_while_it_loads": killed_while_it_loads(site, group)}
         print(json.dumps(account), file=sys.stderr)  # noqa: T201
         return account | {"not_enough_for_two": drained_first(site, group, peak[0])}
@@ -47,10 +47,10 @@ def without_memory(folder: Path, cache: Path, clips: Sequence[Path], **settings:
 def killed_while_it_loads(site: Site, group: ControlGroup) -> dict[str, Any]:
     """There was enough when it was looked at, and a moment later not: the kernel ends the new actor, and no other."""
     (serving,) = actors(site)
-    jobs = site.submit(16)
+    jobs = site.submit(12)
     until(lambda: site.done(jobs) >= 2)
     assert site.command("promote", SECOND) == 0
-    site.wait_for(lambda words: words[0].state == "loading")
+    until(lambda: any(_loads(actor) for actor in actors(site)))
     group.limit(group.used + SPARE)
     until(lambda: group.killed > 0)
     group.limit(PLENTY)
@@ -80,8 +80,8 @@ def drained_first(site: Site, group: ControlGroup, before: int) -> dict[str, Any
     group.limit(before + resident // 2)
     worker.start()
     site.wait_for(site.all_run(SECOND))
-    untouched(account_of(site, site.submit(8)))
-    jobs = site.submit(24)
+    untouched(account_of(site, site.submit(4)))
+    jobs = site.submit(16)
     until(lambda: site.done(jobs) >= 2)
     assert site.command("promote", THIRD) == 0
     empty_s = site.wait_for(lambda words: words[0].state == "emptying" and words[0].model is None)
@@ -118,6 +118,14 @@ def actors(site: Site) -> list[psutil.Process]:
     return sorted(
         (process for process in children(worker.pid) if "ray::PoseActor" in name_of(process)), key=lambda one: one.pid
     )
+
+
+def _loads(actor: psutil.Process) -> bool:
+    """Whether it has begun to, and has had no clip yet: the kernel is to end it before all others."""
+    try:
+        return int(Path(f"/proc/{actor.pid}/oom_score_adj").read_text()) == 1000
+    except OSError:  # it is no more
+        return False
 
 
 @contextmanager

@@ -238,6 +238,14 @@ def test_tensors_and_their_architecture_go_together(tmp_path: Path) -> None:
     assert inspection._architecture(tmp_path, "net.pt") == NANO_11
 
 
+def test_more_than_any_network_takes_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / ARCHITECTURE).write_text(json.dumps(asdict(NANO_11)))
+    with (tmp_path / TENSORS).open("wb") as file:
+        file.truncate(10**12)  # a hole: it takes no room on the disk
+    with pytest.raises(WeightsRejected, match="its tensors take 1000000000000 bytes"):
+        inspection._architecture(tmp_path, "net.pt")
+
+
 def test_a_version_without_tensors_is_refused_with_what_to_do(tmp_path: Path) -> None:
     for name in (NETWORK, NETWORK.replace(".xml", ".bin")):
         (tmp_path / name).write_bytes(b"")
