@@ -69,7 +69,7 @@ def killed_while_it_loads(site: Site, group: ControlGroup) -> dict[str, Any]:
 
 
 def drained_first(site: Site, group: ControlGroup) -> dict[str, Any]:
-    """Enough for what these jobs take at most and half an actor: the old model goes first, and returns for a broken one.
+    """Enough for what these jobs take at most and half an actor: the old model goes first; for a broken one it is back.
 
     A fresh worker, for the last one keeps a second model warm.
     """
