@@ -13,11 +13,10 @@ from sqlalchemy.orm import Session as Transaction
 from models.announce import alias_moved
 from models.canary import Canary, Limits, active_row, canary_value, end_canary
 from models.catalogue_tables import CanaryRow
-from models.database import Database
+from models.database import Database, shared_now
 from models.errors import ModelRefused
 from models.model_catalogue import check_comparable, find, resolve
 from models.model_versions import PRODUCTION, ModelRef
-from models.sessions import utc_now
 
 SHOWN = 50
 
@@ -25,9 +24,10 @@ SHOWN = 50
 class Canaries:
     """An alias has one at a time; those of the past are kept."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] | None = None) -> None:
+        """`clock` replaces the database's, for tests: when a job began and a canary ended is compared."""
         self._database = database
-        self._now = clock
+        self._clock = clock
 
     def begin(
         self, ref: ModelRef, *, share: float, by: str, limits: Limits | None = None, force: bool = False
@@ -64,7 +64,7 @@ class Canaries:
             base=base.ref,
             share=share,
             limits=limits,
-            started_at=self._now(),
+            started_at=self._moment(transaction),
             started_by=by,
             forced=force,
         )
@@ -87,10 +87,13 @@ class Canaries:
     def end(self, *, by: str, reason: str | None = None) -> Canary:
         """Everybody gets what `production` means again. Raises ModelRefused where there is none."""
         with self._database.transaction() as transaction:
-            row = end_canary(transaction, PRODUCTION, by=by, reason=reason, now=self._now())
+            row = end_canary(transaction, PRODUCTION, by=by, reason=reason, now=self._moment(transaction))
             if row is None:
                 raise ModelRefused(f"{PRODUCTION} has no canary.")
             return canary_value(row)
+
+    def _moment(self, transaction: Transaction) -> datetime:
+        return self._clock() if self._clock else shared_now(transaction)
 
     def active(self, alias: str = PRODUCTION) -> Canary | None:
         """The alias's canary."""

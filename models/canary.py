@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Transaction
 
 from models.announce import alias_moved
@@ -230,20 +230,6 @@ def failed_by(job: VideoAnalysisJob, model: str | None) -> bool:
     return any(
         entry.get("model") == model and entry.get("error_code") in ERRORS | NOBODY for entry in job.history or ()
     )
-
-
-def canary_may_be_to_blame(transaction: Transaction, job: VideoAnalysisJob, code: str) -> bool:
-    """Whether a job that fails like this was a canary's, so that what serves is to have a try at it.
-
-    Of one that has ended meanwhile too, but not of one that serves by now; and once in a job's life.
-    """
-    if code not in ERRORS | NOBODY or failed_by(job, job.resolved_model):
-        return False
-    row = CanaryRow
-    since = or_(row.ended_at.is_(None), row.ended_at >= job.started_at)
-    by_it = row.model == job.resolved_model, row.alias == func.coalesce(job.model_name, row.alias)
-    its = select(row.id).where(*by_it, since, row.reason.is_distinct_from(PROMOTED)).limit(1)
-    return transaction.scalar(its) is not None
 
 
 def athlete_key(job: VideoAnalysisJob, player_ids: list[str]) -> str:

@@ -61,6 +61,11 @@ class ArtifactsMissing(StoreError):
 
     code = "artifacts_missing"
 
+    def __init__(self, message: str | None = None, *, retried: bool = False) -> None:
+        """`retried`: the job did not end by it, for another model has a try."""
+        super().__init__(message)
+        self.retried = retried
+
 
 class InvalidTransition(StoreError):
     """The job is not in a state that allows this."""

@@ -14,7 +14,7 @@ from models.announce import alias_moved
 from models.canary import PROMOTED, active_row, end_canary
 from models.catalogue_tables import AliasMoveRow, ModelVersionRow
 from models.comparisons import newest_comparison
-from models.database import Database
+from models.database import Database, shared_now
 from models.errors import ModelInUse, ModelNotInCatalogue, ModelRefused
 from models.model_versions import (
     BUILT_IN,
@@ -29,7 +29,6 @@ from models.model_versions import (
     check_alias,
 )
 from models.promotion import Policy
-from models.sessions import utc_now
 
 TRIES = 5
 """Of a move whose number somebody else was faster to take."""
@@ -38,9 +37,10 @@ TRIES = 5
 class ModelCatalogue:
     """Versions never change; aliases move, and every move is kept."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] | None = None) -> None:
+        """`clock` replaces the database's, for tests: an operator's own may be off."""
         self._database = database
-        self._now = clock
+        self._clock = clock
 
     def add(self, version: ModelVersion) -> ModelVersion:
         """Enter a version. Returns it with its moment. Raises ModelRefused where there is one, or its name is an alias.
@@ -49,10 +49,10 @@ class ModelCatalogue:
         """
         if version.artifact is None:
             raise ValueError("a registered version has an artifact")
-        row = _row_of(version, version.artifact, self._now())
         try:
             with self._database.transaction() as transaction:
                 self._check_new(transaction, version.ref)
+                row = _row_of(version, version.artifact, self._moment(transaction))
                 transaction.add(row)
         except IntegrityError:
             raise _exists(version.ref) from None
@@ -170,7 +170,7 @@ class ModelCatalogue:
             canary = active_row(transaction, PRODUCTION)
             if canary is not None and canary.model == str(ref):
                 raise ModelInUse(f"{ref} is a canary; end it first.")
-            row.retired_at = row.retired_at or self._now()
+            row.retired_at = row.retired_at or self._moment(transaction)
             return _version_value(row)
 
     def _move(
@@ -201,7 +201,7 @@ class ModelCatalogue:
                         to_name=after.name,
                         to_version=after.version,
                         moved_by=by,
-                        moved_at=self._now(),
+                        moved_at=self._moment(transaction),
                         forced=forced,
                         reason=reason,
                     )
@@ -214,6 +214,9 @@ class ModelCatalogue:
             except IntegrityError:
                 continue
         raise ModelRefused(f"{alias} is being moved by others all the time.")
+
+    def _moment(self, transaction: Transaction) -> datetime:
+        return self._clock() if self._clock else shared_now(transaction)
 
     def _check_new(self, transaction: Transaction, ref: ModelRef) -> None:
         if ref == BUILT_IN.ref or transaction.get(ModelVersionRow, (ref.name, ref.version)) is not None:

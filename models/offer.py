@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session as Transaction
 
-from models.canary import Canary, active_row, model_beside
+from models.canary import ERRORS, NOBODY, Canary, active_row, failed_by, model_beside
+from models.catalogue_tables import CanaryRow
 from models.model_catalogue import current, left_by_rollback, meant
 from models.tables import VideoAnalysisJob
 from models.worker_models import heard
@@ -64,6 +65,20 @@ def _take_what_there_is(transaction: Transaction, job: VideoAnalysisJob, offer: 
         job.resolved_model = model_beside(transaction, job, offer.canary, offer.runs)
     else:
         job.resolved_model = job.resolved_model or offer.runs
+
+
+def canary_may_be_to_blame(transaction: Transaction, job: VideoAnalysisJob, code: str) -> bool:
+    """Whether a job that fails like this was a canary's, so that what serves is to have a try at it.
+
+    Of one that has ended meanwhile too, but not of one that serves by now; and once in a job's life.
+    """
+    if code not in ERRORS | NOBODY or failed_by(job, job.resolved_model):
+        return False
+    row = CanaryRow
+    since = or_(row.ended_at.is_(None), row.ended_at >= job.started_at)
+    by_it = row.model == job.resolved_model, row.alias == func.coalesce(job.model_name, row.alias)
+    aliases = transaction.scalars(select(row.alias).where(*by_it, since).distinct())
+    return any(str(current(transaction, alias)) != job.resolved_model for alias in aliases)
 
 
 def had_better_wait(transaction: Transaction, job: VideoAnalysisJob, offer: Offer, now: datetime) -> bool:

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
 from models.announce import announce, wake_workers
-from models.canary import canary_may_be_to_blame
 from models.claims import JobClaims
 from models.database import Database, on_postgres
 from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost
@@ -36,6 +35,7 @@ from models.jobs import (
     Session,
     missing_artifacts,
 )
+from models.offer import canary_may_be_to_blame
 from models.rows import NO_SYNC, WITHOUT_DOCUMENTS, job_value, lock
 from models.sessions import settle_session
 from models.tables import UtcDateTime, VideoAnalysisJob, VideoSession
@@ -124,7 +124,7 @@ class JobQueue(JobClaims):
 
         `document` is the whole results document with `findings` and `report` in it, `s3_key` where it already is
         stored. Raises LeaseLost or JobCanceled (nothing changed), InvalidTransition, and ArtifactsMissing: then the
-        job is failed, and what it showed before is what it still shows.
+        job is failed, or what serves has a try where a canary may be to blame, and it shows what it showed before.
         """
         return self._save(lease, "quick", document, s3_key, last=False)
 
@@ -150,12 +150,7 @@ class JobQueue(JobClaims):
         readable. Raises LeaseLost.
         """
         with self._held(lease) as (transaction, row, now):
-            if row.cancel_requested_at is None and canary_may_be_to_blame(transaction, row, code):
-                record_attempt(row, code, message, now, retryable=True)
-                row.max_attempts, row.resolved_model = row.max_attempts + 1, None
-                requeue(row, now, available_at=now)
-            else:
-                self._fail(row, code, message, now, transient=transient)
+            self._fail(transaction, row, code, message, now, transient=transient)
             return job_value(row)
 
     def release(self, lease: Lease, *, crashed: bool = False) -> Job:
@@ -163,14 +158,16 @@ class JobQueue(JobClaims):
 
         It costs no attempt, and yet the next one has its own number, so that artifacts of both stay apart: the
         allowance grows by one instead. `crashed` where the actor died with this job and others in it: that is counted,
-        for the job must run alone from now on; and if it was a canary's actor, by what serves.
+        for the job must run alone from now on; but if it was a canary's actor, it runs by what serves, like any other.
         """
         with self._held(lease) as (transaction, row, now):
             if crashed:
-                row.crashes = (row.crashes or 0) + 1
-                canarys = canary_may_be_to_blame(transaction, row, "actor_died")
+                passed_on = canary_may_be_to_blame(transaction, row, "actor_died")
                 record_attempt(row, "actor_died", CRASHED, now, retryable=True)
-                row.resolved_model = None if canarys else row.resolved_model
+                if passed_on:
+                    row.resolved_model = None
+                else:
+                    row.crashes = (row.crashes or 0) + 1
             else:
                 record_attempt(row, "handed_back", HANDED_BACK, now)
             if row.cancel_requested_at is not None:
@@ -216,7 +213,7 @@ class JobQueue(JobClaims):
         with self._changing(job_id) as (transaction, row, now):
             if row is None or row.lease_expires_at is None or row.lease_expires_at >= self._silent_since(transaction):
                 return False  # it beat, or ended, or another sweep was faster
-            self._fail(row, "lease_expired", SILENT, now, transient=True)
+            self._fail(transaction, row, "lease_expired", SILENT, now, transient=True)
             if row.status == "queued":
                 row.available_at = now  # the worker is to blame, not the clip: nothing to wait for
             return True
@@ -259,7 +256,7 @@ class JobQueue(JobClaims):
             if stage == "quick" and last is row.deep_enabled:
                 raise InvalidTransition("A job ends with its deep stage if it has one, and with the quick one if not.")
             if missing:
-                self._fail(row, ArtifactsMissing.code, missing, now, transient=False)
+                self._fail(transaction, row, ArtifactsMissing.code, missing, now, transient=False)
             elif stage == "quick":
                 write_quick(row, lease, document, s3_key, now)
             else:
@@ -269,12 +266,25 @@ class JobQueue(JobClaims):
                 end(row, "done", now)
             job = job_value(row)
         if missing:
-            raise ArtifactsMissing(missing)
+            raise ArtifactsMissing(missing, retried=job.status == "queued")
         return job
 
-    def _fail(self, row: VideoAnalysisJob, code: str, message: str, now: datetime, *, transient: bool) -> None:
-        kept = record_attempt(row, code, message, now, retryable=transient)
-        if row.cancel_requested_at is not None:
+    def _fail(
+        self,
+        transaction: Transaction,
+        row: VideoAnalysisJob,
+        code: str,
+        message: str,
+        now: datetime,
+        *,
+        transient: bool,
+    ) -> None:
+        passed_on = row.cancel_requested_at is None and canary_may_be_to_blame(transaction, row, code)
+        kept = record_attempt(row, code, message, now, retryable=passed_on or transient)
+        if passed_on:
+            row.max_attempts, row.resolved_model = row.max_attempts + 1, None
+            requeue(row, now, available_at=now)
+        elif row.cancel_requested_at is not None:
             end(row, "canceled", now)
         elif transient and row.attempt < row.max_attempts:
             requeue(row, now, available_at=now + self._backoff(row))

@@ -48,10 +48,11 @@ class JobRunner:
                 keeping = self._run_stages(claimed, generation, pulse, hand_back)
                 self.tools.metrics.job_ended("done")
                 checkpoints.forget(self.tools.storage.store, claimed, keeping)
-            except ArtifactsMissing:
-                # The guardrails ended the job in their own transaction, and `persist` said so.
-                self.tools.metrics.attempt_failed(ArtifactsMissing.code, retried=False)
-                self.tools.metrics.job_ended("failed")
+            except ArtifactsMissing as error:
+                # The guardrails ended the attempt in their own transaction, and `persist` said so.
+                self.tools.metrics.attempt_failed(error.code, retried=error.retried)
+                if not error.retried:
+                    self.tools.metrics.job_ended("failed")
             except LeaseLost:
                 self._log_lost(claimed)
             except Exception as error:  # noqa: BLE001 - whatever a clip does, the next job must run

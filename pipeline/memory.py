@@ -10,8 +10,9 @@ MIB = 2**20
 OF_ARTIFACT = 2
 """Bytes that an actor takes more for each byte that its model's artifact is larger.
 
-Measured with OpenVINO on a processor: pose models YOLO11 n, s, m and x, whose artifacts (two networks each) have 20,
-73, 156 and 438 MiB, came to 321, 430, 628 and 1123 MiB once loaded and warm: 1.8 to 2.4.
+Measured with OpenVINO on a processor: pose models YOLO11 n, s, m and x, whose two networks each have 20, 73, 156 and
+438 MiB, came to 321, 430, 628 and 1123 MiB once loaded and warm: 1.8 to 2.4. Tensors for torch make an artifact half
+as large again, so of such it is too much by a half: a worker rather empties itself than runs out.
 """
 
 

@@ -17,7 +17,7 @@ from models.canary import LIMIT, PROMOTED, Arm, Canary, Figures, Kind, Limits, f
 from models.canary_judge import CanaryJudge
 from models.catalogue_tables import CanaryRow
 from models.database import Database
-from models.errors import ModelInUse, ModelNotInCatalogue, ModelRefused
+from models.errors import ArtifactsMissing, ModelInUse, ModelNotInCatalogue, ModelRefused
 from models.jobs import ClaimedJob, Owner
 from models.model_catalogue import ModelCatalogue
 from models.model_versions import BUILT_IN, ModelRef, StoredArtifact
@@ -223,7 +223,38 @@ def test_an_actor_of_it_that_dies_with_several_clips_leaves_them_to_what_serves(
     submitted(queue, jane, its_player(canary))
     queue.release(claimed(queue, canary).lease, crashed=True)
     # By a worker too that has not loaded it, and by one that holds it yet and has heard of its end.
-    assert claimed(queue, None, holds=holds).job.resolved_model == BASE
+    job = claimed(queue, None, holds=holds).job
+    assert job.resolved_model == BASE
+    assert not job.crashes, "it need not run alone"
+
+
+def test_a_job_of_it_that_the_guardrails_refuse_goes_on_by_what_serves(
+    queue: JobQueue, jane: Owner, canaries: Canaries
+) -> None:
+    canary = begun(canaries)
+    submitted(queue, jane, its_player(canary))
+    lease = claimed(queue, canary).lease
+    with pytest.raises(ArtifactsMissing) as refused:
+        queue.finish(lease, stage="quick", document={"stage": "quick", "findings": {}, "report": {}}, s3_key="k")
+    assert refused.value.retried
+    job = claimed(queue, canary)
+    assert (job.job.resolved_model, job.job.attempt) == (BASE, 2)
+    with pytest.raises(ArtifactsMissing) as refused:
+        queue.finish(job.lease, stage="quick", document={"stage": "quick", "findings": {}, "report": {}}, s3_key="k")
+    assert not refused.value.retried
+    assert queue.get(jane, job.id).status == "failed"
+
+
+def test_what_a_version_fails_that_serves_by_now_is_its_own(
+    queue: JobQueue, jane: Owner, canaries: Canaries, catalogue: ModelCatalogue
+) -> None:
+    """However its canary ended."""
+    canary = begun(canaries)
+    submitted(queue, jane, its_player(canary))
+    job = claimed(queue, canary)
+    canaries.end(by="jane", reason="good")
+    catalogue.promote(ModelRef.parse(NEXT), by="jane")
+    assert queue.fail(job.lease, "no_person", "…", transient=False).status == "failed"
 
 
 def test_what_is_not_its_fault_is_not_begun_again(
