@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,13 +54,21 @@ def _tensor(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Floa
     if info.compress_type != zipfile.ZIP_STORED or not size < info.file_size <= size + _HEADER_MAX:
         raise WeightsRejected(f"the tensor {name} is not of {size} bytes: {info.file_size}, with its header")
     stored = io.BytesIO(archive.read(info))
-    version = np.lib.format.read_magic(stored)
-    if version != (1, 0):
-        raise WeightsRejected(f"the tensor {name} is of the unknown version {version}")
-    found, fortran, dtype = np.lib.format.read_array_header_1_0(stored, max_header_size=_HEADER_MAX)
+    found, fortran, dtype = _header(stored, name)
     if found != shape or fortran or dtype != np.dtype("<f4"):
         raise WeightsRejected(f"the tensor {name} is {dtype} {found}, not float32 {shape}")
     tensor = np.frombuffer(stored.read(), np.float32)
     if tensor.size != prod(shape) or not np.isfinite(tensor).all():
         raise WeightsRejected(f"the tensor {name} is not {prod(shape)} finite numbers")
     return tensor.reshape(shape).copy()
+
+
+def _header(stored: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """What a tensor says of itself. Raises WeightsRejected where it says nothing that can be read."""
+    try:
+        version = np.lib.format.read_magic(stored)
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(stored, max_header_size=_HEADER_MAX)
+    except Exception as error:  # numpy has a tokenizer and a parser there, and hands on whatever they raise
+        raise WeightsRejected(f"the header of the tensor {name} cannot be read: {str(error)[:200]}") from error
+    raise WeightsRejected(f"the tensor {name} is of the unknown version {version}")

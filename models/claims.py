@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select, text, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
@@ -18,27 +18,27 @@ from models.announce import announce, wake_workers
 from models.canary import Canary
 from models.database import Database, shared_now
 from models.errors import StoreUnavailable
-from models.jobs import STAGES, ClaimedJob, Job, Lease
+from models.jobs import STAGES, ClaimedJob, Lease
 from models.offer import Offer, at_once, had_better_wait, settle_model
 from models.register import JobRegister
 from models.rows import NO_SYNC, WITHOUT_DOCUMENTS, job_value, lock
 from models.sessions import utc_now
-from models.tables import ADMITTED, VideoAnalysisJob, VideoSession
+from models.tables import VideoAnalysisJob, VideoSession
 
 ROUNDS = 10
 """Batches that one claim admits at most: together as many jobs as one bulk call submits."""
-PUT_OFF = 100
-"""Jobs that one claim passes over at most because another worker has, or loads, what they ask for; the next goes on."""
-LOADING = timedelta(seconds=5)
-"""How long they are not looked at then."""
+PASSED_OVER = 100
+"""Models whose jobs one claim passes over at most because another worker has, or loads, them; the next goes on."""
+LOOKED_AT_AGAIN = timedelta(seconds=5)
+"""How long the same worker does not look at these jobs then."""
 
 
 class _HadBetterWait(Exception):
-    """For a model that this worker lacks."""
+    """The job whose turn it is, and all that ask for the same, for a model that this worker lacks."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job.id)
-        self.job = job
+    def __init__(self, asked: str | None, until: datetime) -> None:
+        super().__init__(asked)
+        self.asked, self.until = str(asked), until
 
 
 class JobClaims(JobRegister):
@@ -60,6 +60,7 @@ class JobClaims(JobRegister):
         super().__init__(database, clock=clock or utc_now, max_attempts=max_attempts, max_active_jobs=max_active_jobs)
         self._clock = clock
         self._lease = timedelta(seconds=lease_s)
+        self._passed_over: dict[str, tuple[Offer, dict[str, datetime]]] = {}
 
     def claim(
         self,
@@ -102,22 +103,37 @@ class JobClaims(JobRegister):
                 return
 
     def _take(self, worker_id: str, above: int | None, offer: Offer) -> ClaimedJob | None:
-        """The next job that need not wait for a model which this worker lacks; those that do are put off."""
-        for _ in range(PUT_OFF):
+        """The next job that need not wait for a model which this worker lacks."""
+        passed = self._passed_by(worker_id, offer)
+        for _ in range(PASSED_OVER):
             try:
-                return self._take_next(worker_id, above, offer)
-            except _HadBetterWait as passed:
-                self._put_off(passed.job)
+                return self._take_next(worker_id, above, offer, passed)
+            except _HadBetterWait as waits:
+                passed[waits.asked] = waits.until
         return None
 
-    def _take_next(self, worker_id: str, above: int | None, offer: Offer) -> ClaimedJob | None:
+    def _passed_by(self, worker_id: str, offer: Offer) -> dict[str, datetime]:
+        """What jobs ask for that this worker has passed over → until when; none once it offers other models.
+
+        Nobody else hears of that: such jobs stay where they are in the queue, for whoever has what they ask for.
+        """
+        before, passed = self._passed_over.get(worker_id, (None, {}))
+        if before != offer:
+            passed = {}
+            self._passed_over[worker_id] = (offer, passed)
+        return passed
+
+    def _take_next(
+        self, worker_id: str, above: int | None, offer: Offer, passed: dict[str, datetime]
+    ) -> ClaimedJob | None:
         row, token = VideoAnalysisJob, str(uuid.uuid4())
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
             now = self._moment(transaction)
+            _forget_until(passed, now)
             claim = (
                 update(row)
-                .where(row.id == lanes.next_job(transaction, above))
+                .where(row.id == lanes.next_job(transaction, above, without=passed))
                 .values(
                     status="quick_running",
                     stage=STAGES["quick_running"],
@@ -141,27 +157,13 @@ class JobClaims(JobRegister):
                 return None
             found = transaction.scalars(select(row).where(row.id == job_id).options(*WITHOUT_DOCUMENTS)).one()
             settle_model(transaction, found, offer)
-            job = job_value(found)
             if had_better_wait(transaction, found, offer, now):
-                raise _HadBetterWait(job)  # which undoes the claim
+                raise _HadBetterWait(found.model_name, now + LOOKED_AT_AGAIN)  # which undoes the claim
+            job = job_value(found)
             announce(transaction, found)
             lanes.pass_turn(transaction, job.owner, now)
         lease = Lease(job_id=job.id, token=token, worker_id=worker_id, attempt=job.attempt, claimed_at=now)
         return ClaimedJob(job=job, lease=lease)
-
-    def _put_off(self, job: Job) -> None:
-        """Leave the job in the queue, where it is, but not before a while has passed; its owner's turn is over.
-
-        It was not begun, so it costs nothing: neither an attempt nor a number of one.
-        """
-        row = VideoAnalysisJob
-        with self._database.transaction() as transaction:
-            lanes.walk_indexes(transaction)
-            now = self._moment(transaction)
-            waits = update(row).where(row.id == job.id, text(ADMITTED))
-            later = waits.values(available_at=now + LOADING, admitted_attempt=None, updated_at=now)
-            transaction.execute(later, execution_options=NO_SYNC)
-            lanes.pass_turn(transaction, job.owner, now)
 
     def _show_processing(self, claimed: ClaimedJob) -> None:
         # Apart from the claim, which has its job before anybody knows the session: sessions are locked before jobs.
@@ -188,3 +190,8 @@ class JobClaims(JobRegister):
 
     def _moment(self, transaction: Transaction) -> datetime:
         return self._clock() if self._clock else shared_now(transaction)
+
+
+def _forget_until(passed: dict[str, datetime], now: datetime) -> None:
+    for asked in [asked for asked, until in passed.items() if until <= now]:
+        del passed[asked]

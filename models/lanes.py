@@ -11,7 +11,7 @@ Locks are taken in one order everywhere: session, job, lanes by owner and urgenc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -54,9 +54,9 @@ _JOB = cast("Table", VideoAnalysisJob.__table__).alias("job")
 _OTHER = cast("Table", QueueLane.__table__).alias("other")
 
 
-def _in_lane(column: Column[T]) -> Select[T]:
-    """`column` of the oldest job in the lane of the enclosing statement."""
-    return (
+def _in_lane(column: Column[T], without: Collection[str] = ()) -> Select[T]:
+    """`column` of the oldest job in the lane of the enclosing statement that asks for none of these models."""
+    oldest = (
         select(column)
         .where(
             _JOB.c.owner_type == QueueLane.owner_type,
@@ -70,6 +70,7 @@ def _in_lane(column: Column[T]) -> Select[T]:
         .limit(1)
         .correlate(QueueLane)
     )
+    return oldest.where(or_(_JOB.c.model_name.is_(None), _JOB.c.model_name.not_in(without))) if without else oldest
 
 
 _OLDEST: ScalarSelect[datetime] = _in_lane(_JOB.c.created_at).scalar_subquery()
@@ -81,13 +82,19 @@ def _next_job(found: Select[str]) -> ScalarSelect[str]:
     return found.order_by(*_TURN).limit(1).scalar_subquery()
 
 
-_FREE = _in_lane(_JOB.c.id).with_for_update(key_share=True, skip_locked=True).lateral("free")
-_FOUND_ON_POSTGRES = select(_FREE.c.id).select_from(QueueLane).join(_FREE, true()).where(_WAITING)
-_NEXT_ON_POSTGRES = _next_job(_FOUND_ON_POSTGRES)
-# SQLite knows no LATERAL; its writers are alone.
-_FIRST = _in_lane(_JOB.c.id).scalar_subquery()
-_FOUND_ON_SQLITE = select(_FIRST).select_from(QueueLane).where(_FIRST.is_not(None), _WAITING)
-_NEXT_ON_SQLITE = _next_job(_FOUND_ON_SQLITE)
+def _found_on_postgres(without: Collection[str] = ()) -> Select[str]:
+    free = _in_lane(_JOB.c.id, without).with_for_update(key_share=True, skip_locked=True).lateral("free")
+    return select(free.c.id).select_from(QueueLane).join(free, true()).where(_WAITING)
+
+
+def _found_on_sqlite(without: Collection[str] = ()) -> Select[str]:
+    # SQLite knows no LATERAL; its writers are alone.
+    first = _in_lane(_JOB.c.id, without).scalar_subquery()
+    return select(first).select_from(QueueLane).where(first.is_not(None), _WAITING)
+
+
+_FOUND_ON_POSTGRES, _FOUND_ON_SQLITE = _found_on_postgres(), _found_on_sqlite()
+_NEXT_ON_POSTGRES, _NEXT_ON_SQLITE = _next_job(_FOUND_ON_POSTGRES), _next_job(_FOUND_ON_SQLITE)
 
 
 def walk_indexes(transaction: Transaction) -> None:
@@ -152,16 +159,21 @@ def _rouse(transaction: Transaction, jobs: ColumnElement[bool]) -> None:
     )
 
 
-def next_job(transaction: Transaction, above: int | None = None) -> ScalarSelect[str]:
+def next_job(transaction: Transaction, above: int | None = None, without: Collection[str] = ()) -> ScalarSelect[str]:
     """The id of the job whose turn it is, locked; with `above`, of those of a higher priority than that.
 
-    Jobs that somebody else has locked are passed over. The lanes are walked in the order of their turn until one has a
-    job to give: mostly the first.
+    Jobs that somebody else has locked are passed over, and those that ask for a model `without` which it is to be: all
+    of these that come first are read then. The lanes are walked in the order of their turn until one has a job to
+    give: mostly the first.
     """
-    if above is None:
-        return _NEXT_ON_POSTGRES if on_postgres(transaction) else _NEXT_ON_SQLITE
-    found = _FOUND_ON_POSTGRES if on_postgres(transaction) else _FOUND_ON_SQLITE
-    return _next_job(found.where(QueueLane.urgency < -above))
+    postgres = on_postgres(transaction)
+    if above is None and not without:
+        return _NEXT_ON_POSTGRES if postgres else _NEXT_ON_SQLITE
+    if without:
+        found = _found_on_postgres(without) if postgres else _found_on_sqlite(without)
+    else:
+        found = _FOUND_ON_POSTGRES if postgres else _FOUND_ON_SQLITE
+    return _next_job(found if above is None else found.where(QueueLane.urgency < -above))
 
 
 def pass_turn(transaction: Transaction, owner: Owner, now: datetime) -> None:

@@ -11,8 +11,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session as Transaction
 
 from models.catalogue_tables import WorkerModelRow
-from models.database import Database
-from models.sessions import utc_now
+from models.database import Database, shared_now
 
 WorkerState = Literal["ready", "loading", "emptying", "failed"]
 """`ready`: new jobs run on `model` · `loading` `wanted` · `emptying`: jobs that run must end before `wanted` can
@@ -60,14 +59,15 @@ class WorkerModel:
 class WorkerModels:
     """Every SQL statement about these words."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] | None = None) -> None:
+        """`clock` replaces the database's, for tests: whoever listens must not be deceived by a worker's own."""
         self._database = database
-        self._now = clock
+        self._clock = clock
 
     def say(self, report: WorkerModel) -> None:
         """Write a worker's word in place of its last one; those of the long dead go. Raises StoreUnavailable."""
-        now = self._now()
         with self._database.transaction() as transaction:
+            now = self._moment(transaction)
             transaction.execute(delete(WorkerModelRow).where(WorkerModelRow.said_at < now - FORGOTTEN))
             row = transaction.get(WorkerModelRow, report.worker_id)
             if row is None:
@@ -86,7 +86,10 @@ class WorkerModels:
     def list(self) -> tuple[WorkerModel, ...]:
         """What workers said that were heard of within `SILENT`, by their ids. Raises StoreUnavailable."""
         with self._database.transaction(read_only=True) as transaction:
-            return heard(transaction, self._now())
+            return heard(transaction, self._moment(transaction))
+
+    def _moment(self, transaction: Transaction) -> datetime:
+        return self._clock() if self._clock else shared_now(transaction)
 
 
 def heard(transaction: Transaction, now: datetime) -> tuple[WorkerModel, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from inference.poses import PoseSequence
+from models.requests import Mode
 from pipeline.biomechanics import gates
 from pipeline.biomechanics.clock import find_implausible_cadence
 from pipeline.biomechanics.cut import describe_cuts
@@ -24,6 +25,13 @@ VISIBLE_MIN = 10
 VISIBLE_SHARE_MIN = 0.3
 VISIBLE_SECONDS = 2.0
 """Seen for this long, a small share of a long clip is enough."""
+TRUSTED_FROM: Mapping[Mode, str] = {
+    "bowling": "angles at a foot contact need {contact} for full trust, release and timing {timing}",
+    "batting": "what is read at plant and impact needs {posture} for full trust, timing {timing}",
+    "wicketkeeping": "sideways steps need {contact} for full trust",
+    "fielding": "what is read at the pick-up and the throw needs {posture} for full trust",
+}
+"""Which of a mode's metrics ask for how many frames a second."""
 PLANTED_S = 0.12
 MOVING_SPEED, MOVING_SHARE = 40.0, 0.35
 """% of height per second: four times the wander of a planted ankle; and a share of the athlete's own speed."""
@@ -80,10 +88,7 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
         add("ATHLETE_TOO_SMALL", f"The athlete is only {size:.0f} pixels tall; 200 are needed for full trust.",
             "Film from nearer, or zoom in.")  # fmt: skip
     if context.stage == "deep" and motion.fps < gates.RATES["contact"][0] * gates.RATE_TOLERANCE:
-        contact, timing = gates.RATES["contact"][0], gates.RATES["timing"][0]
-        add("LOW_FRAME_RATE", f"There are {motion.fps:.0f} real frames a second; angles at a foot contact need "
-            f"{contact:g} for full trust, release and timing {timing:g}.",
-            f"Film at {gates.ADVISED_FPS} frames a second or more.")  # fmt: skip
+        issues.append(few_frames(context.mode, motion.fps))
     issues += _view_issues(scene)
     if scene.camera_moves:
         add(
@@ -104,6 +109,16 @@ def collect_issues(scene: Scene, context: MeasureContext, found: Sequence[Found]
         add("LITTLE_SEEN", f"The athlete was seen well enough to measure in {share:.0f} % of the frames.",
             "Keep the whole athlete in the picture.")  # fmt: skip
     return tuple(issues)
+
+
+def few_frames(mode: Mode, fps: float) -> RecordingIssue:
+    """At `fps` real frames a second something of this mode is not seen with full trust."""
+    rates = {need: f"{good:g}" for need, (good, _) in gates.RATES.items()}
+    return RecordingIssue(
+        id="LOW_FRAME_RATE",
+        text=f"There are {fps:.0f} real frames a second; {TRUSTED_FROM[mode].format(**rates)}.",
+        advice=f"Film at {gates.ADVISED_FPS} frames a second or more.",
+    )
 
 
 def _timing_issues(scene: Scene) -> list[RecordingIssue]:

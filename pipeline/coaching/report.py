@@ -145,7 +145,7 @@ def _remedies(speaker: Speaker) -> tuple[str, ...]:
 def _unless_said(line: Line, elsewhere: Iterable[str], speaker: Speaker) -> Line:
     """The sentences that are none of what is told `elsewhere` in the report."""
     told = {one.text for text in elsewhere for one in speaker.advice(sentence(speaker.words.say(text)))}
-    return tuple(one for one in line if one.text not in told)
+    return follow((one.model_copy(update={"before": ""}),) for one in line if one.text not in told)
 
 
 def _measured_line(name: str, speaker: Speaker) -> Line:

@@ -217,6 +217,8 @@ class Words(Entry):
     """By class: what this audience is told instead of its name."""
     label: dict[str, Plain]
     """By metric: what this audience calls it, where that is not the metric's own label."""
+    event: dict[str, Plain]
+    """By the name of a moment of a repetition: what this audience calls it, where that is not the name itself."""
     plain: dict[str, str]
     """Wordings of reasons and advice, in which `#` is any number, and what this audience is told instead; used in
     their order.
@@ -236,6 +238,10 @@ class Words(Entry):
             pattern = re.escape(technical).replace(re.escape("#"), r"\d+(?:\.\d+)?")
             text = re.sub(pattern, plain, text)
         return text
+
+    def moment(self, event: str) -> str:
+        """A moment of a repetition by its name in results.json: `front foot lands`, `front foot contact`."""
+        return self.event.get(event) or event.replace("_", " ")
 
     def listed(self, parts: tuple[str, ...]) -> str:
         """`a, b and c`; with semicolons where a part has a comma of its own."""

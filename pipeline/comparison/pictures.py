@@ -47,7 +47,7 @@ def draw_pairs(clip: AnalysedClip, other: PoseSequence, rows: Mapping[str, int])
 
 def _best(name: str, results: Results, poses: PoseSequence) -> Iterator[tuple[str, int]]:
     evidence = _evidence(results).get(name)
-    for row in evidence_rows(evidence, poses, 1) if evidence else ():
+    for row in evidence_rows(evidence, poses)[:1] if evidence else ():
         yield name, row
 
 

@@ -1,4 +1,4 @@
-"""Which moments of a clip a report shows: rows of a `PoseSequence`, spans of time, names of events."""
+"""Which moments of a clip a report shows: rows of a `PoseSequence`, spans of time, events."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def row_at(poses: PoseSequence, time_s: float) -> int:
     return int(np.argmin(np.abs(poses.timestamps_s - time_s)))
 
 
-def evidence_rows(evidence: Evidence, poses: PoseSequence, limit: int) -> tuple[int, ...]:
-    """At most `limit` different rows worth a picture, the most telling first.
+def evidence_rows(evidence: Evidence, poses: PoseSequence) -> tuple[int, ...]:
+    """Different rows worth a picture, in the evidence's own order.
 
     They are the evidence's frames; where it names none, the middles of its spans.
     """
@@ -34,16 +34,17 @@ def evidence_rows(evidence: Evidence, poses: PoseSequence, limit: int) -> tuple[
     else:
         times = evidence.times_s or tuple((span.start_s + span.end_s) / 2 for span in evidence.spans)
         rows = [row_at(poses, time_s) for time_s in times]
-    return tuple(dict.fromkeys(rows))[:limit]
+    return tuple(dict.fromkeys(rows))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """An event of a repetition, as pictures and plots name it."""
+    """An event of a repetition, as pictures and plots mark it."""
 
     letter: str
     """Stands for it where there is no room for words: `a`, `b` … in the order of time; empty beyond `z`."""
     name: str
+    """As in results.json; readers are told `Words.moment` of it."""
     time_s: float
     half_width_s: float
 
@@ -51,7 +52,7 @@ class Moment:
 def moments(results: Results) -> tuple[Moment, ...]:
     """The events of all repetitions in the order of time."""
     events = sorted(
-        (event.time_s, event.half_width_s, name.replace("_", " "))
+        (event.time_s, event.half_width_s, name)
         for repetition in results.repetitions
         for name, event in repetition.events.items()
     )

@@ -25,7 +25,7 @@ from pipeline.rendering.player import player_data, policy, script
 from pipeline.rendering.plots import Plot
 from pipeline.rendering.proxy import Proxy
 from pipeline.rendering.stills import STILLS_PER_FINDING, STILLS_PER_WATCH, Still, metric_rows
-from pipeline.rendering.timeline import comparison_of, look_at, timeline_of
+from pipeline.rendering.timeline import TIMES_NAMED, comparison_of, look_at, timeline_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +56,10 @@ def build_page(results: Results, poses: PoseSequence, pictures: Pictures, audien
     def label(name: str, metric: Metric) -> str:
         return label_of(name, metric, words)
 
-    def stills(evidence: Evidence, limit: int) -> list[Still]:
-        rows = evidence_rows(evidence, poses, limit)
-        return [pictures.evidence[row] for row in rows if row in pictures.evidence]
+    def stills(evidence: Evidence, limit: int) -> tuple[list[Still], int]:
+        """At most `limit` stills, and of how many moments they are."""
+        rows = evidence_rows(evidence, poses)
+        return [pictures.evidence[row] for row in rows[:limit] if row in pictures.evidence], len(rows)
 
     return (
         environment()
@@ -100,6 +101,7 @@ def _moving(results: Results, poses: PoseSequence, pictures: Pictures, events: t
         "timeline": timeline_of(results, poses, proxy.pieces if proxy else ()),
         "comparison": comparison_of(results, poses, dict(pictures.evidence)),
         "look_at": look_at,
+        "times_named": TIMES_NAMED,
         "shows": shows,
         "shown_of": lambda evidence: next(filter(shows, look_at(evidence)), None),
         "policy": policy(plays=proxy is not None),

@@ -12,6 +12,7 @@ from inference.sampling import AFTER_WINDOW, NOT_SAMPLED
 from inference.video import Frame, VideoLimits, open_video
 from models.documents import Results
 from models.requests import Audience
+from pipeline.coaching.words import Words, load_words
 from pipeline.measurements import Signal
 from pipeline.rendering.moments import moment_at, moments, overlay_spans, proxy_spans, rows_in
 from pipeline.rendering.overlay import OverlayWriter
@@ -72,7 +73,8 @@ def render(
         overlay=(),
     )
     if clip is not None:
-        pictures = _with_clip(pictures, AnalysedClip(path=clip, poses=poses, limits=limits), results, overlay)
+        analysed = AnalysedClip(path=clip, poses=poses, limits=limits)
+        pictures = _with_clip(pictures, analysed, results, overlay, load_words(audience))
     page.write_text(build_page(results, poses, pictures, audience), encoding="utf-8")
     pdf.write_bytes(printed(build_page(results, poses, replace(pictures, proxy=None), audience)))
     text.write_text(results.report.text, encoding="utf-8")
@@ -116,8 +118,8 @@ class _Shown:
     proxy_rows: set[int]
 
 
-def _with_clip(pictures: Pictures, clip: AnalysedClip, results: Results, overlay: Path) -> Pictures:
-    """Write the overlay, and add to the pictures what only the clip can show."""
+def _with_clip(pictures: Pictures, clip: AnalysedClip, results: Results, overlay: Path, words: Words) -> Pictures:
+    """Write the overlay with the moments named in `words`, and add to the pictures what only the clip can show."""
     poses, limits = clip.poses, clip.limits
     spans = overlay_spans(results, poses, limits.max_overlay_s)
     short = proxy_spans(results, poses, limits.max_proxy_s)
@@ -128,11 +130,11 @@ def _with_clip(pictures: Pictures, clip: AnalysedClip, results: Results, overlay
         shown = _Shown(
             overlay=writer, overlay_rows=rows_in(spans, poses), proxy=small, proxy_rows=rows_in(short, poses)
         )
-        subject, evidence = _draw(clip, results, shown)
+        subject, evidence = _draw(clip, results, shown, words)
     return replace(pictures, subject=subject, evidence=evidence, overlay=spans, proxy=small.finished())
 
 
-def _draw(clip: AnalysedClip, results: Results, shown: _Shown) -> tuple[Still, dict[int, Still]]:
+def _draw(clip: AnalysedClip, results: Results, shown: _Shown, words: Words) -> tuple[Still, dict[int, Still]]:
     """Write both videos and cut out the stills, in one pass: the still of the subject, those of the evidence by row."""
     poses, events = clip.poses, moments(results)
     overview = subject_row(results, poses)
@@ -151,7 +153,8 @@ def _draw(clip: AnalysedClip, results: Results, shown: _Shown) -> tuple[Still, d
             if row in wanted:
                 evidence[row] = athlete_still(frame.image, poses, row)
             if row in shown.overlay_rows:
-                shown.overlay.write(frame.image, row, moment_at(events, float(poses.timestamps_s[row])))
+                event = moment_at(events, float(poses.timestamps_s[row]))
+                shown.overlay.write(frame.image, row, None if event is None else words.moment(event))
         if small is not None:
             small.result()
     return overviews[overview], evidence

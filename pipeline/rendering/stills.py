@@ -13,7 +13,8 @@ from models.documents import Results, SubjectDocument
 from pipeline.rendering.moments import evidence_rows, key_rows, row_at
 from pipeline.rendering.skeleton import CENTRE, OUTLINE, Image, draw_skeleton, resized
 
-STILLS_PER_FINDING = 3
+STILLS_PER_FINDING = 6
+"""One of each ball of an over: who reads "past the mark in 4 of 4" looks for four."""
 STILLS_PER_WATCH = 1
 STILLS_OF_METRICS = 6
 STILLS_OF_REPETITIONS = 6
@@ -58,9 +59,9 @@ def wanted_rows(results: Results, poses: PoseSequence, limit: int) -> tuple[int,
     """At most `limit` rows whose frames the report shows: findings, watches, repetitions, then metrics."""
     rows: list[int] = []
     for finding in results.findings.findings:
-        rows += evidence_rows(finding.evidence, poses, STILLS_PER_FINDING)
+        rows += evidence_rows(finding.evidence, poses)[:STILLS_PER_FINDING]
     for watch in results.findings.watches:
-        rows += evidence_rows(watch.evidence, poses, STILLS_PER_WATCH)
+        rows += evidence_rows(watch.evidence, poses)[:STILLS_PER_WATCH]
     rows += key_rows(results, poses, STILLS_OF_REPETITIONS).values()
     rows += metric_rows(results, poses)
     return tuple(dict.fromkeys(rows))[:limit]
@@ -72,7 +73,7 @@ def metric_rows(results: Results, poses: PoseSequence) -> dict[int, list[str]]:
     The most telling row of every metric comes before the second of any.
     """
     rows = {
-        name: evidence_rows(metric.evidence, poses, STILLS_PER_METRIC)
+        name: evidence_rows(metric.evidence, poses)[:STILLS_PER_METRIC]
         for name, metric in results.metrics.items()
         if metric.value is not None
     }

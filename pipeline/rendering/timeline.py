@@ -13,7 +13,8 @@ from pipeline.rendering.stills import STILLS_OF_REPETITIONS, Still
 
 _MOMENT_S = 0.02
 """A number read at one moment is drawn this wide on either side."""
-_TIMES_NAMED = 3
+TIMES_NAMED = 6
+"""Before the rest is counted; as many as a finding has stills at the most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +40,8 @@ class Comparison:
 
     names: tuple[str, ...]
     """Ids of the metrics that at least two repetitions have."""
-    event: str
-    """What the stills show, in words; empty where there are none."""
+    event: str | None
+    """The name of the event that the stills show; None where there are none."""
     stills: tuple[tuple[Repetition, Still], ...]
 
     def __bool__(self) -> bool:
@@ -65,19 +66,19 @@ def timeline_of(results: Results, poses: PoseSequence, pieces: Sequence[Piece]) 
 
 
 def look_at(evidence: Evidence) -> tuple[float, ...]:
-    """The few moments at which a reader should look, the most telling first."""
-    return tuple(dict.fromkeys(_times(evidence)))[:_TIMES_NAMED]
+    """The moments at which a reader should look, each once, in the evidence's own order."""
+    return tuple(dict.fromkeys(_times(evidence)))
 
 
 def comparison_of(results: Results, poses: PoseSequence, stills: dict[int, Still]) -> Comparison:
     """What repetitions of one clip are compared by; `stills` by row of `poses`. Empty with fewer than two."""
     if len(results.repetitions) < 2:
-        return Comparison(names=(), event="", stills=())
+        return Comparison(names=(), event=None, stills=())
     rows = key_rows(results, poses, STILLS_OF_REPETITIONS)
     pictures = tuple((one, stills[rows[one.index]]) for one in results.repetitions if rows.get(one.index) in stills)
     return Comparison(
         names=tuple(name for name in results.metrics if sum(_has(one, name) for one in results.repetitions) >= 2),
-        event=(key_event(results) or "").replace("_", " ") if pictures else "",
+        event=key_event(results) if pictures else None,
         stills=pictures,
     )
 

@@ -35,8 +35,9 @@ from models.queue import JobQueue
 queue = JobQueue(Database(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-while job := queue.claim(sys.argv[2]):
-    print(job.id, flush=True)
+while (job := queue.claim(sys.argv[2])) or queue.counts()["queued"]:  # one that others are just taking may be left
+    if job:
+        print(job.id, flush=True)
 """
 
 

@@ -100,6 +100,18 @@ def test_the_page_shows_everything_and_fits(tab, report, width, *, scripts):
     assert hidden is not scripts
 
 
+def test_on_a_phone_all_repetitions_are_in_sight(tab, report):
+    tab.size(390, 844, phone=True)
+    tab.open(report / "report.html")
+    tab.value("""document.querySelectorAll(".grid tr").forEach(row => {
+      for (let more = 0; more < 6; more++) row.append(row.lastElementChild.cloneNode(true));
+    })""")
+    found = tab.value("""[...document.querySelectorAll(".grid td")].map(cell =>
+      [getComputedStyle(cell, "::before").content, cell.getBoundingClientRect().right])""")
+    assert [name for name, _ in found] == ['"No. 1"', *['"No. 2"'] * 7] * 2, "two numbers of eight deliveries"
+    assert max(right for _, right in found) <= 390
+
+
 def test_the_skeleton_is_drawn_for_the_picture_that_is_shown(page):
     for row in (0, 1, 31, 59, 30, 7):
         page.value(f"(slider.value = {PTS_MS[row] / 1000}, slider.dispatchEvent(new Event('input')))")

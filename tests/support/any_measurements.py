@@ -11,14 +11,13 @@ from models.requests import AnalysisOptions
 from pipeline.biomechanics.gates import Verdict, judge_rate, judge_view
 from pipeline.biomechanics.measure import ROOMS
 from pipeline.biomechanics.readings import Spec
+from pipeline.biomechanics.recording import few_frames
 from pipeline.coaching.rules import load_rules
 from pipeline.measurements import Measurements, RecordingIssue
 
 MODES = tuple(ROOMS)
 CLASSES = ("flexor", "flexor-extender", "extender", "constant brace", "between classes")
 ISSUES = (
-    RecordingIssue(id="LOW_FRAME_RATE", text="There are 30 real frames a second; angles at a foot contact need 48 for "
-                   "full trust, release and timing 95.", advice="Film at 120 frames a second or more."),
     RecordingIssue(id="CAMERA_MOVES", text="The camera seems to move: feet that should stand slide.",
                    advice="Put the camera on a tripod."),
     RecordingIssue(id="LITTLE_SEEN", text="The athlete was seen well enough to measure in 20 % of the frames.",
@@ -63,7 +62,7 @@ def any_measurements(seed: int) -> tuple[Measurements, SubjectDocument]:
             Repetition(index=i, start_s=10.0 * i, end_s=10.0 * i + 4, metrics=own) for i, own in enumerate(repeated)
         ),
         signals=(),
-        recording=tuple(issue for issue in ISSUES if rng.random() < 0.3),
+        recording=tuple(issue for issue in (few_frames(mode, 30.0), *ISSUES) if rng.random() < 0.3),
         real_fps=fps,
         visible_share=round(float(rng.uniform(0.2, 1)), 3),
     )

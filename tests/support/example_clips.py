@@ -14,6 +14,7 @@ from models.requests import AnalysisOptions, Audience, Mode
 from pipeline.biomechanics.gates import Verdict, judge_rate, judge_view, refused, worst
 from pipeline.biomechanics.measure import ROOMS
 from pipeline.biomechanics.readings import Found, Outcome, Reading, Spec, to_metric, to_repetition
+from pipeline.biomechanics.recording import few_frames
 from pipeline.coaching.findings import generate_findings
 from pipeline.coaching.report import generate_report_text
 from pipeline.measurements import Measurements, RecordingIssue
@@ -45,13 +46,8 @@ WALKING = frozenset({"cadence", "step_length", "travel_speed", "trunk_lean"})
 
 def bowling_from_behind(audience: Audience = "player") -> tuple[Measurements, SubjectDocument]:
     """30 frames a second, as a parent films through the net."""
-    issue = RecordingIssue(
-        id="LOW_FRAME_RATE",
-        text="There are 30 real frames a second; angles at a foot contact need 48 for full trust, release and timing "
-        "95.",
-        advice="Film at 120 frames a second or more.",
-    )
-    return _clip(BEHIND, 30.0, BOWLING, mode="bowling", audience=audience, count=6, issues=(issue,)), _subject(2)
+    slow = (few_frames("bowling", 30.0),)
+    return _clip(BEHIND, 30.0, BOWLING, mode="bowling", audience=audience, count=6, issues=slow), _subject(2)
 
 
 def batting_from_the_side(audience: Audience = "player") -> tuple[Measurements, SubjectDocument]:

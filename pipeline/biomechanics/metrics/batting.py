@@ -74,7 +74,7 @@ SPECS: tuple[Spec, ...] = (
         angle=True,
         method="mid-hips to mid-shoulders against the vertical, median over the 0.2 s before impact; "
         "signed like head_sideways_plant",
-        source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+        source="Sports Biomech 2022, 10.1080/14763141.2022.2137425 (for the error)",
     ),
     Spec(
         id="plant_before_impact",

@@ -121,7 +121,7 @@ SPECS: tuple[Spec, ...] = (
         view="side",
         rate="contact",
         method="distance along the run from where the back ankle came down to where the front one did",
-        source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+        source="Sports Biomech 2022, 10.1080/14763141.2022.2137425 (for the error)",
     ),
     Spec(
         id="release_height",

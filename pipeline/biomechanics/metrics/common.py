@@ -29,7 +29,7 @@ CADENCE = Spec(
 STEP_LENGTH = Spec(
     id="step_length", label="Step length", unit="pct_height", view="side", rate="gait", estimable_view=True,
     method="distance along the run between the ankles of one step and the next as they stand, mean over the steps",
-    source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425 (single camera, stride)",
+    source="Sports Biomech 2022, 10.1080/14763141.2022.2137425 (for the error: single camera, stride)",
 )  # fmt: skip
 TRAVEL_SPEED = Spec(
     id="travel_speed", label="Travel speed", unit="pct_height_per_s", view="side", rate="gait", estimable_view=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -91,7 +92,7 @@ SPECS: tuple[Spec, ...] = (
         angle=True,
         method="mid-hips to mid-shoulders against the vertical, median over pick-up ± 0.1 s; "
         "positive to the fielder's left",
-        source="error: Sports Biomech 2022, 10.1080/14763141.2022.2137425",
+        source="Sports Biomech 2022, 10.1080/14763141.2022.2137425 (for the error)",
     ),
     Spec(
         id="reach_pick_up",
@@ -150,18 +151,26 @@ NO_PICK_UP = refused(
 def measure_fielding(scene: Scene) -> ModeOutcome:
     """Find the pick-ups and read every metric in each; steps and speed are those of the whole clip."""
     pick_ups = find_pick_ups(scene)
+    starts = [_start_of(scene, pick_ups[:place], one) for place, one in enumerate(pick_ups)]
     return ModeOutcome(
-        found=tuple(_measure_pick_up(scene, pick_up) for pick_up in pick_ups),
+        found=tuple(_measure_pick_up(scene, one, start) for one, start in zip(pick_ups, starts, strict=True)),
         whole_clip=common.measure_gait(scene), missing=NO_PICK_UP,
         hands=tuple((pick_up.throwing, 1.0) for pick_up in pick_ups if pick_up.throwing),
     )  # fmt: skip
 
 
-def _measure_pick_up(scene: Scene, pick_up: PickUp) -> Found:
+def _start_of(scene: Scene, before: Sequence[PickUp], pick_up: PickUp) -> float:
+    """Clip seconds from which on the approach is looked for: the steps up to the pick-up or the throw before it belong
+    to that one, and who walks back between them would seem to approach slowly.
+    """
+    motion, moment = scene.motion, pick_up.events["pick_up"].time_s
+    others = (event.time_s for one in before for event in one.events.values() if event.time_s < moment)
+    return max(float(motion.times_s[0]), moment - APPROACH_S * motion.slowmo, *others)
+
+
+def _measure_pick_up(scene: Scene, pick_up: PickUp, start: float) -> Found:
     motion, moment = scene.motion, pick_up.events["pick_up"]
-    approach = tuple(s for s in scene.steps
-                     if moment.time_s - APPROACH_S * motion.slowmo <= s.time_s <= moment.time_s)  # fmt: skip
-    start = max(float(motion.times_s[0]), moment.time_s - APPROACH_S * motion.slowmo)
+    approach = tuple(s for s in scene.steps if start <= s.time_s <= moment.time_s)
     outcomes: dict[str, Outcome] = {
         **compute_first_steps(scene, approach, start),
         "approach_speed": compute_approach_speed(scene, approach, moment),
@@ -231,9 +240,10 @@ def compute_first_steps(scene: Scene, approach: tuple[Step, ...], start_s: float
 def compute_approach_speed(scene: Scene, approach: tuple[Step, ...], moment: Event) -> Outcome:
     """Speed of mid-hips over up to the last 5 steps before the pick-up, metres per second, 0..11; side.
 
-    Formula: slope of the hips' way in heights × the given height, over `common.compute_speed_over_steps`. Without a
-    given height, with fewer than 2 steps or a moving camera: none. sys: at least 1 % of height over the span, 3 % of
-    stature, and what camera and line leave in doubt.
+    Formula: slope of the hips' way in heights × the given height, over `common.compute_speed_over_steps`; the steps
+    up to the pick-up or throw before it are none of its approach. Without a given height, with fewer than 2 steps or a
+    moving camera: none. sys: at least 1 % of height over the span, 3 % of stature, and what camera and line leave in
+    doubt.
     """
     if scene.options.height_m is None:
         return refused("metres need the athlete's height", "Give the athlete's height (--height).")

@@ -84,6 +84,15 @@ def test_other_numbers_are_refused() -> None:
             read(with_weight(content), SHAPES)
 
 
+@pytest.mark.parametrize(
+    "header", [b"{'descr': (\n", b"{[]: 1}\n", b"{1: 2, 'a': 3}\n", b"{}\n  x\n y\n", b"-" * 9000 + b"1\n"]
+)
+def test_whatever_the_parser_of_headers_makes_of_one_it_is_refused(header: bytes) -> None:
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(24)
+    with pytest.raises(WeightsRejected, match=r"header of the tensor model\.0\.weight cannot be read"):
+        read(with_weight(content), SHAPES)
+
+
 def test_what_unpacks_to_more_than_it_is_expected_to_be_is_not_unpacked() -> None:
     bomb = zipped({name: bytes(50_000_000) for name in SHAPES}, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 200_000

@@ -40,3 +40,14 @@ def test_the_silent_are_not_listed_and_then_forgotten(said: WorkerModels, clock:
     with database.engine.connect() as connection:
         kept = connection.exec_driver_sql("SELECT worker_id FROM worker_models").scalars().all()
     assert list(kept) == ["two"]
+
+
+def test_a_word_is_as_old_as_the_database_says(database: Database, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By it claims know whether a job's version is still there, and a worker's own clock may be minutes off."""
+    monkeypatch.setattr("models.worker_models.shared_now", lambda transaction: clock())
+    said = WorkerModels(database)
+    said.say(ONE)
+    clock.forward(120)
+    assert said.list() == (ONE,)
+    clock.forward(1)
+    assert said.list() == ()

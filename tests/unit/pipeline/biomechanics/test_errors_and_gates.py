@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,8 @@ from models.documents import ViewDocument
 from pipeline.biomechanics import errors, gates
 from pipeline.biomechanics.errors import Point, evaluate
 from pipeline.biomechanics.kinematics import compute_joint_angle
+from pipeline.biomechanics.measure import ROOMS
+from pipeline.biomechanics.recording import few_frames
 
 
 def view(value, source="caller"):
@@ -86,3 +90,13 @@ def test_an_estimated_view_degrades_and_a_given_one_does_not():
     estimated = gates.judge_estimated_view(view("side", "estimate"))
     assert (estimated.status, "--view" in (estimated.advice or "")) == ("degraded", True)
     assert gates.judge_estimated_view(view("side")) == gates.MEASURABLE
+
+
+@pytest.mark.parametrize("mode", ROOMS)
+def test_few_frames_are_said_to_limit_what_the_mode_has(mode):
+    """At 30 a second: the numbers named are those that the mode's own metrics ask for."""
+    asked = {gates.RATES[spec.rate][0] for spec in ROOMS[mode][0] if spec.view != "never"}
+    text = few_frames(mode, 30.0).text
+    assert {float(number) for number in re.findall(r"\d+", text)} == {30.0, *(rate for rate in asked if rate > 30)}
+    for word, needed in (("release", "bowling"), ("impact", "batting"), ("throw", "fielding")):
+        assert (word in text) == (mode == needed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -154,3 +155,16 @@ def test_a_speed_of_who_slows_down_is_the_less_certain_the_more_hangs_on_its_las
     assert abs(read.value - read.truth) < read.expected
     assert read.expected > half_a_step_off / np.sqrt(3)
     assert (half_a_step_off > 0.2) == (ratio < 0.5)  # so the test would miss an error that does not know of it
+
+
+def test_a_second_pick_up_has_an_approach_of_its_own():
+    """Within five seconds of it lie the steps to the one before, and the way back between them."""
+    balls, seen = [movement("fielding")] * 3, np.random.default_rng(0)
+    lens = Camera(view="side", distance=3456.0, focal=3.6, target=balls[0].centre)
+    judged = judge(film(balls, "side", 60.0, seen, noise=CLEAN, camera=lens))
+    found = judged.measurements.repetitions
+    assert len(found) == 3
+    assert all(one.end_s <= other.start_s for one, other in pairwise(found))
+    reads = [read for read in judged.reads if read.metric == "approach_speed"]
+    assert len(reads) == 3
+    assert all(abs(read.value - read.truth) < 2 * read.expected for read in reads)

@@ -91,9 +91,9 @@ def test_a_ratio_is_told_to_a_player_in_hundredths(make_metric):
         (
             3.0,
             "varied by 4.0 to 5.0 % of your height",
-            "SD 5.0 % of height, 4.0 without sys",
+            "SD 5.0 % of height, 4.0 if sys varies",
         ),
-        (5.0, "varied by 0 to 5.0 % of your height", "SD 5.0 % of height, 0 without sys"),
+        (5.0, "varied by 0 to 5.0 % of your height", "SD 5.0 % of height, 0 if sys varies"),
     ],
 )
 def test_a_spread_says_how_much_of_it_may_be_ours(make_metric, sys, player, analyst):

@@ -22,21 +22,21 @@ def repetition(start, end, **events):
 
 def test_evidence_frames_are_found_by_index_in_their_own_order_and_once():
     poses = reports.poses([0.0, 0.1, 0.2, 0.3], indices=[0, 3, 6, 9])
-    assert evidence_rows(Evidence(frames=(9, 3, 3, 0)), poses, 2) == (3, 1)
+    assert evidence_rows(Evidence(frames=(9, 3, 3, 0)), poses) == (3, 1, 0)
 
 
 def test_evidence_without_frames_shows_times_or_the_middle_of_spans():
     poses = reports.poses([0.0, 0.1, 0.2, 0.3])
-    assert evidence_rows(Evidence(times_s=(0.29,)), poses, 3) == (3,)
-    assert evidence_rows(reports.evidence(spans=[(0.0, 0.2)]), poses, 3) == (1,)
-    assert evidence_rows(Evidence(), poses, 3) == ()
+    assert evidence_rows(Evidence(times_s=(0.29,)), poses) == (3,)
+    assert evidence_rows(reports.evidence(spans=[(0.0, 0.2)]), poses) == (1,)
+    assert evidence_rows(Evidence(), poses) == ()
 
 
 def test_events_are_lettered_in_time_and_named_when_near():
     document = reports.results(repetitions=[repetition(0, 2, release=1.5, front_foot_contact=1.3)])
     events = moments(document)
-    assert [(event.letter, event.name) for event in events] == [("a", "front foot contact"), ("b", "release")]
-    assert moment_at(events, 1.39) == "front foot contact"
+    assert [(event.letter, event.name) for event in events] == [("a", "front_foot_contact"), ("b", "release")]
+    assert moment_at(events, 1.39) == "front_foot_contact"
     assert moment_at(events, 1.41) == "release"
     assert moment_at(events, 1.7) is None
 

@@ -132,14 +132,18 @@ def test_repetitions_stand_side_by_side():
     html = page(reports.results(repetitions=[repetition(0, 120.0), repetition(1, None)]), stills=(6, 18))
     outline = Outline(html)
     assert "Deliveries side by side" in outline.text
-    said = "the athlete at {}, release, with the detected skeleton drawn"
+    said = "the athlete at {}, you let go, with the detected skeleton drawn"
     pictures = {f"No. 1: {said.format('0:00.200')}", f"No. 2: {said.format('0:00.600')}"}
     assert pictures <= set(outline.all("alt"))
     assert "grid" not in outline.all("class"), "only one has the number"
+    assert "of 2 deliveries" not in outline.text, "both are shown"
+    one = page(reports.results(repetitions=[repetition(0, 120.0), repetition(1, None)]), stills=(6,))
+    assert "Pictures of 1 of 2 deliveries." in one
     html = page(reports.results(repetitions=[repetition(0, 120.0), repetition(1, 131.0), repetition(2, None)]))
     table = html.split('<table class="grid">')[1].split("</table>")[0]
-    cells = [Outline(part.split("</td>")[0]).text.split("Look")[0].strip() for part in table.split("<td>")[1:]]
-    assert [cell.split("\n")[0] for cell in cells] == ["120 ± 8°", "131 ± 8°", "not measured"]
+    cells = re.findall(r'<td data-repetition="(.*?)">(.*?)</td>', table, re.DOTALL)
+    told = [(name, Outline(cell).text.split("Look")[0].strip()) for name, cell in cells]
+    assert told == [("No. 1", "120 ± 8°"), ("No. 2", "131 ± 8°"), ("No. 3", "not measured")]
     assert "elease height" not in table
 
 
@@ -167,7 +171,26 @@ def test_a_finding_is_shown_with_number_reference_cue_and_drill():
     for words in ("You slow down", "14 % slower", "86 ± 3 %", "coaching convention", "Five run-throughs", "likely"):
         assert words in text
     assert "<em>through</em>" in page()
-    assert "0:00.500 · frame 15 · front foot contact" in text
+    assert "0:00.500 · frame 15 · front foot lands" in text
+
+
+@pytest.mark.parametrize(("count", "pictures", "said"), [(6, 6, []), (8, 6, ["Pictures of 6 of these 8 moments."])])
+def test_a_finding_says_which_of_its_moments_it_shows(count, pictures, said):
+    times = [place / 10 for place in range(count)]
+    finding = reports.FINDING.model_copy(update={"evidence": reports.evidence(*times)})
+    rows = [3 * place for place in range(count)]
+    html = page(reports.results(findings=[finding], watches=[]), stills=rows[:6])
+    article = Outline(html.split('<article class="finding')[1].split("</article>")[0].split(">", 1)[1])
+    assert article.tags.count("img") == pictures
+    assert re.findall(r"Pictures of .*", article.text) == said
+    look = article.text.split("Look at ")[1].split("\n")[0]
+    assert look == ", ".join(clock(time_s) for time_s in times[:6]) + (" and 2 more" if count == 8 else "")
+
+
+def test_moments_have_the_audience_s_names():
+    assert "front foot lands" in Outline(page()).text
+    assert "front foot contact" not in page()
+    assert "front foot contact" in Outline(page(audience="analyst")).text
 
 
 def test_a_strength_says_its_mark_in_its_text_alone():
