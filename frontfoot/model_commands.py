@@ -62,8 +62,8 @@ def register(
 ) -> None:
     """Check a model, convert it and enter it into the catalogue. It is refused with the reason, and then nothing stays.
 
-    A pickle is opened here alone, in a process without secrets and from an allow-list of classes; workers load what was
-    converted. docs/models.md walks through it.
+    A pickle is opened here alone, in a process without secrets and from an allow-list of classes.
+    Workers load what was converted. docs/models.md walks through it.
     """
     from frontfoot import models
     from frontfoot.model_admission import Wanted
@@ -238,7 +238,7 @@ def promote(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let an alias mean this version. Workers load what `production` means when they start."""
+    """Let an alias mean this version. Workers that follow it go over without a restart."""
     from frontfoot import models
 
     models.promote(str(_ref(version)), alias, reason, force=force, as_json=as_json)

@@ -29,6 +29,9 @@ from models.worker_models import WorkerModel
 if TYPE_CHECKING:
     from inference.admission import Admitted
 
+_LINE = 1000
+"""Columns of `list`, more than it ever takes: a version has one line, to read and to search."""
+
 
 def register(wanted: Wanted, *, as_json: bool) -> None:
     """Check a model, convert it, keep what workers load, and enter it. Of what is refused nothing is kept."""
@@ -55,17 +58,15 @@ def show_all(*, as_json: bool) -> None:
         shown = {"models": [_shown(version) for version in versions], "aliases": meant, "workers": _words(words)}
         typer.echo(json.dumps({**shown, "canaries": [canary.shown(one) for one in past]}))
         return
-    table = Table(box=None)
     columns = ("model", "aliases", "state", "format", "precision", "skeleton", "licence", "created_at", "created_by")
-    for column in columns:
-        table.add_column(column, no_wrap=column == "model", overflow="fold")
+    table = Table(*columns, box=None)
     for version in versions:
         names = sorted(alias for alias, ref in aliases.items() if ref == version.ref)
         moment = version.created_at.isoformat(timespec="seconds") if version.created_at else "built in"
         runs_in = version.precision or "fastest"
         row = (str(version.ref), " ".join(names), version.state, version.format, runs_in, version.skeleton["name"])
         table.add_row(*row, version.licence or "", moment, version.created_by)
-    Console().print(table)
+    Console(width=_LINE).print(table)  # a terminal that is narrower breaks lines, not words
     for one in past:
         if one.ended_at is None:
             typer.echo(canary.sentence(one))

