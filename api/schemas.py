@@ -378,7 +378,7 @@ class ArtifactList(BaseModel):
 class Health(BaseModel):
     """The process answers (`live`), or can do its work too (`ready`)."""
 
-    model_config = _example(status="ready", version="0.7.0")
+    model_config = _example(status="ready", version="0.8.0")
 
     status: Literal["live", "ready"]
     version: str
@@ -387,7 +387,7 @@ class Health(BaseModel):
 class Readiness(Health):
     """`ready`, and what the workers say of their models: an API takes jobs whatever they do."""
 
-    model_config = _example(status="ready", version="0.7.0", workers={"ready": 3, "emptying": 1})
+    model_config = _example(status="ready", version="0.8.0", workers={"ready": 3, "emptying": 1})
 
     workers: dict[WorkerState, int] = Field(
         description="How many are `ready`, `loading` another model, `emptying` (one model has to go before the next "
