@@ -187,8 +187,9 @@ def compare_mirrored(
         told = sure[:, index] & (apart[:, index] > APART)
         confused = exchanged[told, index] >= kept[told, index]
         if confused.any() and confused.mean() > seldom:
-            other = skeleton.keypoint_names[partner[index]]
-            faults.append(f"{name} and {other} are not exchanged when the picture is mirrored")
+            one, other = (skeleton.keypoint_names[which] for which in sorted((index, int(partner[index]))))
+            faults.append(f"{one} and {other} are not exchanged when the picture is mirrored")
         elif sure[:, index].any() and exchanged[sure[:, index], index].mean() > MIRRORED:
             faults.append(f"{name} is somewhere else when the picture is mirrored")
-    return float(np.median(exchanged[sure])) if sure.any() else float("nan"), faults
+    # A pair is mostly confused on both sides, and named once.
+    return float(np.median(exchanged[sure])) if sure.any() else float("nan"), list(dict.fromkeys(faults))

@@ -113,10 +113,7 @@ def test_a_side_that_stays_where_it_was_is_named() -> None:
     order = EXCHANGED.copy()
     order[13], order[14] = 13, 14
     _, faults = compare_mirrored(mirrored_pairs(order), COCO_17)
-    assert faults == [
-        "left_knee and right_knee are not exchanged when the picture is mirrored",
-        "right_knee and left_knee are not exchanged when the picture is mirrored",
-    ]
+    assert faults == ["left_knee and right_knee are not exchanged when the picture is mirrored"]
 
 
 def test_what_moves_when_the_picture_is_mirrored_is_named() -> None:
@@ -130,7 +127,7 @@ def test_sides_that_are_confused_seldom_are_no_fault_where_that_is_allowed() -> 
     order[13], order[14] = 13, 14
     right, wrong = mirrored_pairs(EXCHANGED), mirrored_pairs(order)
     assert compare_mirrored([*right, *wrong], COCO_17, seldom=0.5)[1] == []
-    assert len(compare_mirrored([*right, *wrong, *wrong], COCO_17, seldom=0.5)[1]) == 2
+    assert len(compare_mirrored([*right, *wrong, *wrong], COCO_17, seldom=0.5)[1]) == 1
 
 
 def test_keypoints_that_stay_on_somebody_who_stands_still_have_no_fault() -> None:
