@@ -178,9 +178,10 @@ def next_job(transaction: Transaction, above: int | None = None, without: Collec
 
 def pass_turn(transaction: Transaction, owner: Owner, now: datetime) -> None:
     """The owner was served: all of its lanes step behind those of others, and rest where no job is left in them."""
-    lanes = (QueueLane.owner_type == owner.owner_type, QueueLane.owner_id == owner.owner_id, _WAITING)
-    transaction.execute(lock(select(QueueLane.urgency).where(*lanes).order_by(QueueLane.urgency)))
-    passed = update(QueueLane).where(*lanes)
+    its = (QueueLane.owner_type == owner.owner_type, QueueLane.owner_id == owner.owner_id)
+    # Those that rest too: one that is roused after this would else be passed as well, and locked out of order.
+    locked = transaction.scalars(lock(select(QueueLane.urgency).where(*its).order_by(QueueLane.urgency))).all()
+    passed = update(QueueLane).where(*its, QueueLane.urgency.in_(locked), _WAITING)
     transaction.execute(
         passed.values(
             served_at=now,

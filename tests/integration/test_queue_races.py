@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from backlog import PRIORITIES, fill
 from plans import Plan, explained
 from queueing import BOWLING, QUICK_ONLY, document
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
@@ -37,6 +38,46 @@ def new_session(queue: JobQueue, owner: Owner) -> str:
     session_id = queue.create_session(owner, title="Nets", session_type="bowling").id
     queue.attach_upload(owner, session_id, "local", "clip.mp4", 1)
     return session_id
+
+
+def test_a_lane_that_is_roused_while_its_owner_is_served_locks_nobody_out(database: Database) -> None:
+    """Two claims of one owner, and between the two statements of the first a job of another priority is admitted."""
+    queue, owner = JobQueue(database), OWNERS[0]
+    session_id = new_session(queue, owner)
+
+    def admit(priority: int) -> None:
+        queue.submit(owner, session_id, BOWLING, priority)
+        with database.transaction() as transaction:
+            lanes.admit(transaction, shared_now(transaction))
+
+    def serve() -> None:
+        with database.transaction() as transaction:
+            lanes.pass_turn(transaction, owner, shared_now(transaction))
+
+    for priority in (1, 0):
+        admit(priority)
+    assert queue.claim("w") is not None  # the urgent lane rests
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def pause(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT queue_lanes.urgency") and not halfway.is_set():
+            halfway.set()
+            go_on.wait(20)
+
+    event.listen(database.engine, "after_cursor_execute", pause)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(serve)
+        assert halfway.wait(20)
+        roused = pool.submit(admit, 1)
+        with suppress(TimeoutError):
+            roused.result(timeout=0.5)  # it may have to wait for the first
+        second = pool.submit(serve)
+        with suppress(TimeoutError):
+            second.result(timeout=0.5)
+        go_on.set()
+        for one in (first, roused, second):
+            one.result(timeout=20)
+    assert queue.claim("w") is not None
 
 
 class TestALaneThatComesToRest:
