@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,13 @@ def _frames(actor: Any) -> int:
     return frames
 
 
+def _is_fresh(actor: Any) -> bool:
+    """Whether it has started again, and answers."""
+    with suppress(ray.exceptions.RayError):
+        return _frames(actor) == 0
+    return False
+
+
 def _kill(actor: Any) -> None:
     pid: int = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
     os.kill(pid, signal.SIGKILL)
@@ -179,15 +187,21 @@ def test_a_helper_that_dies_leaves_its_segments_to_the_others(
     embedded: Bench, clip: Path, unsplit: Analysis, second_actor: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    before = _frames(second_actor)
-    job_id = embedded.submit(clip, REQUEST)
-    with embedded.working(LIMITS):
-        _wait_for(lambda: _frames(second_actor) > before)
-        ray.kill(second_actor, no_restart=False)
-        (job,) = embedded.finish([job_id])
-    assert (job.attempt, len(job.history)) == (1, 0)
-    _agrees(embedded, job, unsplit)
-    (line,) = [record for record in caplog.records if record.getMessage().startswith("Helping actor died")]
+    lines: list[logging.LogRecord] = []
+    for _ in range(3):  # it may have done its part before it is struck, and then nobody notices
+        before = _frames(second_actor)
+        job_id = embedded.submit(clip, REQUEST)
+        with embedded.working(LIMITS):
+            _wait_for(lambda least=before: _frames(second_actor) > least)
+            ray.kill(second_actor, no_restart=False)
+            (job,) = embedded.finish([job_id])
+        assert (job.attempt, len(job.history)) == (1, 0)
+        _agrees(embedded, job, unsplit)
+        lines = [record for record in caplog.records if record.getMessage().startswith("Helping actor died")]
+        if lines:
+            break
+        _wait_for(lambda: _is_fresh(second_actor))
+    (line,) = lines
     assert vars(line)["segments"] in {1, 2, 3}
 
 
