@@ -64,7 +64,7 @@ class Canaries:
             base=base.ref,
             share=share,
             limits=limits,
-            started_at=self._moment(transaction),
+            started_at=shared_now(transaction, self._clock),
             started_by=by,
             forced=force,
         )
@@ -87,13 +87,10 @@ class Canaries:
     def end(self, *, by: str, reason: str | None = None) -> Canary:
         """Everybody gets what `production` means again. Raises ModelRefused where there is none."""
         with self._database.transaction() as transaction:
-            row = end_canary(transaction, PRODUCTION, by=by, reason=reason, now=self._moment(transaction))
+            row = end_canary(transaction, PRODUCTION, by=by, reason=reason, now=shared_now(transaction, self._clock))
             if row is None:
                 raise ModelRefused(f"{PRODUCTION} has no canary.")
             return canary_value(row)
-
-    def _moment(self, transaction: Transaction) -> datetime:
-        return self._clock() if self._clock else shared_now(transaction)
 
     def active(self, alias: str = PRODUCTION) -> Canary | None:
         """The alias's canary."""

@@ -32,7 +32,7 @@ class CanaryJudge:
         """Look at the canary whose turn it is. Returns it where it broke a limit: then it has ended."""
         row = CanaryRow
         with self._database.transaction() as transaction:
-            now = self._clock() if self._clock else shared_now(transaction)
+            now = shared_now(transaction, self._clock)
             due = or_(row.judged_at.is_(None), row.judged_at <= now - self._every)
             turn = select(row).where(row.ended_at.is_(None), due).limit(1).with_for_update(skip_locked=True)
             found = transaction.scalar(turn)

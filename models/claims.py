@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, func, select, update
-from sqlalchemy.orm import Session as Transaction
 
 from models import lanes
 from models.announce import announce, wake_workers
@@ -96,7 +95,7 @@ class JobClaims(JobRegister):
             # Each in its own transaction: the lanes of many owners must not stay locked while a turn is passed.
             with self._database.transaction() as transaction:
                 lanes.walk_indexes(transaction)
-                admitted = lanes.admit(transaction, self._moment(transaction), above)
+                admitted = lanes.admit(transaction, shared_now(transaction, self._clock), above)
                 if admitted > 1:
                     wake_workers(transaction)  # those that looked meanwhile found these locked
             if admitted < lanes.BATCH:
@@ -129,7 +128,7 @@ class JobClaims(JobRegister):
         row, token = VideoAnalysisJob, str(uuid.uuid4())
         with self._database.transaction() as transaction:
             lanes.walk_indexes(transaction)
-            now = self._moment(transaction)
+            now = shared_now(transaction, self._clock)
             _forget_until(passed, now)
             claim = (
                 update(row)
@@ -173,7 +172,7 @@ class JobClaims(JobRegister):
             lanes.walk_indexes(transaction)
             transaction.execute(lock(select(VideoSession.id).where(session)))
             begun = update(VideoSession).where(session, still_held.where(VideoAnalysisJob.id == claimed.id).exists())
-            processing = begun.values(status="processing", updated_at=self._moment(transaction))
+            processing = begun.values(status="processing", updated_at=shared_now(transaction, self._clock))
             transaction.execute(processing, execution_options=NO_SYNC)
 
     def tidy_lanes(self) -> int:
@@ -187,9 +186,6 @@ class JobClaims(JobRegister):
         with self._database.transaction() as transaction:  # jobs are locked before lanes, so not in the same one
             lanes.walk_indexes(transaction)
             return repaired + lanes.readmit_strays(transaction)
-
-    def _moment(self, transaction: Transaction) -> datetime:
-        return self._clock() if self._clock else shared_now(transaction)
 
 
 def _forget_until(passed: dict[str, datetime], now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -171,8 +171,13 @@ def on_postgres(transaction: Transaction) -> bool:
     return transaction.get_bind().dialect.name == "postgresql"
 
 
-def shared_now(transaction: Transaction) -> datetime:
-    """Now, by a clock that all users of the database share: PostgreSQL's own. Those of SQLite share a machine."""
+def shared_now(transaction: Transaction, clock: Callable[[], datetime] | None = None) -> datetime:
+    """Now, by a clock that all users of the database share: PostgreSQL's own. Those of SQLite share a machine.
+
+    `clock` replaces it, for tests.
+    """
+    if clock is not None:
+        return clock()
     if on_postgres(transaction):
         return transaction.scalars(select(func.clock_timestamp(type_=UtcDateTime()))).one()
     return datetime.now(UTC)

@@ -52,7 +52,7 @@ class ModelCatalogue:
         try:
             with self._database.transaction() as transaction:
                 self._check_new(transaction, version.ref)
-                row = _row_of(version, version.artifact, self._moment(transaction))
+                row = _row_of(version, version.artifact, shared_now(transaction, self._clock))
                 transaction.add(row)
         except IntegrityError:
             raise _exists(version.ref) from None
@@ -170,7 +170,7 @@ class ModelCatalogue:
             canary = active_row(transaction, PRODUCTION)
             if canary is not None and canary.model == str(ref):
                 raise ModelInUse(f"{ref} is a canary; end it first.")
-            row.retired_at = row.retired_at or self._moment(transaction)
+            row.retired_at = row.retired_at or shared_now(transaction, self._clock)
             return _version_value(row)
 
     def _move(
@@ -201,7 +201,7 @@ class ModelCatalogue:
                         to_name=after.name,
                         to_version=after.version,
                         moved_by=by,
-                        moved_at=self._moment(transaction),
+                        moved_at=shared_now(transaction, self._clock),
                         forced=forced,
                         reason=reason,
                     )
@@ -214,9 +214,6 @@ class ModelCatalogue:
             except IntegrityError:
                 continue
         raise ModelRefused(f"{alias} is being moved by others all the time.")
-
-    def _moment(self, transaction: Transaction) -> datetime:
-        return self._clock() if self._clock else shared_now(transaction)
 
     def _check_new(self, transaction: Transaction, ref: ModelRef) -> None:
         if ref == BUILT_IN.ref or transaction.get(ModelVersionRow, (ref.name, ref.version)) is not None:

@@ -70,9 +70,10 @@ def _take_what_there_is(transaction: Transaction, job: VideoAnalysisJob, offer: 
 def canary_may_be_to_blame(transaction: Transaction, job: VideoAnalysisJob, code: str) -> bool:
     """Whether a job that fails like this was a canary's, so that what serves is to have a try at it.
 
-    Of one that has ended meanwhile too, but not of one that serves by now; and once in a job's life.
+    Of one that has ended meanwhile too, but not of one that serves by now; once in a job's life, and not of a job that
+    is to be canceled.
     """
-    if code not in ERRORS | NOBODY or failed_by(job, job.resolved_model):
+    if job.cancel_requested_at is not None or code not in ERRORS | NOBODY or failed_by(job, job.resolved_model):
         return False
     row = CanaryRow
     since = or_(row.ended_at.is_(None), row.ended_at >= job.started_at)

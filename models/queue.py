@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session as Transaction
 from models import lanes
 from models.announce import announce, wake_workers
 from models.claims import JobClaims
-from models.database import Database, on_postgres
+from models.database import Database, on_postgres, shared_now
 from models.errors import ArtifactsMissing, InvalidTransition, JobCanceled, LeaseLost
 from models.jobs import (
     RUNNING,
@@ -104,7 +104,7 @@ class JobQueue(JobClaims):
         row, by_token = VideoAnalysisJob, {beat.lease.token: beat for beat in beats}
         jobs = select(row).where(row.id.in_({beat.lease.job_id for beat in beats})).options(*WITHOUT_DOCUMENTS)
         with self._database.transaction() as transaction:
-            now = self._moment(transaction)
+            now = shared_now(transaction, self._clock)
             # A row that is just being written is passed over: whoever is slow there must not cost the others their
             # leases, and its own lease outlasts a missed beat.
             free = transaction.scalars(jobs.with_for_update(key_share=True, skip_locked=True)).all()
@@ -202,7 +202,7 @@ class JobQueue(JobClaims):
 
     def _silent_since(self, transaction: Transaction) -> datetime:
         """Whoever's lease ran out before this moment has been silent for too long."""
-        now = self._moment(transaction)
+        now = shared_now(transaction, self._clock)
         if self._clock is None and on_postgres(transaction):
             started = transaction.scalars(select(func.pg_postmaster_start_time(type_=UtcDateTime()))).one()
             if now < started + self._lease / 2:
@@ -234,7 +234,7 @@ class JobQueue(JobClaims):
         with self._database.transaction() as transaction:
             transaction.execute(lock(select(VideoSession.id).where(VideoSession.id == session_id)))
             row = transaction.scalar(lock(select(job).where(job.id == job_id).options(*WITHOUT_DOCUMENTS)))
-            now, before = self._moment(transaction), row.status if row else None
+            now, before = shared_now(transaction, self._clock), row.status if row else None
             yield transaction, row, now
             if row is None or row.status == before:
                 return
@@ -279,7 +279,7 @@ class JobQueue(JobClaims):
         *,
         transient: bool,
     ) -> None:
-        passed_on = row.cancel_requested_at is None and canary_may_be_to_blame(transaction, row, code)
+        passed_on = canary_may_be_to_blame(transaction, row, code)
         kept = record_attempt(row, code, message, now, retryable=passed_on or transient)
         if passed_on:
             row.max_attempts, row.resolved_model = row.max_attempts + 1, None

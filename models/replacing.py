@@ -63,4 +63,4 @@ def replace_results(
             row.deep_findings, row.deep_report = dict(deep.document["findings"]), dict(deep.document["report"])
         row.results = {"quick": dict(quick.document), "deep": dict(deep.document) if deep else None}
         row.resolved_model = trial.model
-        row.updated_at = found.replaced_at = clock() if clock else shared_now(transaction)
+        row.updated_at = found.replaced_at = shared_now(transaction, clock)

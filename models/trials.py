@@ -149,7 +149,7 @@ class Trials:
                     found.state, found.attempts, found.error_code = "waiting", 0, None
         if not keys:
             return 0
-        now = self._moment(transaction)
+        now = shared_now(transaction, self._clock)
         insert = postgresql.insert if on_postgres(transaction) else sqlite.insert
         table = cast("Table", row.__table__)
         fresh = [
@@ -170,7 +170,7 @@ class Trials:
         """The next one, the oldest first; None where none waits and no lease has run out. No two get the same."""
         row, token = ModelTrialRow, str(uuid.uuid4())
         with self._database.transaction() as transaction:
-            now = self._moment(transaction)
+            now = shared_now(transaction, self._clock)
             due = or_(row.state == "waiting", and_(row.state == "running", row.lease_expires_at < now))
             turn = select(row).where(row.model == model, row.why == why, due).order_by(row.created_at, row.job_id)
             while found := transaction.scalar(turn.limit(1).with_for_update(skip_locked=True)):
@@ -188,7 +188,7 @@ class Trials:
             row = self._held(transaction, claimed)
             if row is None:
                 raise LeaseLost
-            row.lease_expires_at = self._moment(transaction) + self._lease
+            row.lease_expires_at = shared_now(transaction, self._clock) + self._lease
 
     def hand_back(self, claimed: ClaimedTrial, error_code: str | None = None) -> None:
         """For another process, or another time; with a code it was the attempt's own fault, and counts."""
@@ -211,7 +211,7 @@ class Trials:
                 return False
             shown = select(RESULTS_KEY).where(job.id == claimed.job_id)  # none where its files were given up
             same = outcome.base_key is None or transaction.scalar(shown) == outcome.base_key
-            self._end(row, outcome if same else TrialOutcome(error_code=CHANGED), self._moment(transaction))
+            self._end(row, outcome if same else TrialOutcome(error_code=CHANGED), shared_now(transaction, self._clock))
             return same
 
     def counts(self, model: str, why: Why) -> TrialCounts:
@@ -267,9 +267,6 @@ class Trials:
         row.error_code = outcome.error_code
         row.comparison = None if outcome.comparison is None else dict(outcome.comparison)
         row.finished_at, row.replaced_at, row.lease_token, row.lease_expires_at = now, None, None, None
-
-    def _moment(self, transaction: Transaction) -> datetime:
-        return self._clock() if self._clock else shared_now(transaction)
 
 
 def _value(row: ModelTrialRow, job: Any) -> Trial:

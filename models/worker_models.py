@@ -67,7 +67,7 @@ class WorkerModels:
     def say(self, report: WorkerModel) -> None:
         """Write a worker's word in place of its last one; those of the long dead go. Raises StoreUnavailable."""
         with self._database.transaction() as transaction:
-            now = self._moment(transaction)
+            now = shared_now(transaction, self._clock)
             transaction.execute(delete(WorkerModelRow).where(WorkerModelRow.said_at < now - FORGOTTEN))
             row = transaction.get(WorkerModelRow, report.worker_id)
             if row is None:
@@ -86,10 +86,7 @@ class WorkerModels:
     def list(self) -> tuple[WorkerModel, ...]:
         """What workers said that were heard of within `SILENT`, by their ids. Raises StoreUnavailable."""
         with self._database.transaction(read_only=True) as transaction:
-            return heard(transaction, self._moment(transaction))
-
-    def _moment(self, transaction: Transaction) -> datetime:
-        return self._clock() if self._clock else shared_now(transaction)
+            return heard(transaction, shared_now(transaction, self._clock))
 
 
 def heard(transaction: Transaction, now: datetime) -> tuple[WorkerModel, ...]:

@@ -100,8 +100,10 @@ class JobRunner:
     def _record(self, claimed: ClaimedJob, error: Exception, failure: Failure, fields: dict[str, object]) -> None:
         queue, lease = self.tools.storage.queue, claimed.lease
         if failure.code == NeighbourCrash.code:
-            queue.release(lease, crashed=True)
-            logger.warning("Actor died, job runs alone next: job_id=%s", claimed.id, extra=fields)
+            if queue.release(lease, crashed=True).crashes > claimed.job.crashes:
+                logger.warning("Actor died, job runs alone next: job_id=%s", claimed.id, extra=fields)
+            else:
+                logger.warning("Canary's actor died, production is next: job_id=%s", claimed.id, extra=fields)
         elif failure.code == HandedBack.code:
             queue.release(lease)
             logger.info("Job handed back: job_id=%s", claimed.id, extra=fields)

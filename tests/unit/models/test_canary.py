@@ -245,6 +245,17 @@ def test_a_job_of_it_that_the_guardrails_refuse_goes_on_by_what_serves(
     assert queue.get(jane, job.id).status == "failed"
 
 
+def test_it_begins_and_ends_by_the_databases_clock(
+    database: Database, catalogue: ModelCatalogue, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which jobs ran while it was there is asked, and an operator's own clock may be minutes off."""
+    monkeypatch.setattr("models.canaries.shared_now", lambda transaction, given: given or clock())
+    canaries = Canaries(database)
+    assert begun(canaries).started_at == clock.now
+    clock.forward(60)
+    assert canaries.end(by="jane").ended_at == clock.now
+
+
 def test_what_a_version_fails_that_serves_by_now_is_its_own(
     queue: JobQueue, jane: Owner, canaries: Canaries, catalogue: ModelCatalogue
 ) -> None:

@@ -44,7 +44,7 @@ def test_the_silent_are_not_listed_and_then_forgotten(said: WorkerModels, clock:
 
 def test_a_word_is_as_old_as_the_database_says(database: Database, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By it claims know whether a job's version is still there, and a worker's own clock may be minutes off."""
-    monkeypatch.setattr("models.worker_models.shared_now", lambda transaction: clock())
+    monkeypatch.setattr("models.worker_models.shared_now", lambda transaction, given: given or clock())
     said = WorkerModels(database)
     said.say(ONE)
     clock.forward(120)
